@@ -1,0 +1,1 @@
+"""Predict from trained weights alone how a network generalizes."""

@@ -1,0 +1,93 @@
+"""Names, units and meanings of every dimension and variable of a scores Dataset.
+
+The vocabulary of genpredict lives here and nowhere else: readers, the store, statistics and
+figures take labels and units from these tables (DESIGN, sections 2 and 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+UNFOLDINGS = ("in_channel", "out_channel")
+FACTORIZATIONS = ("raw", "low_rank")
+POWERS = (1, 2)
+STATUSES = ("pending", "done", "failed")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the Dataset: dimensions, label, unit and fill value."""
+
+    dims: tuple[str, ...]
+    long_name: str
+    units: str = "1"
+    dtype: str = "float64"
+
+
+_LAYER = ("checkpoint", "layer")
+_ENTRY = (*_LAYER, "unfolding")
+_MEASURE = (*_ENTRY, "factorization")
+
+LAYER_LABELS: dict[str, Variable] = {
+    "layer_name": Variable(_LAYER, "layer name", "", "str"),
+    "layer_kind": Variable(_LAYER, "layer kind: conv or linear", "", "str"),
+    "layer_shape": Variable(
+        _LAYER, "weight shape, output channels first, e.g. 16x3x3x3", "", "str"
+    ),
+}
+LAYER_MEASURES: dict[str, Variable] = {
+    "stable_rank": Variable((*_MEASURE, "p"), "stable rank"),
+    "condition_number": Variable(_MEASURE, "condition number"),
+    "quality": Variable((*_MEASURE, "p"), "quality", "rad"),
+    "effective_rank": Variable(_MEASURE, "effective rank"),
+    "spectral_entropy": Variable(_MEASURE, "spectral entropy", "nat"),
+    "spectral_norm": Variable(_MEASURE, "spectral norm"),
+    "frobenius_norm": Variable(_MEASURE, "Frobenius norm"),
+    "rank": Variable(_ENTRY, "low-rank rank (EVBMF)"),
+    "noise_variance": Variable(_ENTRY, "noise variance (EVBMF)"),
+    "null_directions": Variable(_ENTRY, "null directions set aside"),
+    "dead_output_channels": Variable(_LAYER, "dead output channels set aside"),
+    "dead_input_channels": Variable(_LAYER, "dead input channels set aside"),
+}
+STATE: dict[str, Variable] = {
+    "status": Variable(
+        ("checkpoint",), "state of the checkpoint: pending, done or failed", "", "str"
+    ),
+    "error": Variable(("checkpoint",), "why the checkpoint failed", "", "str"),
+}
+COORDINATES: dict[str, Variable] = {
+    "network": Variable(("checkpoint",), "network", "", "str"),
+    "dataset": Variable(("checkpoint",), "data set", "", "str"),
+    "optimizer": Variable(("checkpoint",), "optimizer", "", "str"),
+    "epoch": Variable(("checkpoint",), "training epochs", "epoch"),
+    "seed": Variable(("checkpoint",), "seed"),
+    "source": Variable(("checkpoint",), "file the weights were read from", "", "str"),
+    "num_parameters": Variable(("checkpoint",), "number of parameters"),
+}
+# Known where a source gives them; a store holds those that occur.
+EXTRA_COORDINATES: dict[str, Variable] = {
+    "architecture_index": Variable(("checkpoint",), "architecture index in its search space"),
+    "search_space": Variable(("checkpoint",), "search space", "", "str"),
+    "flops": Variable(("checkpoint",), "multiply-adds of one forward pass", "MFLOP"),
+    "learning_rate": Variable(("checkpoint",), "learning rate"),
+    "weight_decay": Variable(("checkpoint",), "weight decay"),
+    "label_noise": Variable(("checkpoint",), "share of training labels replaced at random"),
+}
+TARGETS: dict[str, Variable] = {
+    "train_accuracy": Variable(("checkpoint",), "train accuracy", "%"),
+    "test_accuracy": Variable(("checkpoint",), "test accuracy", "%"),
+    "validation_accuracy": Variable(("checkpoint",), "validation accuracy", "%"),
+    "generalization_gap": Variable(("checkpoint",), "generalization gap", "%-points"),
+    "train_loss": Variable(("checkpoint",), "train loss", "nat"),
+    "test_loss": Variable(("checkpoint",), "test loss", "nat"),
+    "validation_loss": Variable(("checkpoint",), "validation loss", "nat"),
+}
+NETWORK_MEASURES: dict[str, Variable] = {
+    "Q": Variable(("checkpoint", "factorization", "p"), "network quality Q", "rad"),
+    "Q_adjusted": Variable(
+        ("checkpoint", "factorization", "p"), "network quality Q, rank-1 entries as worst", "rad"
+    ),
+    "num_layers": Variable(("checkpoint",), "number of layers"),
+    "num_rank_zero": Variable(("checkpoint",), "number of entries of rank 0"),
+    "num_rank_one": Variable(("checkpoint",), "number of entries of rank 1"),
+}

@@ -1,0 +1,51 @@
+"""Tensors in, tensors out: unfoldings, spectra, EVBMF and layer measures, batched.
+
+`measure_weights` does all of it for many layers at once; the other functions are its steps, for
+use one by one.
+"""
+
+from genpredict.spectral.batch import ESTIMATORS, Estimator, LayerMeasures, measure_weights
+from genpredict.spectral.evbmf import (
+    NULL_TOLERANCE,
+    LowRank,
+    null_directions,
+    signal_threshold,
+    solve_evbmf,
+)
+from genpredict.spectral.factorization import evbmf
+from genpredict.spectral.measures import (
+    condition_number,
+    effective_rank,
+    frobenius_norm,
+    quality,
+    spectral_entropy,
+    spectral_norm,
+    stable_rank,
+)
+from genpredict.spectral.spectrum import singular_values
+from genpredict.spectral.unfold import DEAD_TOLERANCE, dead_channels, unfold, unfoldings
+
+__all__ = [
+    "unfold",
+    "unfoldings",
+    "dead_channels",
+    "singular_values",
+    "evbmf",
+    "solve_evbmf",
+    "signal_threshold",
+    "null_directions",
+    "LowRank",
+    "stable_rank",
+    "condition_number",
+    "quality",
+    "effective_rank",
+    "spectral_entropy",
+    "spectral_norm",
+    "frobenius_norm",
+    "measure_weights",
+    "LayerMeasures",
+    "Estimator",
+    "ESTIMATORS",
+    "DEAD_TOLERANCE",
+    "NULL_TOLERANCE",
+]

@@ -1,0 +1,86 @@
+"""EVBMF of weights, from the tensor to its low-rank singular values."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from genpredict.spectral.evbmf import NULL_TOLERANCE, LowRank, null_directions, solve_evbmf
+from genpredict.spectral.released import solve_released
+from genpredict.spectral.spectrum import singular_values
+from genpredict.spectral.unfold import (
+    DEAD_TOLERANCE,
+    dead_channels,
+    sides_left,
+    unfold,
+    without,
+)
+
+
+def evbmf(
+    weights: Tensor,
+    unfolding: str = "out_channel",
+    *,
+    batch_dims: int = 0,
+    estimator: str = "global",
+    dead_tolerance: float = DEAD_TOLERANCE,
+    null_tolerance: float = NULL_TOLERANCE,
+) -> LowRank:
+    """Factorize a layer into signal and noise by EVBMF.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (*batch, n_o, n_i, *kernel)
+        Finite weights in torch's layout; a matrix (n_o, n_i) is its own unfolding.
+    unfolding : {"out_channel", "in_channel"}
+        The channels that make the rows.
+    batch_dims : int
+        Number of leading batch dimensions.
+    estimator : {"global", "reference"}
+        The exact minimum of the free energy, or what the released code finds.
+    dead_tolerance : float
+        Channels with norms up to this share of the median are set aside first (global only).
+    null_tolerance : float
+        So are singular values up to this share of the median (global only). Both 0 drop exact
+        zeros only.
+
+    Returns
+    -------
+    LowRank
+        rank, noise_variance (in squared weights), both of shape batch, and singular_values of
+        shape (*batch, n), n being the smaller side of the full unfolding.
+
+    Raises
+    ------
+    ValueError
+        For weights that are not finite, or another unfolding or estimator.
+
+    References
+    ----------
+    .. [1] S. Nakajima, M. Sugiyama, S. D. Babacan, R. Tomioka, "Global analytic solution of
+       fully-observed variational Bayesian matrix factorization", JMLR 14 (2013) 1-37.
+
+    Examples
+    --------
+    >>> noise = torch.randn(32, 128, generator=torch.Generator().manual_seed(0))
+    >>> signal = 3 * torch.eye(32, 2) @ torch.eye(2, 128)
+    >>> found = evbmf(10 * signal + noise)
+    >>> found.rank
+    tensor(2)
+    """
+    batch = weights.shape[:batch_dims]
+    shape = tuple(weights.shape[batch_dims:])
+    flat = weights.detach().double().reshape(-1, *shape)
+    if estimator == "reference":
+        eigenvalues = singular_values(unfold(flat, unfolding, batch_dims=1)).square()
+        columns = flat[0].numel() // eigenvalues.shape[-1]
+        found = solve_released(eigenvalues, [columns] * len(flat))
+    elif estimator == "global":
+        dead = dead_channels(flat, tolerance=dead_tolerance, batch_dims=1)
+        left = unfold(without(flat, *dead), unfolding, batch_dims=1)
+        rows, columns_left = sides_left(shape, unfolding, *dead)
+        eigenvalues = singular_values(left).square()
+        null = null_directions(eigenvalues, rows, tolerance=null_tolerance)
+        found = solve_evbmf(eigenvalues, rows - null, columns_left)
+    else:
+        raise ValueError(f"estimator must be 'global' or 'reference', got {estimator!r}")
+    return LowRank(*(field.reshape((*batch, *field.shape[1:])) for field in found))

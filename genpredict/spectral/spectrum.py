@@ -1,0 +1,103 @@
+"""Singular values by way of Gram matrices, batched."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+#: Gram matrices square the condition number: below this share of λ_1 an eigenvalue has lost more
+#: than half of its digits in float64, and the singular values are computed anew without squaring.
+RESOLUTION = 1e-12
+
+
+def gram(matrices: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Return W·Wᵀ for each matrix.
+
+    Parameters
+    ----------
+    matrices : Tensor, shape (B, L, M)
+        With L ≤ M.
+    out : Tensor, shape (B, L, L), optional
+        Where to put the result.
+
+    Returns
+    -------
+    Tensor, shape (B, L, L)
+    """
+    return torch.bmm(matrices, matrices.mT, out=out)
+
+
+def gram_eigenvalues(grams: Tensor) -> Tensor:
+    """Return the eigenvalues σ² of Gram matrices in descending order, rounding errors cut at 0.
+
+    Parameters
+    ----------
+    grams : Tensor, shape (..., L, L)
+
+    Returns
+    -------
+    Tensor, shape (..., L)
+    """
+    ascending: Tensor = torch.linalg.eigvalsh(grams)
+    return ascending.flip(-1).clamp_min(0)
+
+
+def unresolved(eigenvalues: Tensor, rows: Tensor | None = None) -> Tensor:
+    """Mark the spectra whose smallest eigenvalue is too small for a Gram matrix in float64.
+
+    Parameters
+    ----------
+    eigenvalues : Tensor, shape (..., n)
+        In descending order.
+    rows : Tensor, shape (...), int64, optional
+        How many of them count; by default all n.
+
+    Returns
+    -------
+    Tensor, shape (...), bool
+    """
+    if rows is None:
+        smallest = eigenvalues[..., -1]
+    else:
+        last = (rows - 1).clamp_min(0).unsqueeze(-1)
+        smallest = eigenvalues.gather(-1, last).squeeze(-1)
+    return smallest < RESOLUTION * eigenvalues[..., 0]
+
+
+def singular_values(matrices: Tensor) -> Tensor:
+    """Return the singular values of matrices in descending order.
+
+    They are the roots of the eigenvalues of the smaller Gram matrix; where the smallest of these
+    is below 1e-12 of the largest, of the matrix itself, so that every value is right to about
+    1e-9 of the largest. The matrices' dtype is the dtype of the arithmetic.
+
+    Parameters
+    ----------
+    matrices : Tensor, shape (..., L, M)
+        Floating point, finite.
+
+    Returns
+    -------
+    Tensor, shape (..., min(L, M))
+
+    Raises
+    ------
+    ValueError
+        When an entry is NaN or infinite.
+
+    Examples
+    --------
+    >>> singular_values(torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.0, 4.0]], dtype=torch.float64))
+    tensor([4., 3.], dtype=torch.float64)
+    """
+    if not torch.isfinite(matrices).all():
+        raise ValueError("singular values need finite matrices; found NaN or infinity")
+    wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
+    flat = wide.reshape(-1, *wide.shape[-2:])
+    eigenvalues = gram_eigenvalues(gram(flat))
+    values = eigenvalues.sqrt()
+    if flat.dtype == torch.float64:
+        lost = unresolved(eigenvalues).nonzero().squeeze(-1)
+        if lost.numel():
+            values[lost] = torch.linalg.svdvals(flat[lost])
+    return values.reshape(*wide.shape[:-1])
