@@ -7,6 +7,7 @@ figures take labels and units from these tables (DESIGN, sections 2 and 4).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 UNFOLDINGS = ("in_channel", "out_channel")
 FACTORIZATIONS = ("raw", "low_rank")
@@ -21,7 +22,12 @@ class Variable:
     dims: tuple[str, ...]
     long_name: str
     units: str = "1"
-    dtype: str = "float64"
+    dtype: Literal["float64", "str"] = "float64"
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """Return the label and unit as xarray attributes."""
+        return {"long_name": self.long_name, "units": self.units}
 
 
 _LAYER = ("checkpoint", "layer")
@@ -50,9 +56,7 @@ LAYER_MEASURES: dict[str, Variable] = {
     "dead_input_channels": Variable(_LAYER, "dead input channels set aside"),
 }
 STATE: dict[str, Variable] = {
-    "status": Variable(
-        ("checkpoint",), "state of the checkpoint: pending, done or failed", "", "str"
-    ),
+    "status": Variable(("checkpoint",), "state: pending, done or failed", "", "str"),
     "error": Variable(("checkpoint",), "why the checkpoint failed", "", "str"),
 }
 COORDINATES: dict[str, Variable] = {
@@ -91,3 +95,19 @@ NETWORK_MEASURES: dict[str, Variable] = {
     "num_rank_zero": Variable(("checkpoint",), "number of entries of rank 0"),
     "num_rank_one": Variable(("checkpoint",), "number of entries of rank 1"),
 }
+
+
+def coordinate(name: str, *, numeric: bool) -> Variable:
+    """Return the description of a coordinate along `checkpoint`, known or a manifest's own.
+
+    Examples
+    --------
+    >>> coordinate("test_accuracy", numeric=True).units
+    '%'
+    >>> coordinate("batch_size", numeric=True).long_name
+    'batch size'
+    """
+    known = COORDINATES | EXTRA_COORDINATES | TARGETS
+    if name in known:
+        return known[name]
+    return Variable(("checkpoint",), name.replace("_", " "), "", "float64" if numeric else "str")

@@ -92,7 +92,7 @@ def spectral_entropy(singular_values: Tensor) -> Tensor:
     """Return the entropy −Σ π_i·log π_i of π_i = σ_i/Σσ, in nats; 0 for a spectrum of zeros."""
     total = singular_values.sum(-1, keepdim=True)
     share = singular_values / total.where(total > 0, 1.0)
-    return -torch.xlogy(share, share).sum(-1)
+    return 0.0 - torch.xlogy(share, share).sum(-1)  # so that none is −0
 
 
 def effective_rank(singular_values: Tensor) -> Tensor:

@@ -1,0 +1,113 @@
+"""What the command line says while it works: progress, warnings, the last word.
+
+Everything here goes to stderr; stdout is for results.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+#: A log line at most this often (seconds) where there is no terminal.
+LOG_EVERY = 10.0
+#: Warnings of one kind beyond this many are counted, not printed.
+MOST_WARNINGS = 10
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Print warnings, the first ones of many."""
+    for warning in warnings[:MOST_WARNINGS]:
+        stderr.print(f"[yellow]warning:[/] {_plain(warning)}")
+    if len(warnings) > MOST_WARNINGS:
+        stderr.print(f"[yellow]warning:[/] … and {len(warnings) - MOST_WARNINGS} more like these")
+
+
+def fail(message: str) -> None:
+    """Print an error."""
+    stderr.print(f"[red]error:[/] {_plain(message)}")
+
+
+def note(message: str) -> None:
+    """Print a line about how things went."""
+    stderr.print(_plain(message))
+
+
+@contextmanager
+def job_progress(total: int) -> Iterator[Callable[[int, int, int], None]]:
+    """Show how far a job is: a bar on a terminal, else a log line now and then.
+
+    Parameters
+    ----------
+    total : int
+        Number of files.
+
+    Yields
+    ------
+    callable
+        To be told the files done, and the checkpoints done and failed in this run.
+    """
+    if not stderr.is_terminal:
+        yield _log_lines(total)
+        return
+    columns = (
+        TextColumn("scoring"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("files · {task.fields[done]} checkpoints · {task.fields[failed]} failed ·"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr) as bar:
+        task = bar.add_task("scoring", total=total, done=0, failed=0)
+        yield lambda files, done, failed: bar.update(
+            task, completed=files, done=done, failed=failed
+        )
+
+
+def _log_lines(total: int) -> Callable[[int, int, int], None]:
+    """Return a progress callback that logs at most every `LOG_EVERY` seconds, and at the end."""
+    start = time.monotonic()
+    last = start
+
+    def log(files: int, done: int, failed: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < LOG_EVERY and files < total:
+            return
+        last = now
+        note(
+            f"{files}/{total} files, {done} checkpoints done, {failed} failed, {now - start:.0f} s"
+        )
+
+    return log
+
+
+def _plain(text: str) -> str:
+    """Escape what rich would take for markup, as in layer names such as attn.qkv[q]."""
+    return text.replace("[", "\\[")
+
+
+def describe_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
+    """List failed checkpoints with their reasons, the first ones of many."""
+    for name, reason in failures[:MOST_WARNINGS]:
+        stderr.print(f"[red]failed:[/] {_plain(name)}: {_plain(reason)}")
+    if len(failures) > MOST_WARNINGS:
+        stderr.print(
+            f"[red]failed:[/] … and {len(failures) - MOST_WARNINGS} more; see them all with "
+            f"`genpredict show {path}`"
+        )

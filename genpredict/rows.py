@@ -1,0 +1,170 @@
+"""Rows of a scores Dataset: one a checkpoint, from batched tensors to labelled arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from genpredict.errors import CheckpointError
+from genpredict.schema import (
+    COORDINATES,
+    FACTORIZATIONS,
+    LAYER_LABELS,
+    LAYER_MEASURES,
+    POWERS,
+    STATE,
+    UNFOLDINGS,
+    Variable,
+    coordinate,
+)
+
+#: Sizes of the dimensions that do not grow.
+FIXED_SIZES = {"unfolding": len(UNFOLDINGS), "factorization": len(FACTORIZATIONS), "p": len(POWERS)}
+
+
+@dataclass
+class Row:
+    """What is known of one checkpoint, measures apart.
+
+    Parameters
+    ----------
+    id, source : str
+        As of `Checkpoint`.
+    metadata : mapping
+        Coordinates and targets.
+    layers : list of (name, kind, shape)
+        The layers taken, in the order of depth.
+    error : str
+        Why it failed; empty where it did not.
+    """
+
+    id: str
+    source: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    layers: list[tuple[str, str, str]] = field(default_factory=list)
+    error: str = ""
+
+
+def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]) -> xr.Dataset:
+    """Label measures by checkpoint and layer.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        The checkpoints, in order.
+    measures : mapping of str to array
+        By the names of `schema.LAYER_MEASURES`, with one entry along the first axis for each
+        layer of each row that did not fail, in order.
+
+    Returns
+    -------
+    Dataset
+        Dims as in DESIGN 4; NaN and "" where a network has no such entry.
+    """
+    where = [(i, j) for i, row in enumerate(rows) for j in range(len(row.layers)) if not row.error]
+    at = tuple(np.array(where, dtype=np.intp).reshape(-1, 2).T)
+    depth = max((len(row.layers) for row in rows), default=0)
+    sizes = {"checkpoint": len(rows), "layer": depth, **FIXED_SIZES}
+    variables: dict[str, Any] = {}
+    for name, variable in LAYER_MEASURES.items():
+        filled = np.full([sizes[dim] for dim in variable.dims], np.nan)
+        filled[at] = measures[name]
+        variables[name] = (variable.dims, filled, variable.attrs)
+    for position, (name, variable) in enumerate(LAYER_LABELS.items()):
+        labels = np.full((len(rows), depth), "", dtype=object)
+        for i, row in enumerate(rows):
+            labels[i, : len(row.layers)] = [layer[position] for layer in row.layers]
+        variables[name] = (variable.dims, labels, variable.attrs)
+    status = ["failed" if row.error else "done" for row in rows]
+    for name, texts in (("status", status), ("error", [row.error for row in rows])):
+        variables[name] = (("checkpoint",), np.array(texts, dtype=object), STATE[name].attrs)
+    return xr.Dataset(variables, coords=_coords(rows))
+
+
+def join_rows(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Join rows of several batches one after the other; networks of fewer layers are padded.
+
+    Parameters
+    ----------
+    parts : sequence of Dataset
+        As made by `to_dataset`, at least one. A coordinate that some part lacks is filled up.
+
+    Returns
+    -------
+    Dataset
+    """
+    if len(parts) == 1:
+        return parts[0]
+    rows = [part.sizes["checkpoint"] for part in parts]
+    sizes = {
+        "checkpoint": sum(rows),
+        "layer": max(part.sizes["layer"] for part in parts),
+        **FIXED_SIZES,
+    }
+    joined = xr.Dataset(coords=axis_coords())
+    for name, model in _union(parts).items():
+        fill = "" if model.dtype == object else np.nan
+        values = np.full([sizes[str(dim)] for dim in model.dims], fill, dtype=model.dtype)
+        first = 0
+        for part, count in zip(parts, rows, strict=True):
+            if name in part.variables:
+                here = part.variables[name]
+                room = {str(dim): slice(size) for dim, size in here.sizes.items()}
+                room["checkpoint"] = slice(first, first + count)
+                values[tuple(room[str(dim)] for dim in model.dims)] = here.values
+            first += count
+        joined[name] = (model.dims, values, model.attrs)
+    coords = dict.fromkeys(name for part in parts for name in part.coords)
+    return joined.set_coords(list(coords))
+
+
+def _union(parts: Sequence[xr.Dataset]) -> dict[str, xr.Variable]:
+    """Return one example of every variable along `checkpoint`."""
+    return {
+        str(name): variable
+        for part in reversed(parts)
+        for name, variable in part.variables.items()
+        if "checkpoint" in variable.dims
+    }
+
+
+def axis_coords() -> dict[str, Any]:
+    """Return the coordinates that label the fixed dimensions."""
+    return {
+        "unfolding": np.array(UNFOLDINGS, dtype=object),
+        "factorization": np.array(FACTORIZATIONS, dtype=object),
+        "p": np.array(POWERS),
+    }
+
+
+def _coords(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return ids, axis labels, and every coordinate that some row has."""
+    coords = axis_coords()
+    coords["checkpoint"] = np.array([row.id for row in rows], dtype=object)
+    known = [{"source": row.source, **row.metadata} for row in rows]
+    names = dict.fromkeys([*COORDINATES, *(name for one in known for name in one)])
+    for name in names:
+        variable, values = _column(name, [one.get(name) for one in known], rows)
+        coords[name] = ("checkpoint", values, variable.attrs)
+    return coords
+
+
+def _column(
+    name: str, values: Sequence[Any], rows: Sequence[Row]
+) -> tuple[Variable, np.ndarray[Any, Any]]:
+    """Return one coordinate: numbers with NaN, or texts with "", where a row does not know it."""
+    numeric = all(value is None or not isinstance(value, str) for value in values)
+    variable = coordinate(name, numeric=numeric)
+    if variable.dtype == "str":
+        texts = ["" if value is None else str(value) for value in values]
+        return variable, np.array(texts, dtype=object)
+    for row, value in zip(rows, values, strict=True):
+        if isinstance(value, str):
+            raise CheckpointError(
+                row.source, f"{name} must be a number, got {value!r}; correct the manifest"
+            )
+    return variable, np.array([np.nan if v is None else float(v) for v in values])

@@ -1,0 +1,328 @@
+"""Checkpoints in, labelled measures out.
+
+Layers of many checkpoints are gathered until they fill a batch and measured in one call, equal
+shapes together (`genpredict.spectral.measure_weights`); the numbers then go back to their
+(checkpoint, layer) in an xarray Dataset by the names of `genpredict.schema`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from genpredict.aggregation import with_network_measures
+from genpredict.checkpoints import (
+    Checkpoint,
+    Item,
+    Layer,
+    count_parameters,
+    open_checkpoints,
+    select_layers,
+)
+from genpredict.errors import CheckpointError, GenpredictError
+from genpredict.rows import Row, join_rows, to_dataset
+from genpredict.spectral import (
+    DEAD_TOLERANCE,
+    ESTIMATORS,
+    NULL_TOLERANCE,
+    Estimator,
+    LayerMeasures,
+    measure_weights,
+)
+
+#: Weights held in memory at a time, in elements: 64 MiB of float32.
+BATCH_WEIGHTS = 1 << 24
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+Network: TypeAlias = nn.Module | Mapping[str, Tensor]
+Scorable: TypeAlias = str | Path | Network
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure: part of a store's identity.
+
+    Parameters
+    ----------
+    estimator : {"global", "reference"}
+        The exact EVBMF or the released code's.
+    dtype : {"float64", "float32"}
+        Arithmetic of Gram matrices and eigenvalues.
+    device : str
+        "auto" takes CUDA where there is one.
+    include, exclude : tuple of str
+        Patterns on layer names, as of `select_layers`.
+    dead_tolerance, null_tolerance : float
+        What EVBMF sets aside (DESIGN 3.3).
+    """
+
+    estimator: str = "global"
+    dtype: str = "float64"
+    device: str = "auto"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    dead_tolerance: float = DEAD_TOLERANCE
+    null_tolerance: float = NULL_TOLERANCE
+
+    def __post_init__(self) -> None:
+        """Check every choice, so that a typo fails before any work."""
+        if self.estimator not in ESTIMATORS:
+            raise GenpredictError(f"estimator must be one of {ESTIMATORS}, got {self.estimator!r}")
+        if self.dtype not in DTYPES:
+            raise GenpredictError(f"dtype must be one of {tuple(DTYPES)}, got {self.dtype!r}")
+        for name in ("dead_tolerance", "null_tolerance"):
+            if not 0 <= getattr(self, name) < 1:
+                raise GenpredictError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+
+    def torch_device(self) -> torch.device:
+        """Return the device to compute on.
+
+        Raises
+        ------
+        GenpredictError
+            When torch has no such device here.
+        """
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            return torch.empty(0, device=self.device).device
+        except (RuntimeError, AssertionError) as error:
+            raise GenpredictError(
+                f"device {self.device!r} is not available here; use --device cpu or auto"
+            ) from error
+
+    def attrs(self) -> dict[str, Any]:
+        """Return the choices as they are written into a Dataset."""
+        choices = {f.name: getattr(self, f.name) for f in fields(self)}
+        patterns = {name: list(choices[name]) for name in ("include", "exclude")}
+        return choices | patterns | {"device": str(self.torch_device())}
+
+
+def score(
+    sources: Scorable | Sequence[Scorable] | Mapping[str, Network],
+    *,
+    manifest: str | Path | None = None,
+    estimator: str = "global",
+    dtype: str = "float64",
+    device: str = "auto",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    dead_tolerance: float = DEAD_TOLERANCE,
+    null_tolerance: float = NULL_TOLERANCE,
+) -> xr.Dataset:
+    """Measure networks in memory.
+
+    Parameters
+    ----------
+    sources : path, Module, state dict, or a sequence or mapping of them
+        Files, folders and archives as of `open_checkpoints`; networks at hand are named by the
+        keys of a mapping, else "0", "1", ….
+    manifest : path, optional
+        CSV with metadata and targets of the files.
+    estimator : {"global", "reference"}
+        The exact EVBMF or the released code's.
+    dtype : {"float64", "float32"}
+        Arithmetic of Gram matrices and eigenvalues.
+    device : str
+        "auto" takes CUDA where there is one.
+    include, exclude : sequence of str
+        Patterns on layer names.
+    dead_tolerance, null_tolerance : float
+        What EVBMF sets aside (DESIGN 3.3).
+
+    Returns
+    -------
+    Dataset
+        Dims checkpoint, layer, unfolding, factorization, p; network measures (Q first) and layer
+        measures as variables; metadata and targets as coordinates. A checkpoint that cannot be
+        read or measured is a row with `status` "failed" and the reason in `error`.
+
+    Raises
+    ------
+    GenpredictError
+        When a source does not exist or an option is unknown.
+
+    Examples
+    --------
+    >>> scores = score({"tiny": nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))})
+    >>> scores["layer_name"].values.tolist()
+    [['0.weight', '1.weight']]
+    >>> dict(scores["Q"].sizes)
+    {'checkpoint': 1, 'factorization': 2, 'p': 2}
+    """
+    options = Options(
+        estimator, dtype, device, tuple(include), tuple(exclude), dead_tolerance, null_tolerance
+    )
+    attrs = options.attrs()
+    checkpoints = _checkpoints(sources, manifest)
+    parts = list(measure_checkpoints(checkpoints, options))
+    if not parts:
+        raise GenpredictError("sources: nothing to score in them")
+    return with_network_measures(join_rows(parts).assign_attrs(attrs))
+
+
+def measure_checkpoints(
+    checkpoints: Iterable[Checkpoint | Row], options: Options
+) -> Iterator[xr.Dataset]:
+    """Measure checkpoints, a bounded number of weights at a time.
+
+    Parameters
+    ----------
+    checkpoints : iterable of Checkpoint (or Row, for one that failed to open)
+        Loaded one at a time, as they are reached.
+    options : Options
+
+    Yields
+    ------
+    Dataset
+        Rows in the order of `checkpoints`, without network measures.
+    """
+    batch = _Batch(options)
+    for checkpoint in checkpoints:
+        batch.add(checkpoint)
+        if batch.weights >= BATCH_WEIGHTS:
+            yield batch.measure()
+            batch = _Batch(options)
+    if batch.rows:
+        yield batch.measure()
+
+
+def read_items(items: Iterable[Item]) -> Iterator[Checkpoint | Row]:
+    """Yield the checkpoints of items; a Row with its error for one that cannot be opened."""
+    for item in items:
+        try:
+            yield from item.read()
+        except CheckpointError as error:
+            yield Row(item.id, str(item.path), item.metadata, error=str(error))
+
+
+class _Batch:
+    """Checkpoints gathered until there are enough weights for one call."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.rows: list[Row] = []
+        self.layers: list[list[Layer]] = []
+        self.weights = 0
+
+    def add(self, checkpoint: Checkpoint | Row) -> None:
+        """Load a checkpoint; one that cannot be loaded becomes a failed row."""
+        if isinstance(checkpoint, Row):
+            self._append(checkpoint, [])
+            return
+        row = Row(checkpoint.id, checkpoint.source, checkpoint.metadata)
+        try:
+            tensors = checkpoint.tensors()
+            layers = self._select(checkpoint, tensors)
+        except CheckpointError as error:
+            row.error = str(error)
+            layers = []
+        else:
+            count = count_parameters(tensors)
+            row.metadata = {"num_parameters": count, **checkpoint.metadata}
+        self._append(row, layers)
+
+    def _select(self, checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> list[Layer]:
+        include, exclude = self.options.include, self.options.exclude
+        layers, left_out = select_layers(tensors, include=include, exclude=exclude)
+        if not layers:
+            raise CheckpointError(
+                checkpoint.source,
+                f"none of its {len(left_out)} tensors is a layer; see why with "
+                f"`genpredict show --layers`, and take others in with --include",
+            )
+        return layers
+
+    def _append(self, row: Row, layers: list[Layer]) -> None:
+        row.layers = [
+            (layer.name, layer.kind, "x".join(map(str, layer.weight.shape))) for layer in layers
+        ]
+        self.rows.append(row)
+        self.layers.append(layers)
+        self.weights += sum(layer.weight.numel() for layer in layers)
+
+    def measure(self) -> xr.Dataset:
+        """Measure all layers in one call and label the numbers."""
+        options = self.options
+        weights = [layer.weight for layers in self.layers for layer in layers]
+        found = measure_weights(
+            weights,
+            estimator=cast("Estimator", options.estimator),
+            dtype=DTYPES[options.dtype],
+            device=options.torch_device(),
+            dead_tolerance=options.dead_tolerance,
+            null_tolerance=options.null_tolerance,
+        )
+        arrays = {f.name: getattr(found, f.name).cpu().numpy() for f in fields(LayerMeasures)}
+        keep = self._fail_not_finite(arrays.pop("finite") == 1)
+        return to_dataset(self.rows, {name: array[keep] for name, array in arrays.items()})
+
+    def _fail_not_finite(self, finite: Any) -> Any:
+        """Fail the checkpoints that hold NaN or infinity; mark the layers of the others."""
+        first = 0
+        keep = finite.copy()
+        for row in self.rows:
+            here = slice(first, first + len(row.layers))
+            first = here.stop
+            bad = [
+                name
+                for (name, _, _), good in zip(row.layers, finite[here], strict=True)
+                if not good
+            ]
+            if bad:
+                keep[here] = False
+                row.error = str(
+                    CheckpointError(
+                        row.source,
+                        f"layer {bad[0]} holds NaN or infinite weights"
+                        + (f" (and {len(bad) - 1} more layers)" if len(bad) > 1 else "")
+                        + "; the training diverged or the file is damaged",
+                    )
+                )
+        return keep
+
+
+def _checkpoints(
+    sources: Scorable | Sequence[Scorable] | Mapping[str, Network], manifest: str | Path | None
+) -> Iterator[Checkpoint | Row]:
+    """Yield the checkpoints of paths, then of networks at hand."""
+    named = {str(name): source for name, source in _named(sources)}
+    paths = [source for source in named.values() if isinstance(source, str | Path)]
+    if paths:
+        yield from read_items(open_checkpoints(paths, manifest=manifest).items)
+    for name, source in named.items():
+        if not isinstance(source, str | Path):
+            yield Checkpoint(name, name, {}, partial(_tensors, name, source))
+
+
+def _named(
+    sources: Scorable | Sequence[Scorable] | Mapping[str, Network],
+) -> Iterable[tuple[str | int, Any]]:
+    """Pair every source with its name: the key of a mapping, else its position."""
+    if isinstance(sources, str | Path | nn.Module) or _is_state_dict(sources):
+        return [(0, sources)]
+    if isinstance(sources, Mapping):
+        return sources.items()
+    return enumerate(sources)
+
+
+def _is_state_dict(source: object) -> bool:
+    return isinstance(source, Mapping) and any(isinstance(v, Tensor) for v in source.values())
+
+
+def _tensors(name: str, network: Network) -> Mapping[str, Tensor]:
+    """Return the tensors of a Module or state dict."""
+    if isinstance(network, nn.Module):
+        return network.state_dict()
+    if _is_state_dict(network):
+        return {key: value for key, value in network.items() if isinstance(value, Tensor)}
+    raise CheckpointError(
+        name, f"cannot score a {type(network).__name__}; give a path, a Module or a state dict"
+    )

@@ -1,0 +1,116 @@
+"""Scores on disk, read: one xarray Dataset in one Zarr v3 store (DESIGN, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+
+import genpredict
+from genpredict.aggregation import with_network_measures
+from genpredict.errors import StoreError
+from genpredict.schema import (
+    COORDINATES,
+    EXTRA_COORDINATES,
+    LAYER_LABELS,
+    LAYER_MEASURES,
+    STATE,
+    TARGETS,
+)
+
+#: Version of the layout on disk; another one is refused.
+FORMAT = 1
+
+
+def open_scores(path: str | Path) -> xr.Dataset:
+    """Open a scores store.
+
+    Parameters
+    ----------
+    path : path
+        A store made by ``genpredict score``.
+
+    Returns
+    -------
+    Dataset
+        Network measures (`Q` first) and layer measures as variables, metadata and targets as
+        coordinates (DESIGN 4). Layer measures load from disk when they are looked at.
+
+    Raises
+    ------
+    StoreError
+        When there is no such store, or one of another layout.
+
+    Examples
+    --------
+    >>> scores = open_scores("scores.zarr")  # doctest: +SKIP
+    >>> scores["Q"].sel(factorization="low_rank", p=2).to_series().nlargest(3)  # doctest: +SKIP
+    """
+    path = Path(path)
+    check_store(path)
+    stored = xr.open_zarr(path, consolidated=False, chunks=None)
+    texts = {
+        name: variable.astype(object)
+        for name, variable in stored.variables.items()
+        if variable.dtype.kind == "T"
+    }
+    scores = _ordered(stored.assign(texts))
+    whole = {
+        name: values.astype(np.int64)
+        for name, values in scores.coords.items()
+        if values.dtype.kind == "f" and _is_whole(values.values)
+    }
+    for name, values in whole.items():
+        scores[name] = values.assign_attrs(scores[name].attrs)
+    return with_network_measures(scores)
+
+
+def check_store(path: Path, *, any_format: bool = False) -> Mapping[str, Any]:
+    """Return the attributes of a store.
+
+    Parameters
+    ----------
+    path : Path
+    any_format : bool
+        Accept a store of another layout, as before deleting it.
+
+    Raises
+    ------
+    StoreError
+        When there is none, or it is of another layout.
+    """
+    if not path.exists():
+        raise StoreError(f"{path}: no such scores store; make one with `genpredict score`")
+    try:
+        attrs = dict(zarr.open_group(path, mode="r").attrs)
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise StoreError(f"{path}: not a scores store of genpredict") from error
+    if "genpredict_format" not in attrs:
+        raise StoreError(f"{path}: a Zarr group, but not a scores store of genpredict")
+    if attrs["genpredict_format"] != FORMAT and not any_format:
+        raise StoreError(
+            f"{path}: made by genpredict {attrs.get('genpredict_version')} in layout "
+            f"{attrs['genpredict_format']}, this is {genpredict.__version__} with layout {FORMAT}; "
+            f"score again into another store"
+        )
+    return attrs
+
+
+def _ordered(stored: xr.Dataset) -> xr.Dataset:
+    """Put variables and coordinates in the order of the schema; a store knows none."""
+    names = [*stored.dims, *COORDINATES, *EXTRA_COORDINATES, *TARGETS]
+    names += [*LAYER_MEASURES, *LAYER_LABELS, *STATE]
+    known = [name for name in names if name in stored.variables]
+    others = sorted(str(name) for name in stored.variables if name not in known)
+    ordered = xr.Dataset({name: stored.variables[name] for name in known + others})
+    return ordered.set_coords(list(stored.coords)).assign_attrs(stored.attrs)
+
+
+def _is_whole(values: np.ndarray[Any, Any]) -> bool:
+    return (
+        bool(np.isfinite(values).all() and (values == np.floor(values)).all()) and len(values) > 0
+    )
