@@ -1,0 +1,107 @@
+"""Put weights together that are stored as factors.
+
+torch keeps a reparametrized weight as its ingredients: weight normalization as direction and
+length, spectral normalization as the raw matrix and two singular vectors, pruning as the raw
+weight and a mask. What the network computes with is their product, so that is what is measured.
+Factors whose shapes do not fit each other stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ENDINGS = ("weight_v", "weight_orig", "weight.original1", "weight.original")
+_Form = tuple[str, tuple[str, ...], Callable[..., "Tensor | None"]]
+
+
+def merge_factors(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Replace factors by the weights they make, at the place of the main factor.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        A state dict.
+
+    Returns
+    -------
+    mapping
+        The same object where nothing is factored.
+    """
+    made: dict[str, tuple[str, Tensor]] = {}
+    used: set[str] = set()
+    for name, tensor in tensors.items():
+        if name.endswith(_ENDINGS) and _is_weight(tensor):
+            for stem, factors, merge in _forms(name):
+                if name not in made and all(factor in tensors for factor in factors):
+                    weight = merge(tensor, *(tensors[factor] for factor in factors))
+                    if weight is not None:
+                        made[name] = stem, weight
+                        used.update(factors)
+    if not made:
+        return tensors
+    merged = {}
+    for name, tensor in tensors.items():
+        if name in made:
+            stem, weight = made[name]
+            merged[stem] = weight
+        elif name not in used:
+            merged[name] = tensor
+    return merged
+
+
+def _is_weight(tensor: Tensor) -> bool:
+    """Return whether a factor can be multiplied: a dense matrix or kernel in floating point."""
+    return (
+        tensor.ndim >= 2
+        and tensor.is_floating_point()
+        and tensor.element_size() > 1
+        and not tensor.is_meta
+        and not tensor.is_sparse
+        and tensor.numel() > 0
+    )
+
+
+def _forms(name: str) -> Iterator[_Form]:
+    """Yield, for each form a name may have, the weight's name, the other factors and the rule."""
+    if name.endswith("weight_v"):
+        stem = name.removesuffix("_v")
+        yield stem, (f"{stem}_g",), _weight_norm
+    elif name.endswith("weight_orig"):
+        stem = name.removesuffix("_orig")
+        yield stem, (f"{stem}_mask",), _pruned
+        yield stem, (f"{stem}_u", f"{stem}_v"), _spectral_norm
+    else:
+        path = name.rpartition(".")[0]
+        stem = "".join(path.rsplit("parametrizations.", 1))
+        if name.endswith(".original1"):
+            yield stem, (f"{path}.original0",), _weight_norm
+        else:
+            yield stem, (f"{path}.0._u", f"{path}.0._v"), _spectral_norm
+
+
+def _weight_norm(direction: Tensor, length: Tensor) -> Tensor | None:
+    """Return g·v/‖v‖, the norm taken over the axes on which g has extent 1."""
+    axes = [n for n in range(direction.ndim) if length.ndim == 0 or length.shape[n : n + 1] == (1,)]
+    kept = [n for n in range(direction.ndim) if n not in axes]
+    if not axes or any(length.shape[n : n + 1] != direction.shape[n : n + 1] for n in kept):
+        return None
+    return direction * (length / direction.square().sum(axes, keepdim=True).sqrt())
+
+
+def _pruned(weight: Tensor, mask: Tensor) -> Tensor | None:
+    """Return the weight with the masked entries zero."""
+    return weight * mask.to(weight.dtype) if mask.shape == weight.shape else None
+
+
+def _spectral_norm(weight: Tensor, left: Tensor, right: Tensor) -> Tensor | None:
+    """Return W/σ with σ = uᵀWv from the stored singular vectors."""
+    sides = (left.numel(), right.numel())
+    for axis in range(2):
+        matrix = weight.movedim(axis, 0).flatten(1)
+        if tuple(matrix.shape) == sides:
+            return weight / left.flatten().dot(matrix.mv(right.flatten()))
+    return None

@@ -1,0 +1,107 @@
+"""Weights in ``.safetensors`` files, one file or in shards listed by an index."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genpredict.checkpoints.natural_order import natural_key
+from genpredict.checkpoints.state_dicts import strip_prefixes
+from genpredict.checkpoints.torch_files import read_sharded
+from genpredict.checkpoints.unpickling import check_file, foreign_format
+from genpredict.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SAFETENSORS_SUFFIX = ".safetensors"
+MAX_HEADER_BYTES = 100_000_000
+"""The format's own limit on the header."""
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read all tensors of one file.
+
+    The format's writer sorts tensors by type and name, so that their order in the network is
+    lost. Where a file is sorted so, tensors come in natural order of their names (``blocks.2``
+    before ``blocks.10``), else as they lie in the file.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is missing, empty, truncated or not in this format.
+    """
+    tensors = _load(path)
+    if not tensors:
+        raise CheckpointError(path, "holds no tensors; save the weights again")
+    return _by_depth(strip_prefixes(tensors))
+
+
+def read_safetensors_shards(index: Path) -> dict[str, Tensor]:
+    """Read a checkpoint in several files, as ``*.safetensors.index.json`` lists them."""
+    return _by_depth(read_sharded(index, _load))
+
+
+def _by_depth(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Undo the writer's alphabetical order as far as names tell."""
+    by_type: dict[Any, list[str]] = {}
+    for name, tensor in tensors.items():
+        by_type.setdefault(tensor.dtype, []).append(name)
+    if any(names != sorted(names) for names in by_type.values()):
+        return tensors
+    return {name: tensors[name] for name in sorted(tensors, key=natural_key)}
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    """Check the header, then let safetensors map the file."""
+    import safetensors
+
+    check_file(path)
+    header = read_header(path)
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in header}
+    except Exception as error:  # safetensors and torch share no base class
+        raise CheckpointError(
+            path, f"damaged safetensors file ({error}); fetch it again"
+        ) from error
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Read names, types and positions of the tensors, ordered by position.
+
+    Raises
+    ------
+    CheckpointError
+        When the header is no header, or speaks of more bytes than the file has.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+        length = int.from_bytes(head, "little")
+        start = file.read(504)
+        if not start.startswith(b"{") and (wrong := foreign_format(head + start)):
+            raise CheckpointError(path, f"not a safetensors file but {wrong}")
+        if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+            raise CheckpointError(path, _bad_length(length, size))
+        file.seek(8)
+        text = file.read(length)
+    try:
+        header = {name: e for name, e in json.loads(text).items() if name != "__metadata__"}
+        header = dict(sorted(header.items(), key=lambda entry: entry[1]["data_offsets"]))
+        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        raise CheckpointError(path, "its header is damaged; fetch it again") from error
+    if 8 + length + end != size:
+        reason = f"truncated or damaged: {size:,} bytes where its header says {8 + length + end:,}"
+        raise CheckpointError(path, f"{reason}; fetch it again")
+    return header
+
+
+def _bad_length(length: int, size: int) -> str:
+    """Word an impossible header length."""
+    return (
+        f"not a safetensors file, or truncated: its header would take {length:,} of "
+        f"{size:,} bytes; fetch it again, or give a torch file the suffix .pt"
+    )

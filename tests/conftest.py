@@ -1,0 +1,17 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Give the folder of real data that lies beside the checkout (DESIGN, section 9)."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"the real data of {SHARED} is not on this machine")
+    return SHARED
