@@ -7,34 +7,33 @@ measures. Work is cut into slices that fit a core's cache and runs on all cores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from math import prod
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from genpredict.schema import POWERS, UNFOLDINGS
+from genpredict.schema import POWERS
 from genpredict.spectral import measures
-from genpredict.spectral.blocks import Block, find_spectra
-from genpredict.spectral.evbmf import NULL_TOLERANCE, LowRank, null_directions, solve_evbmf
+from genpredict.spectral.blocks import (
+    Block,
+    Inspection,
+    fill,
+    full_eigenvalues,
+    left_eigenvalues,
+    plan,
+)
+from genpredict.spectral.evbmf import NULL_TOLERANCE, null_directions, solve_evbmf
 from genpredict.spectral.parallel import run_tasks
 from genpredict.spectral.released import solve_released
-from genpredict.spectral.unfold import (
-    DEAD_TOLERANCE,
-    dead_channels,
-    sides_left,
-    unfolded_shape,
-    unfoldings,
-    without,
-)
+from genpredict.spectral.unfold import DEAD_TOLERANCE, unfolded_shape, unfoldings
 
 Estimator = Literal["global", "reference"]
 ESTIMATORS: tuple[str, ...] = get_args(Estimator)
-#: Elements of weights and Gram matrices held at a time (times 8 bytes in float64).
-BATCH_ELEMENTS = 1 << 26
+#: Elements of Gram matrices held at a time, times 8 bytes in float64; a larger layer goes alone.
+BATCH_ELEMENTS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,9 @@ def measure_weights(
 
     Notes
     -----
-    The device is asked twice for a batch of any size: which layers hold dead channels, and which
-    spectra a Gram matrix cannot resolve. Everything between runs without synchronisation.
+    On the CPU, layers without dead channels are factorized once. Elsewhere the full and the
+    remaining spectrum are computed for all, so that nothing waits for the device but one question
+    a slice: which float64 spectra, if any, a Gram matrix cannot resolve.
 
     Examples
     --------
@@ -134,20 +134,9 @@ def measure_weights(
     if device is None:
         device = weights[0].device if weights else "cpu"
     found = LayerMeasures.empty(len(weights), torch.device(device))
+    method = _Method(dtype, dead_tolerance if estimator == "global" else None, null_tolerance)
     for first, stop in _bounded([tuple(weight.shape) for weight in weights]):
-        part = found.part(first, stop)
-        if estimator == "global":
-            spectra = _global_spectra(weights[first:stop], part, dtype, dead_tolerance)
-            solve: Solve = partial(_solve_global, null_tolerance=null_tolerance)
-        else:
-            spectra = _full_spectra(weights[first:stop], part, dtype)
-            solve = _solve_reference
-        tasks = [
-            partial(_factorize_and_measure, spectrum, rows, solve, part)
-            for spectrum in spectra
-            for rows in spectrum.block.slices()
-        ]
-        run_tasks(tasks, device=found.rank.device)
+        _measure_part(weights[first:stop], method, found.part(first, stop))
     return found
 
 
@@ -164,10 +153,10 @@ def _check(
 
 
 def _bounded(shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
-    """Cut a sequence of layers into runs that fit in memory."""
+    """Cut a sequence of layers into runs whose Gram matrices fit in memory."""
     first, held = 0, 0
     for index, shape in enumerate(shapes):
-        size = prod(shape) + sum(unfolded_shape(shape, name)[0] ** 2 for name in unfoldings(shape))
+        size = sum(2 * unfolded_shape(shape, name)[0] ** 2 for name in unfoldings(shape))
         if held and held + size > BATCH_ELEMENTS:
             yield first, index
             first, held = index, 0
@@ -176,144 +165,71 @@ def _bounded(shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
         yield first, len(shapes)
 
 
-@dataclass
-class _Spectra:
-    """A block's raw eigenvalues, and those of what is left once dead channels are set aside."""
+@dataclass(frozen=True)
+class _Method:
+    """How to measure; without a `dead_tolerance` by the released code's estimator."""
 
-    block: Block
-    left: Tensor  # (N, n), descending
-    rows: Tensor  # (N,) L of what is left
-    columns: Tensor  # (N,) M of what is left
-
-    @classmethod
-    def full(cls, block: Block) -> _Spectra:
-        device = block.eigenvalues.device
-        columns = torch.tensor(block.columns, device=device)
-        rows = torch.full_like(columns, block.n)
-        return cls(block, block.eigenvalues, rows, columns)
+    dtype: torch.dtype
+    dead_tolerance: float | None
+    null_tolerance: float
 
 
-def _full_spectra(
-    weights: Sequence[Tensor], found: LayerMeasures, dtype: torch.dtype
-) -> list[_Spectra]:
-    """Find the spectra, nothing set aside."""
-
-    def inspect(layers: Sequence[int], stack: Tensor) -> None:
-        found.finite[list(layers)] = _finite(stack)
-
+def _measure_part(weights: Sequence[Tensor], method: _Method, found: LayerMeasures) -> None:
+    """Measure layers that fit in memory together: first all Gram matrices, then the rest."""
+    device = found.rank.device
+    blocks, pieces = plan([tuple(weight.shape) for weight in weights])
+    for block in blocks:
+        block.allocate(device, method.dtype)
     found.dead_output_channels.zero_()
     found.dead_input_channels.zero_()
-    device = found.rank.device
-    blocks = find_spectra(weights, device=device, dtype=dtype, inspect=inspect)
-    return [_Spectra.full(block) for block in blocks]
-
-
-def _global_spectra(
-    weights: Sequence[Tensor], found: LayerMeasures, dtype: torch.dtype, tolerance: float
-) -> list[_Spectra]:
-    """Find the spectra of all layers, then those of what is left of layers with dead channels."""
-    masks: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def inspect(layers: Sequence[int], stack: Tensor) -> None:
-        outputs, inputs = dead_channels(stack, tolerance=tolerance, batch_dims=1)
-        index = list(layers)
-        found.finite[index] = _finite(stack)
-        found.dead_output_channels[index] = outputs.sum(-1).double()
-        found.dead_input_channels[index] = inputs.sum(-1).double()
-        masks.update(zip(layers, zip(outputs, inputs, strict=True), strict=True))
-
-    device = found.rank.device
-    blocks = find_spectra(weights, device=device, dtype=dtype, inspect=inspect)
-    spectra = [_Spectra.full(block) for block in blocks]
-    some_dead = found.dead_output_channels + found.dead_input_channels > 0
-    dead = some_dead.nonzero().flatten().tolist()
-    if dead:
-        _replace(spectra, weights, {layer: masks[layer] for layer in dead}, dtype)
-    return spectra
-
-
-def _replace(
-    spectra: list[_Spectra],
-    weights: Sequence[Tensor],
-    masks: dict[int, tuple[Tensor, Tensor]],
-    dtype: torch.dtype,
-) -> None:
-    """Put the spectra of what is left of some layers in place of their full ones."""
-    layers = list(masks)
-    device = spectra[0].left.device
-    alive = [without(weights[layer].to(device), *masks[layer]) for layer in layers]
-    places = {
-        (layer, unfolding): (spectrum, row)
-        for spectrum in spectra
-        for row, (layer, unfolding) in enumerate(
-            zip(spectrum.block.layer, spectrum.block.unfolding, strict=True)
-        )
-    }
-    for spectrum in spectra:
-        spectrum.left = spectrum.left.clone()
-    for block in find_spectra(alive, device=device, dtype=dtype):
-        for row, (index, unfolding) in enumerate(zip(block.layer, block.unfolding, strict=True)):
-            layer = layers[index]
-            spectrum, place = places[layer, unfolding]
-            spectrum.left[place] = block.eigenvalues[row]
-            spectrum.rows[place], spectrum.columns[place] = sides_left(
-                tuple(weights[layer].shape), UNFOLDINGS[unfolding], *masks[layer]
-            )
-
-
-def _finite(stack: Tensor) -> Tensor:
-    """Return 1 for every weight of a stack without NaN or infinity, else 0."""
-    return torch.isfinite(stack.flatten(1).sum(-1)).double()
-
-
-#: (spectra, rows) → low-rank factorization and number of null directions of these rows.
-Solve = Callable[[_Spectra, slice], tuple[LowRank, Tensor]]
-
-
-def _solve_global(
-    spectra: _Spectra, rows: slice, *, null_tolerance: float
-) -> tuple[LowRank, Tensor]:
-    left, L = spectra.left[rows], spectra.rows[rows]
-    null = null_directions(left, L, tolerance=null_tolerance)
-    return solve_evbmf(left, L - null, spectra.columns[rows]), null
-
-
-def _solve_reference(spectra: _Spectra, rows: slice) -> tuple[LowRank, Tensor]:
-    low_rank = solve_released(spectra.left[rows], spectra.block.columns[rows])
-    return low_rank, torch.zeros_like(low_rank.rank)
-
-
-def _factorize_and_measure(
-    spectra: _Spectra, rows: slice, solve: Solve, found: LayerMeasures
-) -> None:
-    """Factorize some rows of a block and write down every measure of theirs."""
-    block = spectra.block
-    device = block.eigenvalues.device
-    at = (
-        torch.tensor(block.layer[rows], device=device),
-        torch.tensor(block.unfolding[rows], device=device),
+    look = Inspection(found.finite, found.dead_output_channels, found.dead_input_channels)
+    options: dict[str, Any] = {"dtype": method.dtype, "dead_tolerance": method.dead_tolerance}
+    run_tasks([partial(fill, weights, piece, look, **options) for piece in pieces], device=device)
+    run_tasks(
+        [
+            partial(_measure_rows, weights, block, rows, method, found)
+            for block in blocks
+            for rows in block.slices()
+        ],
+        device=device,
     )
-    low_rank, null = solve(spectra, rows)
+
+
+def _measure_rows(
+    weights: Sequence[Tensor], block: Block, rows: slice, method: _Method, found: LayerMeasures
+) -> None:
+    """Find the spectra of some rows of a block, factorize them, and write every measure down."""
+    full = full_eigenvalues(weights, block, rows)
+    if method.dead_tolerance is None:
+        low_rank = solve_released(full, block.columns[rows])
+        null = torch.zeros_like(low_rank.rank)
+    else:
+        left = left_eigenvalues(weights, block, rows, full, method.dead_tolerance)
+        L = block.rows_left[rows]
+        null = null_directions(left, L, tolerance=method.null_tolerance)
+        low_rank = solve_evbmf(left, L - null, block.columns_left[rows])
+    at = (
+        torch.tensor(block.layer[rows], device=full.device),
+        torch.tensor(block.unfolding[rows], device=full.device),
+    )
     found.rank[at] = low_rank.rank.double()
     found.noise_variance[at] = low_rank.noise_variance
     found.null_directions[at] = null.double()
-    raw = block.eigenvalues[rows].sqrt()
-    for index, (values, rank) in enumerate(
-        ((raw, None), (low_rank.singular_values, low_rank.rank))
-    ):
-        _measure(values, rank, found, (*at, torch.full_like(at[0], index)))
+    spectra = torch.stack([full.sqrt(), low_rank.singular_values], dim=1)  # as FACTORIZATIONS
+    rank = torch.stack([torch.full_like(low_rank.rank, block.n), low_rank.rank], dim=1)
+    _measure_spectra(spectra, rank, found, at)
 
 
-def _measure(
-    values: Tensor, rank: Tensor | None, found: LayerMeasures, at: tuple[Tensor, ...]
+def _measure_spectra(
+    spectra: Tensor, rank: Tensor, found: LayerMeasures, at: tuple[Tensor, Tensor]
 ) -> None:
-    """Write down the measures of spectra of one factorization."""
-    condition = measures.condition_number(values, rank=rank)
-    found.condition_number[at] = condition
-    found.effective_rank[at] = measures.effective_rank(values)
-    found.spectral_entropy[at] = measures.spectral_entropy(values)
-    found.spectral_norm[at] = measures.spectral_norm(values)
-    found.frobenius_norm[at] = measures.frobenius_norm(values)
-    stable = torch.stack([measures.stable_rank(values, p=p) for p in POWERS], dim=-1)
+    """Write down the measures of spectra, shape (B, 2, n)."""
+    condition = measures.condition_number(spectra, rank=rank)
+    stable = torch.stack([measures.stable_rank(spectra, p=p) for p in POWERS], dim=-1)
     found.stable_rank[at] = stable
-    found.quality[at] = torch.atan2(stable, condition.unsqueeze(-1))
+    found.condition_number[at] = condition
+    found.quality[at] = torch.atan2(stable, condition.unsqueeze(-1))  # Eq. 4
+    found.effective_rank[at] = measures.effective_rank(spectra)
+    found.spectral_entropy[at] = measures.spectral_entropy(spectra)
+    found.spectral_norm[at] = measures.spectral_norm(spectra)
+    found.frobenius_norm[at] = measures.frobenius_norm(spectra)

@@ -1,9 +1,9 @@
-"""Spectra of many layers of any shapes, gathered by the size of their Gram matrices.
+"""Gram matrices of many layers of any shapes, gathered by size.
 
 A layer of shape (n_o, n_i, *kernel) has up to two unfoldings, each with a Gram matrix of its
 smaller side n. Layers of one shape are stacked and unfolded together (a `Piece`); Gram matrices of
 one n share a `Block` whatever their shapes, so that eigenvalues, EVBMF and measures run in a few
-large batches. Blocks are cut into slices that fit a core's cache.
+large batches. Pieces and blocks are cut into slices that fit a core's cache.
 """
 
 from __future__ import annotations
@@ -11,25 +11,32 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 
 import torch
 from torch import Tensor
 
 from genpredict.schema import UNFOLDINGS
-from genpredict.spectral.parallel import run_tasks
 from genpredict.spectral.spectrum import gram, gram_eigenvalues, unresolved
-from genpredict.spectral.unfold import unfold, unfolded_shape, unfoldings
+from genpredict.spectral.unfold import (
+    dead_channels,
+    dead_slices,
+    may_be_dead,
+    sides_left,
+    unfold,
+    unfolded_shape,
+    unfoldings,
+    without,
+)
 
 #: Elements of a stack of weights, and of a slice of n×n arrays: large enough to hide the cost of
 #: a call, small enough to stay in a core's cache.
 STACK_ELEMENTS = 1 << 19
-SLICE_ELEMENTS = 1 << 16
+SLICE_ELEMENTS = 1 << 18
 
 
 class Block:
-    """The unfoldings whose smaller side is n, one row each.
+    """The unfoldings whose smaller side is n, one row each: the full ones and what is left.
 
     Parameters
     ----------
@@ -39,12 +46,14 @@ class Block:
     Attributes
     ----------
     layer, unfolding, columns : list of int
-        Of each row: index of the layer, index in `schema.UNFOLDINGS`, M.
-    grams : Tensor, shape (N, n, n)
-    nonzero : Tensor, shape (N,), int64
-        Rows of the unfolding that are not zero.
-    eigenvalues : Tensor, shape (N, n), float64
-        σ² in descending order; exactly 0 beyond `nonzero`.
+        Of each row: index of the layer, index in `schema.UNFOLDINGS`, M of the full unfolding.
+    full, left : Tensor, shape (N, n, n)
+        Gram matrices of the full unfoldings, and of those with dead channels set to zero, which
+        is filled in only where `has_dead`.
+    has_dead : Tensor, shape (N,), bool
+        Whether anything is set aside, that is, whether `left` differs from `full`.
+    rows_left, columns_left : Tensor, shape (N,), int64
+        L and M of what is left.
     """
 
     def __init__(self, n: int) -> None:
@@ -52,9 +61,11 @@ class Block:
         self.layer: list[int] = []
         self.unfolding: list[int] = []
         self.columns: list[int] = []
-        self.grams: Tensor
-        self.nonzero: Tensor
-        self.eigenvalues: Tensor
+        self.full: Tensor
+        self.left: Tensor
+        self.has_dead: Tensor
+        self.rows_left: Tensor
+        self.columns_left: Tensor
 
     def __len__(self) -> int:
         return len(self.layer)
@@ -68,10 +79,13 @@ class Block:
         return slice(first, len(self))
 
     def allocate(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Make room for all rows."""
-        self.grams = torch.empty(len(self), self.n, self.n, dtype=dtype, device=device)
-        self.nonzero = torch.empty(len(self), dtype=torch.int64, device=device)
-        self.eigenvalues = torch.empty(len(self), self.n, dtype=torch.float64, device=device)
+        """Make room for all rows, with nothing set aside."""
+        count = len(self)
+        self.full = torch.empty(count, self.n, self.n, dtype=dtype, device=device)
+        self.left = torch.empty_like(self.full)
+        self.has_dead = torch.zeros(count, dtype=torch.bool, device=device)
+        self.rows_left = torch.full((count,), self.n, device=device)
+        self.columns_left = torch.tensor(self.columns, device=device)
 
     def slices(self) -> Iterator[slice]:
         """Cut the rows into slices of about SLICE_ELEMENTS elements of n×n arrays."""
@@ -79,17 +93,12 @@ class Block:
         for first in range(0, len(self), step):
             yield slice(first, min(first + step, len(self)))
 
-    def find_eigenvalues(self, rows: slice) -> None:
-        """Fill in the eigenvalues of these rows."""
-        inside = torch.arange(self.n, device=self.nonzero.device) < self.nonzero[rows, None]
-        self.eigenvalues[rows] = gram_eigenvalues(self.grams[rows]) * inside
-
 
 @dataclass(frozen=True)
 class Piece:
     """Layers of one shape that are stacked together, and the rows their unfoldings fill."""
 
-    layers: tuple[int, ...]
+    layers: list[int]
     shape: tuple[int, ...]
     targets: tuple[tuple[str, Block, slice], ...]
 
@@ -99,97 +108,200 @@ class Piece:
         return len(self.layers) * prod(self.shape) * sum(block.n for _, block, _ in self.targets)
 
 
-#: Called with the layers of a piece and their stacked weights, in float64 or float32.
-Inspect = Callable[[Sequence[int], Tensor], None]
+@dataclass(frozen=True)
+class Inspection:
+    """What a look at every weight finds, one entry a layer.
+
+    Attributes
+    ----------
+    finite, dead_outputs, dead_inputs : Tensor, shape (W,), float64
+        1 where no weight is NaN or infinite, else 0; numbers of dead channels.
+    """
+
+    finite: Tensor
+    dead_outputs: Tensor
+    dead_inputs: Tensor
 
 
-def find_spectra(
-    weights: Sequence[Tensor],
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    inspect: Inspect | None = None,
-) -> list[Block]:
-    """Return the raw spectra of every unfolding of every layer.
+def plan(shapes: Sequence[tuple[int, ...]]) -> tuple[list[Block], list[Piece]]:
+    """Give every unfolding of every layer a row in a block.
 
     Parameters
     ----------
-    weights : sequence of Tensor
-        Layers in torch's layout, of any shapes and floating dtypes.
-    device : torch.device
-        Where to compute.
-    dtype : torch.float64 or torch.float32
-        Arithmetic of Gram matrices and eigenvalues.
-    inspect : callable, optional
-        Sees each stack of weights once, as long as it is at hand.
+    shapes : sequence of tuple of int
+        Of the weights, (n_o, n_i, *kernel).
 
     Returns
     -------
-    list of Block
-        With `eigenvalues` filled in and Gram matrices dropped. A layer that holds NaN or infinity
-        has eigenvalues of zero.
-
-    Notes
-    -----
-    Where a float64 Gram matrix cannot resolve the smallest eigenvalue, singular values are
-    computed from the matrix itself. Asking for such rows is the one synchronisation.
+    tuple of (list of Block, list of Piece)
+        The costliest first.
     """
-    blocks, pieces = _plan([tuple(weight.shape) for weight in weights])
-    for block in blocks:
-        block.allocate(device, dtype)
-    pieces.sort(key=lambda piece: -piece.cost)
-    run_tasks(
-        [partial(_fill_grams, weights, piece, dtype, inspect) for piece in pieces], device=device
-    )
-    run_tasks(
-        [partial(block.find_eigenvalues, rows) for block in blocks for rows in block.slices()],
-        device=device,
-    )
-    for block in blocks:
-        del block.grams
-        if dtype == torch.float64:
-            _resolve(weights, block)
-    return blocks
-
-
-def _plan(shapes: Sequence[tuple[int, ...]]) -> tuple[list[Block], list[Piece]]:
-    """Give every unfolding of every layer a row in a block, largest blocks first."""
     alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, shape in enumerate(shapes):
         alike[shape].append(index)
     blocks: dict[int, Block] = {}
     pieces = []
     for shape, layers in alike.items():
+        sides = [(name, *unfolded_shape(shape, name)) for name in unfoldings(shape)]
         step = max(1, STACK_ELEMENTS // max(1, prod(shape)))
         for first in range(0, len(layers), step):
             some = layers[first : first + step]
             targets = []
-            for name in unfoldings(shape):
-                n, columns = unfolded_shape(shape, name)
+            for name, n, columns in sides:
                 block = blocks.setdefault(n, Block(n))
                 targets.append((name, block, block.add(some, name, columns)))
-            pieces.append(Piece(tuple(some), shape, tuple(targets)))
+            pieces.append(Piece(some, shape, tuple(targets)))
+    pieces.sort(key=lambda piece: -piece.cost)
     return sorted(blocks.values(), key=lambda block: -block.n), pieces
 
 
-def _fill_grams(
-    weights: Sequence[Tensor], piece: Piece, dtype: torch.dtype, inspect: Inspect | None
+def fill(
+    weights: Sequence[Tensor],
+    piece: Piece,
+    found: Inspection,
+    *,
+    dtype: torch.dtype,
+    dead_tolerance: float | None,
 ) -> None:
-    """Stack a piece's weights and put the Gram matrices of their unfoldings in place."""
-    device = piece.targets[0][1].grams.device if piece.targets else weights[0].device
-    stack = torch.stack([weights[layer] for layer in piece.layers]).to(device, dtype)
-    if inspect is not None:
-        inspect(piece.layers, stack)
+    """Stack the weights of a piece, look at them, and put their Gram matrices in place.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        All layers; the piece says which.
+    piece : Piece
+    found : Inspection
+        Where to write down what is found; a layer that is not finite gets Gram matrices of zero.
+    dtype : torch.dtype
+        Of the arithmetic.
+    dead_tolerance : float, optional
+        As of `dead_channels`; None sets nothing aside.
+    """
+    stack = torch.stack([weights[layer] for layer in piece.layers])
+    stack = stack.to(found.finite.device, dtype)
     for unfolding, block, rows in piece.targets:
-        place = gram(unfold(stack, unfolding, batch_dims=1), out=block.grams[rows])
-        norms = place.diagonal(dim1=-2, dim2=-1)
-        block.nonzero[rows] = (norms > 0).sum(-1)
-        place.masked_fill_(~torch.isfinite(norms.sum(-1))[:, None, None], 0.0)
+        gram(unfold(stack, unfolding, batch_dims=1), out=block.full[rows])
+    outputs, inputs = (_squared_norms(piece, stack, axis) for axis in ("out", "in"))
+    finite = torch.isfinite(outputs.sum(-1))
+    found.finite[piece.layers] = finite.double()
+    if _perhaps(~finite):
+        _drop(piece, stack, ~finite)
+    if dead_tolerance is not None and any(
+        _perhaps(may_be_dead(norms, dead_tolerance)) for norms in (outputs, inputs)
+    ):
+        dead = dead_slices(outputs, dead_tolerance), dead_slices(inputs, dead_tolerance)
+        _set_aside(piece, stack, found, *dead)
 
 
-def _resolve(weights: Sequence[Tensor], block: Block) -> None:
-    """Compute anew, from the matrix itself, the spectra that a Gram matrix cannot resolve."""
-    for row in unresolved(block.eigenvalues, block.nonzero).nonzero().flatten().tolist():
-        weight = weights[block.layer[row]].to(block.eigenvalues)
-        matrix = unfold(weight, UNFOLDINGS[block.unfolding[row]])
-        block.eigenvalues[row] = torch.linalg.svdvals(matrix).square()
+def _squared_norms(piece: Piece, stack: Tensor, side: str) -> Tensor:
+    """Return the squared norms of a stack's slices, where possible off a Gram diagonal."""
+    axis = 1 if side == "out" else 2
+    for unfolding, block, rows in piece.targets:
+        if unfolding == f"{side}_channel" and block.n == stack.shape[axis]:
+            return block.full[rows].diagonal(dim1=-2, dim2=-1)
+    others = [dim for dim in range(1, stack.ndim) if dim != axis]
+    return stack.square().sum(others)
+
+
+def _drop(piece: Piece, stack: Tensor, broken: Tensor) -> None:
+    """Set layers that hold NaN or infinity to zero, and their Gram matrices."""
+    stack.masked_fill_(broken.reshape(-1, *[1] * (stack.ndim - 1)), 0.0)
+    for _, block, rows in piece.targets:
+        block.full[rows].masked_fill_(broken[:, None, None], 0.0)
+
+
+def _set_aside(
+    piece: Piece, stack: Tensor, found: Inspection, outputs: Tensor, inputs: Tensor
+) -> None:
+    """Put the Gram matrices of what is left without dead channels in place."""
+    found.dead_outputs[piece.layers] = outputs.sum(-1).double()
+    found.dead_inputs[piece.layers] = inputs.sum(-1).double()
+    has_dead = outputs.any(-1) | inputs.any(-1)
+    some = _marked(has_dead)
+    if len(some) == 0:
+        return
+    alive = without(stack[some], outputs[some], inputs[some])
+    for unfolding, block, rows in piece.targets:
+        block.has_dead[rows] = has_dead
+        block.rows_left[rows], block.columns_left[rows] = sides_left(
+            piece.shape, unfolding, outputs, inputs
+        )
+        block.left[rows].index_copy_(0, some, gram(unfold(alive, unfolding, batch_dims=1)))
+
+
+def full_eigenvalues(weights: Sequence[Tensor], block: Block, rows: slice) -> Tensor:
+    """Return σ² of the full unfoldings of some rows of a block.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        All layers, for spectra that a Gram matrix cannot resolve.
+    block : Block
+    rows : slice
+
+    Returns
+    -------
+    Tensor, shape (B, n), float64
+        In descending order.
+    """
+
+    def matrix(row: int) -> Tensor:
+        weight = weights[block.layer[rows.start + row]].to(block.full)
+        return unfold(weight, UNFOLDINGS[block.unfolding[rows.start + row]])
+
+    return _eigenvalues(block.full[rows], matrix)
+
+
+def left_eigenvalues(
+    weights: Sequence[Tensor], block: Block, rows: slice, full: Tensor, dead_tolerance: float
+) -> Tensor:
+    """Return σ² of what is left of some rows of a block once dead channels are set aside.
+
+    Parameters
+    ----------
+    weights, block, rows
+        As of `full_eigenvalues`.
+    full : Tensor, shape (B, n)
+        What that returned; kept where nothing is dead.
+    dead_tolerance : float
+        As of `fill`.
+
+    Returns
+    -------
+    Tensor, shape (B, n), float64
+        In descending order, zeros beyond the number of rows that are left.
+    """
+    some = _marked(block.has_dead[rows])
+    if len(some) == 0:
+        return full
+
+    def alive(row: int) -> Tensor:
+        at = rows.start + int(some[row])
+        weight = weights[block.layer[at]].to(full)
+        dead = dead_channels(weight, tolerance=dead_tolerance)
+        return unfold(without(weight, *dead), UNFOLDINGS[block.unfolding[at]])
+
+    return full.index_put((some,), _eigenvalues(block.left[rows][some], alive))
+
+
+def _eigenvalues(grams: Tensor, matrix: Callable[[int], Tensor]) -> Tensor:
+    """Return eigenvalues of Gram matrices; where these cannot resolve them, of the matrix."""
+    nonzero = (grams.diagonal(dim1=-2, dim2=-1) > 0).sum(-1)
+    inside = torch.arange(grams.shape[-1], device=grams.device) < nonzero.unsqueeze(-1)
+    found = (gram_eigenvalues(grams) * inside).double()
+    if grams.dtype == torch.float64:
+        for row in unresolved(found, nonzero).nonzero().flatten().tolist():
+            found[row] = torch.linalg.svdvals(matrix(row)).square()
+    return found
+
+
+def _perhaps(mask: Tensor) -> bool:
+    """Return whether anything is marked; elsewhere than on the CPU assume so, without asking."""
+    return mask.device.type != "cpu" or bool(mask.any())
+
+
+def _marked(mask: Tensor) -> Tensor:
+    """Index the marked rows on the CPU, where asking is free; elsewhere all, without asking."""
+    if mask.device.type == "cpu":
+        return mask.nonzero().squeeze(-1)
+    return torch.arange(len(mask), device=mask.device)

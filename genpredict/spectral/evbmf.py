@@ -29,7 +29,7 @@ NOISE_FLOOR = 1e-14
 NULL_TOLERANCE = 0.01
 #: Newton steps: quadratic convergence needs about 8 on real layers; near-double roots halve.
 NEWTON_STEPS = 60
-THRESHOLD_STEPS = 12
+THRESHOLD_STEPS = 5
 
 
 class LowRank(NamedTuple):

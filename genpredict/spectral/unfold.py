@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 
 import torch
@@ -16,6 +17,7 @@ AXIS = {"in_channel": 1, "out_channel": 0}
 DEAD_TOLERANCE = 0.03
 
 
+@cache
 def unfoldings(shape: tuple[int, ...]) -> tuple[str, ...]:
     """Name the unfoldings that a weight of this shape has.
 
@@ -39,6 +41,7 @@ def unfoldings(shape: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if unfolded_shape(shape, name)[0] >= 2)
 
 
+@cache
 def unfolded_shape(shape: tuple[int, ...], unfolding: str) -> tuple[int, int]:
     """Return (L, M), the sides of an unfolding, the smaller first.
 
@@ -138,6 +141,22 @@ def dead_slices(squared_norms: Tensor, tolerance: float) -> Tensor:
     descending = norms.sort(dim=-1, descending=True).values
     median = median_of_first(descending, (norms > 0).sum(-1))
     return norms <= tolerance * median.unsqueeze(-1)
+
+
+def may_be_dead(squared_norms: Tensor, tolerance: float) -> Tensor:
+    """Mark weights that may have dead slices, cheaply: no median exceeds the largest norm.
+
+    Parameters
+    ----------
+    squared_norms : Tensor, shape (..., channels)
+    tolerance : float
+
+    Returns
+    -------
+    Tensor, shape (...), bool
+        False only where `dead_slices` finds none.
+    """
+    return squared_norms.amin(-1) <= 1.01 * tolerance**2 * squared_norms.amax(-1)
 
 
 def without(weights: Tensor, dead_outputs: Tensor, dead_inputs: Tensor) -> Tensor:
