@@ -1,3 +1,99 @@
-"""Predict from trained weights alone how a network generalizes."""
+"""Predict from trained weights alone how a network generalizes.
+
+The public names in the order of the work: checkpoints are opened, their layers unfolded,
+factorized and measured; networks scored and read back; layer measures aggregated to network
+measures. Each loads what it needs at its first use, so that ``import genpredict`` is instant.
+
+>>> import genpredict
+>>> scores = genpredict.score("checkpoints/")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genpredict.aggregation import aggregate
+    from genpredict.checkpoints import Checkpoint, open_checkpoints, select_layers
+    from genpredict.errors import CheckpointError, GenpredictError, StoreError
+    from genpredict.figures import plot_scatter
+    from genpredict.scoring import score
+    from genpredict.spectral import (
+        condition_number,
+        dead_channels,
+        effective_rank,
+        evbmf,
+        frobenius_norm,
+        measure_weights,
+        quality,
+        singular_values,
+        spectral_entropy,
+        spectral_norm,
+        stable_rank,
+        unfold,
+    )
+    from genpredict.store import open_scores
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "checkpoints": ("Checkpoint", "open_checkpoints", "select_layers"),
+    "spectral": (
+        "unfold",
+        "dead_channels",
+        "singular_values",
+        "evbmf",
+        "stable_rank",
+        "condition_number",
+        "quality",
+        "effective_rank",
+        "spectral_entropy",
+        "spectral_norm",
+        "frobenius_norm",
+        "measure_weights",
+    ),
+    "scoring": ("score",),
+    "store": ("open_scores",),
+    "aggregation": ("aggregate",),
+    "figures": ("plot_scatter",),
+    "errors": ("GenpredictError", "CheckpointError", "StoreError"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Checkpoint",
+    "open_checkpoints",
+    "select_layers",
+    "unfold",
+    "dead_channels",
+    "singular_values",
+    "evbmf",
+    "stable_rank",
+    "condition_number",
+    "quality",
+    "effective_rank",
+    "spectral_entropy",
+    "spectral_norm",
+    "frobenius_norm",
+    "measure_weights",
+    "score",
+    "open_scores",
+    "aggregate",
+    "plot_scatter",
+    "GenpredictError",
+    "CheckpointError",
+    "StoreError",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use."""
+    if name in _MODULE_OF:
+        return getattr(import_module(f"genpredict.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'genpredict' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return [*__all__, "__version__"]

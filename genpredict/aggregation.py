@@ -133,7 +133,7 @@ def with_network_measures(scores: xr.Dataset) -> xr.Dataset:
     Dataset
         The same with the network measures of DESIGN 3.5 as variables, Q first.
     """
-    scores = scores.assign_coords(layer=np.arange(scores.sizes["layer"]))
+    scores = _with_gap(scores.assign_coords(layer=np.arange(scores.sizes["layer"])))
     conv = _entries(scores, ("conv",), None)
     rank = scores["rank"].where(conv)
     done = scores["status"] == "done"
@@ -146,9 +146,7 @@ def with_network_measures(scores: xr.Dataset) -> xr.Dataset:
     }
     for name, measure in measures.items():
         measures[name] = measure.assign_attrs(measure.attrs | NETWORK_MEASURES[name].attrs)
-    ordered = xr.Dataset(measures, attrs=scores.attrs).merge(
-        _with_gap(scores), join="exact", compat="equals"
-    )
+    ordered = xr.Dataset(measures, attrs=scores.attrs).merge(scores, join="exact", compat="equals")
     return ordered.assign_attrs(scores.attrs)
 
 
@@ -169,7 +167,7 @@ def _entries(scores: xr.Dataset, kinds: Sequence[str], unfolding: str | None) ->
     counted = scores["rank"].notnull() & (of_kind | ~of_kind.any("layer"))
     if unfolding is not None:
         if unfolding not in scores["unfolding"].values:
-            known = tuple(scores["unfolding"].values)
+            known = tuple(scores["unfolding"].values.tolist())
             raise ValueError(f"unfolding must be one of {known}, got {unfolding!r}")
         counted = counted & (scores["unfolding"] == unfolding)
     return counted

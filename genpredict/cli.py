@@ -25,6 +25,23 @@ app = App(
     default_parameter=Parameter(negative=()),
 )
 
+SCORE_EXAMPLES = """
+Examples:
+
+`genpredict score checkpoints/ --manifest checkpoints/manifest.csv -o scores.zarr`
+
+`genpredict score NATS-sss-v1_0-50262-full --nats-epochs 12,90 --workers 8 -o nats.zarr`
+"""
+SHOW_EXAMPLES = """
+Examples:
+
+`genpredict show scores.zarr`
+
+`genpredict show resnet20.th`
+
+`genpredict show --layers scores.zarr -o layers.csv`
+"""
+
 
 def _commas(kind: type) -> object:
     """Return a converter for values separated by commas, each of one kind."""
@@ -49,7 +66,7 @@ Sources = Annotated[
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 
 
-@app.command
+@app.command(help_epilogue=SCORE_EXAMPLES)
 def score(
     sources: Sources,
     /,
@@ -161,7 +178,7 @@ def score(
     return SOME_FAILED if outcome.done else FAILED
 
 
-@app.command
+@app.command(help_epilogue=SHOW_EXAMPLES)
 def show(
     path: Path,
     /,

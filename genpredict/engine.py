@@ -58,27 +58,24 @@ def run_in_order(
         initargs=(max(1, available_cores() // workers), os.getpid()),
     )
     waiting: deque[tuple[Task, Future[Result]]] = deque()
-    left = iter(tasks)
     try:
-        for task in left:
+        for task in tasks:
             waiting.append((task, pool.submit(function, task)))
             if len(waiting) >= 2 * workers:
-                yield _result(*waiting.popleft())
+                yield waiting[0][1].result()
+                waiting.popleft()
         while waiting:
-            yield _result(*waiting.popleft())
+            yield waiting[0][1].result()
+            waiting.popleft()
+    except BrokenProcessPool as error:
+        suspects = [task for task, future in waiting if not future.done() or future.exception()]
+        raise GenpredictError(
+            f"a worker process died, perhaps of {suspects[0]} (killed, or out of memory?); what is "
+            f"done is kept: run the same command again to go on, with fewer --workers if memory is "
+            f"short"
+        ) from error
     finally:
         _stop(pool)
-
-
-def _result(task: Task, future: Future[Result]) -> Result:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise GenpredictError(
-            f"a worker process died while {task} was under way or next (killed, or out of "
-            f"memory?); what is done is kept: run the same command again to go on, with fewer "
-            f"--workers if memory is short"
-        ) from error
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

@@ -1,7 +1,13 @@
-"""One writer at a time: a lock file that names its owner and outlives no crash."""
+"""One writer at a time: a locked file that names its owner and outlives no crash.
+
+The lock is the kernel's (flock), so that it goes with its owner however that ends, and two
+processes never both believe to have taken it over. What stands in the file is for people.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import socket
@@ -12,9 +18,6 @@ from pathlib import Path
 
 from genpredict.errors import StoreError
 
-#: A lock of another host whose owner has not shown itself for this long (seconds) is dead.
-STALE_AFTER = 3600.0
-
 
 @contextmanager
 def locked(path: Path) -> Iterator[Path]:
@@ -23,79 +26,66 @@ def locked(path: Path) -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        The lock file; its folder exists. Touch it now and then during a long block.
+        The lock file; its folder exists. Touched now and then during a long block, it shows
+        others that its owner lives.
+
+    Yields
+    ------
+    Path
+        The same.
 
     Raises
     ------
     StoreError
-        When another process holds it. A lock whose owner is dead is taken over.
+        When another process holds it, naming that process, its host and its last sign of life; or
+        when the file system has no locks. A file that a dead owner left is taken over.
     """
-    _acquire(path)
+    handle = _acquire(path)
     try:
+        owner = {"host": socket.gethostname(), "pid": os.getpid()}
+        os.ftruncate(handle, 0)
+        os.write(handle, json.dumps(owner).encode())
         yield path
     finally:
         path.unlink(missing_ok=True)
+        os.close(handle)
 
 
-def _acquire(path: Path) -> None:
-    """Create the lock file, or fail; never two owners."""
-    for _ in range(3):
+def _acquire(path: Path) -> int:
+    """Open the lock file and lock it; return its descriptor."""
+    while True:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            _take_over(path)
-            continue
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_time()}
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(owner, file)
-        return
-    raise StoreError(f"{path}: cannot take the lock; other processes keep taking it")
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            raise _refusal(path, error) from error
+        if _is_same_file(handle, path):
+            return handle
+        os.close(handle)  # its owner removed it between our open and our lock
 
 
-def _take_over(path: Path) -> None:
-    """Remove the lock of a dead owner; raise where it lives.
-
-    The file is first renamed: of two processes that find the same dead owner, one succeeds.
-    """
+def _is_same_file(handle: int, path: Path) -> bool:
     try:
-        owner = json.loads(path.read_text(encoding="utf-8") or "{}")
-        age = time.time() - path.stat().st_mtime
+        return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
-        return
-    except ValueError:
-        owner, age = {}, time.time() - path.stat().st_mtime
-    if _is_alive(owner, age):
-        who = f"process {owner.get('pid', '?')} on host {owner.get('host', '?')}"
-        raise StoreError(
-            f"{path.with_suffix('')}: {who} is writing to it (last sign of life {age:.0f} s ago); "
-            f"wait for it to end, or if you are sure it is dead, delete {path}"
-        )
-    aside = path.with_name(f"{path.name}.{os.getpid()}.dead")
-    try:
-        path.rename(aside)
-    except FileNotFoundError:
-        return
-    aside.unlink(missing_ok=True)
-
-
-def _is_alive(owner: dict[str, object], age: float) -> bool:
-    """Return whether the owner of a lock lives, as far as this host can tell."""
-    pid = owner.get("pid")
-    if owner.get("host") != socket.gethostname() or not isinstance(pid, int):
-        return age < STALE_AFTER
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
-    return owner.get("started") in (None, _start_time(pid))
 
 
-def _start_time(pid: int | None = None) -> str | None:
-    """Return when a process started, to tell it from a later one of the same number (Linux)."""
+def _refusal(path: Path, error: OSError) -> StoreError:
+    """Say who holds the lock, or that there are no locks here."""
+    store = path.with_suffix("")
+    if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+        return StoreError(
+            f"{store}: this file system has no locks ({error.strerror}); put the store on another, "
+            f"such as a local disk"
+        )
     try:
-        text = Path(f"/proc/{pid or os.getpid()}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    return text.rpartition(")")[2].split()[19]
+        owner = json.loads(path.read_text(encoding="utf-8"))
+        age = f"{time.time() - path.stat().st_mtime:.0f} s ago"
+        who = f"process {owner['pid']} on host {owner['host']} (last sign of life {age})"
+    except (OSError, ValueError, TypeError, KeyError):
+        who = "another process"
+    return StoreError(
+        f"{store}: {who} is writing to it; wait for it to end, or write to another store"
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -17,6 +18,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+import genpredict
 from genpredict.aggregation import with_network_measures
 from genpredict.checkpoints import (
     Checkpoint,
@@ -102,7 +104,8 @@ class Options:
         """Return the choices as they are written into a Dataset."""
         choices = {f.name: getattr(self, f.name) for f in fields(self)}
         patterns = {name: list(choices[name]) for name in ("include", "exclude")}
-        return choices | patterns | {"device": str(self.torch_device())}
+        made_by = {"genpredict_version": genpredict.__version__}
+        return made_by | choices | patterns | {"device": str(self.torch_device())}
 
 
 def score(
@@ -281,7 +284,7 @@ class _Batch:
                 row.error = str(
                     CheckpointError(
                         row.source,
-                        f"layer {bad[0]} holds NaN or infinite weights"
+                        f"layer {bad[0]} holds NaN or infinite weights, or some too large to square"
                         + (f" (and {len(bad) - 1} more layers)" if len(bad) > 1 else "")
                         + "; the training diverged or the file is damaged",
                     )
@@ -292,14 +295,16 @@ class _Batch:
 def _checkpoints(
     sources: Scorable | Sequence[Scorable] | Mapping[str, Network], manifest: str | Path | None
 ) -> Iterator[Checkpoint | Row]:
-    """Yield the checkpoints of paths, then of networks at hand."""
-    named = {str(name): source for name, source in _named(sources)}
-    paths = [source for source in named.values() if isinstance(source, str | Path)]
-    if paths:
-        yield from read_items(open_checkpoints(paths, manifest=manifest).items)
-    for name, source in named.items():
-        if not isinstance(source, str | Path):
-            yield Checkpoint(name, name, {}, partial(_tensors, name, source))
+    """Yield the checkpoints of paths and of networks at hand, in order."""
+    for are_paths, run in groupby(
+        _named(sources), key=lambda pair: isinstance(pair[1], str | Path)
+    ):
+        if are_paths:
+            paths = [path for _, path in run]
+            yield from read_items(open_checkpoints(paths, manifest=manifest).items)
+        else:
+            for name, network in run:
+                yield Checkpoint(str(name), str(name), {}, partial(_tensors, str(name), network))
 
 
 def _named(
@@ -309,6 +314,11 @@ def _named(
     if isinstance(sources, str | Path | nn.Module) or _is_state_dict(sources):
         return [(0, sources)]
     if isinstance(sources, Mapping):
+        if paths := [name for name, source in sources.items() if isinstance(source, str | Path)]:
+            raise GenpredictError(
+                f"sources: a mapping names networks at hand, but {paths[0]!r} is a path; give "
+                f"paths in a list, they are named by themselves"
+            )
         return sources.items()
     return enumerate(sources)
 

@@ -111,6 +111,4 @@ def _ordered(stored: xr.Dataset) -> xr.Dataset:
 
 
 def _is_whole(values: np.ndarray[Any, Any]) -> bool:
-    return (
-        bool(np.isfinite(values).all() and (values == np.floor(values)).all()) and len(values) > 0
-    )
+    return len(values) > 0 and bool(((np.abs(values) < 2**53) & (values == np.floor(values))).all())

@@ -19,7 +19,6 @@ import xarray as xr
 import zarr
 from zarr.core.metadata import ArrayV3Metadata
 
-import genpredict
 from genpredict.errors import StoreError
 from genpredict.locking import locked
 from genpredict.rows import FIXED_SIZES, axis_coords
@@ -37,7 +36,16 @@ CHUNK_SIZE = 256
 #: Layers to a Zarr chunk; a deeper network spans several.
 LAYER_CHUNK = 64
 #: What must agree between a store and a run that continues it.
-IDENTITY = ("estimator", "dtype", "include", "exclude", "dead_tolerance", "null_tolerance")
+IDENTITY = (
+    "estimator",
+    "dtype",
+    "include",
+    "exclude",
+    "dead_tolerance",
+    "null_tolerance",
+    "nats_epochs",
+    "nats_datasets",
+)
 _ID = Variable(("checkpoint",), "checkpoint", "", "str")
 
 
@@ -81,9 +89,11 @@ def open_writer(
                 _clear(path)
             if _holds_something(path):
                 _check_identity(path, check_store(path), attrs)
-                _remove_partial_files(path)
             else:
-                _create(path, attrs, chunk_size)
+                layout = {"genpredict_format": FORMAT, "chunk_size": chunk_size}
+                zarr.create_group(path, zarr_format=3, attributes={**attrs, **layout})
+            _remove_partial_files(path)
+            _write_axes(path)
             yield Writer(path, lock)
     except OSError as error:
         raise StoreError(
@@ -98,12 +108,15 @@ def lock_of(path: Path) -> Path:
 
 
 def _holds_something(path: Path) -> bool:
-    """Return whether a path is there and more than an empty folder."""
-    return any(path.iterdir()) if path.is_dir() else path.exists()
+    """Return whether a path is there and more than a folder with files half written."""
+    if not path.is_dir():
+        return path.exists()
+    return any(entry.suffix != ".partial" for entry in path.iterdir())
 
 
 def _clear(path: Path) -> None:
-    for entry in path.iterdir():
+    """Delete what is in a store, last what marks it as one, so that this can be done again."""
+    for entry in sorted(path.iterdir(), key=lambda entry: entry.name == "zarr.json"):
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
@@ -125,18 +138,16 @@ def _check_identity(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) 
             )
 
 
-def _create(path: Path, attrs: Mapping[str, Any], chunk_size: int) -> None:
-    """Write the attributes and the coordinates of the fixed dimensions."""
-    made_by = {"genpredict_format": FORMAT, "genpredict_version": genpredict.__version__}
-    group = zarr.create_group(
-        path, zarr_format=3, attributes={**made_by, **attrs, "chunk_size": chunk_size}
-    )
+def _write_axes(path: Path) -> None:
+    """Write the coordinates of the fixed dimensions, again where there are some."""
+    group = zarr.open_group(path, mode="r+")
     for name, values in axis_coords().items():
         kind: Any = str if values.dtype == object else values.dtype
-        array = group.create_array(
-            name, shape=values.shape, chunks=values.shape, dtype=kind, dimension_names=(name,)
-        )
-        array[:] = values
+        if name not in group:
+            group.create_array(
+                name, shape=values.shape, chunks=values.shape, dtype=kind, dimension_names=(name,)
+            )
+        group[name][:] = values  # type: ignore[index]  # an array, by the line above
 
 
 class Writer:
@@ -165,8 +176,8 @@ class Writer:
         for name, variable in (LAYER_LABELS | LAYER_MEASURES | STATE | COORDINATES).items():
             self._require(name, variable)
         ids = self._texts("checkpoint")
-        while ids and ids[-1] == "":  # a row that was being allotted when the owner died
-            ids.pop()
+        if "" in ids:  # from here on rows were being allotted when the owner died
+            ids = ids[: ids.index("")]
         self._row = {name: row for row, name in enumerate(ids)}
         depth = max(self._array(name).shape[1] for name in LAYER_LABELS)
         self._resize(len(ids), depth)

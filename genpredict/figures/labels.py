@@ -1,0 +1,140 @@
+"""Texts of figures: labels with units, short names, numbers; all from the schema."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import Any
+
+import xarray as xr
+
+from genpredict.schema import (
+    COORDINATES,
+    EXTRA_COORDINATES,
+    LAYER_MEASURES,
+    NETWORK_MEASURES,
+    TARGETS,
+)
+
+_KNOWN = COORDINATES | EXTRA_COORDINATES | TARGETS | LAYER_MEASURES | NETWORK_MEASURES
+_FACTORIZATIONS = {"raw": "raw", "low_rank": "low rank"}
+#: What a missing text coordinate is called in a legend.
+NOT_GIVEN = "not given"
+
+
+def name_of(name: str, values: xr.DataArray | None = None) -> str:
+    """Return what a variable is called: by the schema, else its own long name, else its name.
+
+    Examples
+    --------
+    >>> name_of("test_accuracy")
+    'test accuracy'
+    >>> name_of("batch_size")
+    'batch size'
+    """
+    if name in _KNOWN:
+        return _KNOWN[name].long_name
+    attrs = {} if values is None else values.attrs
+    return str(attrs.get("long_name") or name.replace("_", " "))
+
+
+def axis_label(
+    name: str,
+    values: xr.DataArray | None = None,
+    *,
+    factorization: str | None = None,
+    p: int | None = None,
+) -> str:
+    """Return the label of an axis: name, the choices that made the numbers, unit.
+
+    Parameters
+    ----------
+    name : str
+        A variable or coordinate of a scores Dataset.
+    values : DataArray, optional
+        Its values, whose attributes name a variable that the schema does not know.
+    factorization, p : str, int, optional
+        Choices to name, where the variable has them.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> axis_label("Q", factorization="low_rank", p=2)
+    'network quality Q, low rank, p = 2 (rad)'
+    >>> axis_label("num_layers")
+    'number of layers'
+    """
+    text = name_of(name, values)
+    if factorization is not None:
+        text += f", {_FACTORIZATIONS.get(factorization, factorization)}"
+    if p is not None:
+        text += f", p = {p}"
+    units = _KNOWN[name].units if name in _KNOWN else ""
+    if name not in _KNOWN and values is not None:
+        units = str(values.attrs.get("units", ""))
+    if units not in ("", "1") and units not in text:
+        text += f" ({units})"
+    return text
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break a label into lines of at most `width` characters, at blanks.
+
+    Examples
+    --------
+    >>> wrapped("network quality Q, low rank", 20)
+    'network quality Q,\\nlow rank'
+    """
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False)) or text
+
+
+def shortened(text: str, most: int = 32) -> str:
+    """Cut the middle out of a long name: both ends tell names apart.
+
+    Examples
+    --------
+    >>> shortened("base_cnn_exp0.10_sgd_lr01_e120_multystepLR_CEloss.pth", 21)
+    'base_cnn_e…CEloss.pth'
+    """
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[-tail:]}"
+
+
+def level_text(value: Any) -> str:
+    """Return a level of a coordinate as text, whole numbers without a decimal point.
+
+    Examples
+    --------
+    >>> level_text(90.0), level_text(0.0015), level_text("sgd"), level_text("")
+    ('90', '0.0015', 'sgd', 'not given')
+    """
+    if isinstance(value, str):
+        return value or NOT_GIVEN
+    if isinstance(value, float) and math.isnan(value):
+        return NOT_GIVEN
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return f"{number:.0f}" if number.is_integer() and abs(number) < 1e15 else f"{number:g}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Return a correlation as text, with a true minus; a dash for NaN.
+
+    Examples
+    --------
+    >>> signed(-0.514), signed(0.66), signed(float("nan")), signed(-0.001)
+    ('−0.51', '0.66', '–', '0.00')
+    """
+    if math.isnan(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "−")

@@ -1,0 +1,61 @@
+"""Figures to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from seaborn.axisgrid import Grid
+
+SUFFIXES = (".png", ".pdf", ".svg")
+DPI = 300
+# Text stays text, to be searched and edited: TrueType in PDF, <text> in SVG.
+_FILE_STYLE = {"pdf.fonttype": 42, "svg.fonttype": "none"}
+
+
+def save(drawn: Figure | Axes | Grid, path: str | Path) -> Path:
+    """Write a figure to a PNG (300 dpi), PDF or SVG file, by the suffix of its name.
+
+    Parameters
+    ----------
+    drawn : Figure, Axes or seaborn grid
+        What a ``plot_*`` function returned.
+    path : path
+        Ends in .png, .pdf or .svg; the folder must exist.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ValueError
+        For another suffix.
+    FileNotFoundError
+        When the folder is missing.
+
+    Examples
+    --------
+    >>> save(plot_scatter(scores), "scatter.pdf")  # doctest: +SKIP
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise ValueError(f"path must end in one of {known}, got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path: no such folder {str(path.parent)!r}; make it first")
+    with mpl.rc_context(_FILE_STYLE):
+        _figure(drawn).savefig(path, dpi=DPI)
+    return path
+
+
+def _figure(drawn: Figure | Axes | Grid) -> Figure:
+    if isinstance(drawn, Figure):
+        return drawn
+    figure = drawn.figure
+    if not isinstance(figure, Figure):
+        raise TypeError(f"drawn must be a figure, an Axes or a grid, got {type(drawn).__name__}")
+    return figure
