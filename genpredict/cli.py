@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +24,10 @@ app = App(
     "`genpredict show scores.zarr`.",
     help_format="markdown",
     default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,
 )
+#: The arguments of the command that is running, for the record in a store.
+_arguments: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
 
 SCORE_EXAMPLES = """
 Examples:
@@ -40,6 +44,14 @@ Examples:
 `genpredict show resnet20.th`
 
 `genpredict show --layers scores.zarr -o layers.csv`
+"""
+
+SCATTER_EXAMPLES = """
+Examples:
+
+`genpredict figure scatter scores.zarr --hue network -o scatter.png`
+
+`genpredict figure scatter scores.zarr --measures Q,Q_adjusted --targets test_accuracy -o two.pdf`
 """
 
 
@@ -150,9 +162,9 @@ def score(
     )
     console.warn(found.warnings)
     attrs = {
-        "nats_epochs": list(nats_epochs or ()),
-        "nats_datasets": list(nats_datasets or ()),
-        "command": shlex.join(["genpredict", *sys.argv[1:]]),
+        "nats_epochs": sorted(nats_epochs or ()),
+        "nats_datasets": sorted(nats_datasets or ()),
+        "command": shlex.join(["genpredict", *_arguments.get()]),
     }
     with console.job_progress(len(found.items)) as progress:
         outcome = score_into(
@@ -214,10 +226,82 @@ def show(
     """
     from genpredict.show import show_checkpoints, show_store
 
-    if (path / "zarr.json").exists():
-        show_store(path, layers=layers, output=output)
-    else:
-        show_checkpoints(path, include=include or (), exclude=exclude or (), output=output)
+    try:
+        if (path / "zarr.json").exists():
+            show_store(path, layers=layers, output=output)
+        else:
+            show_checkpoints(path, include=include or (), exclude=exclude or (), output=output)
+    except OSError as error:
+        raise GenpredictError(str(error)) from error
+    return ALL_DONE
+
+
+figure = App(name="figure", help="Draw figures from a scores store.", help_format="markdown")
+app.command(figure)
+
+
+@figure.command(help_epilogue=SCATTER_EXAMPLES)
+def scatter(
+    path: Path,
+    /,
+    *,
+    output: Output,
+    measures: Annotated[tuple[str, ...], Parameter(converter=_commas(str), n_tokens=1)] = ("Q",),
+    targets: Annotated[tuple[str, ...], Parameter(converter=_commas(str), n_tokens=1)] = (
+        "test_accuracy",
+    ),
+    hue: str | None = None,
+    style: str | None = None,
+    columns: str | None = None,
+    factorization: Literal["raw", "low_rank"] = "low_rank",
+    p: Literal[1, 2] = 2,
+) -> int:
+    """Draw measures against targets, one mark a checkpoint.
+
+    Parameters
+    ----------
+    path
+        A scores store.
+    output
+        The figure: .png (300 dpi), .pdf or .svg.
+    measures
+        One or more, separated by commas: Q, Q_adjusted, log_num_parameters, num_rank_one, …
+    targets
+        One or more, separated by commas: test_accuracy, generalization_gap, …
+    hue
+        Coordinate that colours the marks: network, optimizer, label_noise, …
+    style
+        Coordinate that shapes the marks.
+    columns
+        Coordinate with a panel for each of its values, such as epoch.
+    factorization
+        Of measures that have one.
+    p
+        Power of measures that have one.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from genpredict import console
+    from genpredict.figures import plot_scatter, save
+    from genpredict.store import open_scores
+
+    scores = open_scores(path)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        drawn = plot_scatter(
+            scores,
+            measures=measures,
+            targets=targets,
+            hue=hue,
+            style=style,
+            columns=columns,
+            factorization=factorization,
+            p=p,
+        )
+        console.note(f"drawn: {save(drawn, output)}")
+    except (ValueError, OSError) as error:
+        raise GenpredictError(str(error)) from error
     return ALL_DONE
 
 
@@ -228,6 +312,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
+    _arguments.set(tuple(arguments))
     try:
         code = app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:

@@ -109,5 +109,5 @@ def describe_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
     if len(failures) > MOST_WARNINGS:
         stderr.print(
             f"[red]failed:[/] … and {len(failures) - MOST_WARNINGS} more; see them all with "
-            f"`genpredict show {path}`"
+            f"`genpredict show {_plain(str(path))}`"
         )

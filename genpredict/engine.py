@@ -58,6 +58,7 @@ def run_in_order(
         initargs=(max(1, available_cores() // workers), os.getpid()),
     )
     waiting: deque[tuple[Task, Future[Result]]] = deque()
+    task = tasks[0]
     try:
         for task in tasks:
             waiting.append((task, pool.submit(function, task)))
@@ -68,9 +69,9 @@ def run_in_order(
             yield waiting[0][1].result()
             waiting.popleft()
     except BrokenProcessPool as error:
-        suspects = [task for task, future in waiting if not future.done() or future.exception()]
+        suspects = [one for one, future in waiting if not future.done() or future.exception()]
         raise GenpredictError(
-            f"a worker process died, perhaps of {suspects[0]} (killed, or out of memory?); what is "
+            f"a worker process died, perhaps of {[*suspects, task][0]} (killed, or out of memory?); what is "
             f"done is kept: run the same command again to go on, with fewer --workers if memory is "
             f"short"
         ) from error

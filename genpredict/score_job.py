@@ -195,11 +195,16 @@ def _is_open(unit: Unit, states: Callable[[Item], set[str]], retry_failed: bool)
 
 
 def _states(status: Mapping[str, str]) -> Callable[[Item], set[str]]:
-    """Return a look-up of the states of the rows that an item has so far."""
+    """Return a look-up of the states of the rows that an item has so far.
+
+    The rows of an archive have its id in front of theirs.
+    """
     by_id: dict[str, set[str]] = defaultdict(set)
     for name, state in status.items():
         by_id[name].add(state)
-        by_id[name.rsplit("/", 3)[0]].add(state)  # archive/data set/epoch/seed
+        for end, letter in enumerate(name):
+            if letter == "/":
+                by_id[name[:end]].add(state)
     return lambda item: {status[item.id]} if item.rows_known else by_id[item.id]
 
 

@@ -65,13 +65,13 @@ def show_store(path: Path, *, layers: bool = False, output: Path | None = None) 
     """
     scores = open_scores(path)
     out = _console()
-    out.print(_summary(path, scores), soft_wrap=True)
+    out.print(_summary(path, scores), markup=False, soft_wrap=True)
     for line in failure_lines(scores):
         out.print(line, markup=False, soft_wrap=True)
     table = layer_table(scores) if layers else network_table(scores)
     if output is not None:
         table.to_csv(output)
-        out.print(f"{len(table)} rows written to {output}")
+        out.print(f"{len(table)} rows written to {output}", markup=False)
     elif layers:
         shown = table.reset_index()[list(_LAYER_HEADINGS)].rename(columns=_LAYER_HEADINGS)
         _print(out, shown, title="layers (low rank, p = 2)", most=MOST_ROWS)
@@ -179,12 +179,14 @@ def show_checkpoints(
     table = tensor_table(checkpoint, include=include, exclude=exclude)
     out = _console()
     taken = int((table["taken as"] != "").sum())
-    out.print(f"{checkpoint.id}: {taken} layers, {len(table) - taken} tensors left out")
+    out.print(
+        f"{checkpoint.id}: {taken} layers, {len(table) - taken} tensors left out", markup=False
+    )
     for name, value in checkpoint.metadata.items():
         out.print(f"  {name}: {value}", markup=False)
     if output is not None:
         table.to_csv(output, index=False)
-        out.print(f"{len(table)} rows written to {output}")
+        out.print(f"{len(table)} rows written to {output}", markup=False)
     else:
         _print(out, table, title="tensors", most=len(table))
 

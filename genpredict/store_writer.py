@@ -147,7 +147,9 @@ def _write_axes(path: Path) -> None:
             group.create_array(
                 name, shape=values.shape, chunks=values.shape, dtype=kind, dimension_names=(name,)
             )
-        group[name][:] = values  # type: ignore[index]  # an array, by the line above
+        array = cast("zarr.Array[Any]", group[name])
+        if np.asarray(array[:]).tolist() != values.tolist():
+            array[:] = values
 
 
 class Writer:

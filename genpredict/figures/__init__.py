@@ -1,0 +1,21 @@
+"""Dataset in, figure out: labels, units and colours from one place; no statistic is computed here.
+
+Every ``plot_*`` takes what `score`, `open_scores`, the statistics or the spectral functions
+returned; `save` writes it to a file.
+"""
+
+from genpredict.figures.evolution import plot_evolution
+from genpredict.figures.heatmap import plot_heatmap
+from genpredict.figures.ranking import plot_ranking
+from genpredict.figures.saving import save
+from genpredict.figures.scatter import plot_scatter
+from genpredict.figures.spectrum import plot_spectrum
+
+__all__ = [
+    "plot_scatter",
+    "plot_ranking",
+    "plot_heatmap",
+    "plot_evolution",
+    "plot_spectrum",
+    "save",
+]

@@ -45,7 +45,7 @@ def axis_label(
     factorization: str | None = None,
     p: int | None = None,
 ) -> str:
-    """Return the label of an axis: name, the choices that made the numbers, unit.
+    r"""Return the label of an axis: name, the choices that made the numbers, unit.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def axis_label(
     Examples
     --------
     >>> axis_label("Q", factorization="low_rank", p=2)
-    'network quality Q, low rank, p = 2 (rad)'
+    'network quality Q, low rank, p\xa0=\xa02 (rad)'
     >>> axis_label("num_layers")
     'number of layers'
     """
@@ -71,7 +71,7 @@ def axis_label(
     if factorization is not None:
         text += f", {_FACTORIZATIONS.get(factorization, factorization)}"
     if p is not None:
-        text += f", p = {p}"
+        text += f", p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{p}"
     units = _KNOWN[name].units if name in _KNOWN else ""
     if name not in _KNOWN and values is not None:
         units = str(values.attrs.get("units", ""))
@@ -81,12 +81,12 @@ def axis_label(
 
 
 def wrapped(text: str, width: int) -> str:
-    """Break a label into lines of at most `width` characters, at blanks.
+    r"""Break a label into lines of at most `width` characters, at blanks.
 
     Examples
     --------
     >>> wrapped("network quality Q, low rank", 20)
-    'network quality Q,\\nlow rank'
+    'network quality Q,\nlow rank'
     """
     return "\n".join(textwrap.wrap(text, width, break_long_words=False)) or text
 

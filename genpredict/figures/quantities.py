@@ -72,8 +72,11 @@ def quantity(
     base = found.removeprefix("log_") if log else found
     _check_per_checkpoint(scores, base, name, parameter)
     values = scores[base]
-    chosen = {dim: choice for dim, choice in (("factorization", factorization), ("p", p))
-              if dim in values.dims}
+    chosen = {
+        dim: choice
+        for dim, choice in (("factorization", factorization), ("p", p))
+        if dim in values.dims
+    }
     values = _select(values, chosen)
     key = found + "".join(f"_{'p' if d == 'p' else ''}{c}" for d, c in chosen.items())
     label = axis_label(

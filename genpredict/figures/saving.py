@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from seaborn.axisgrid import Grid
 SUFFIXES = (".png", ".pdf", ".svg")
 DPI = 300
 # Text stays text, to be searched and edited: TrueType in PDF, <text> in SVG.
-_FILE_STYLE = {"pdf.fonttype": 42, "svg.fonttype": "none"}
+_FILE_STYLE: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none"}
 
 
 def save(drawn: Figure | Axes | Grid, path: str | Path) -> Path:

@@ -6,15 +6,20 @@ ramps of rising lightness for numbers, purple-orange around zero for correlation
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 #: Widths of a column and of a page of a two-column journal, inches.
 COLUMN_WIDTH = 3.4
@@ -37,9 +42,11 @@ MISSING = "#BBBBBB"
 INK = "#222222"
 FONT = 8.0
 SMALL_FONT = 7.0
+#: Linear axes that reach this far have ticks such as 300k.
+LARGE = 20_000
 _LINE = 0.6
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": FONT,
     "axes.labelsize": FONT,
     "axes.titlesize": SMALL_FONT,
@@ -64,11 +71,18 @@ def styled() -> Iterator[None]:
 
 
 def tidy(ax: Axes) -> None:
-    """Set ticks as the style has them; ticks made later would take the caller's settings."""
+    """Set ticks as the style has them, once the data are in.
+
+    On the axes themselves: ticks that matplotlib makes later would take the caller's settings.
+    """
     for which, length in (("major", 2.5), ("minor", 1.5)):
         ax.tick_params(
             which=which, labelsize=SMALL_FONT, width=_LINE, length=length, color=INK, pad=2.0
         )
+    for axis in (ax.xaxis, ax.yaxis):
+        _, high = axis.get_view_interval()
+        if axis.get_scale() == "linear" and high >= LARGE:
+            axis.set_major_formatter(EngFormatter(sep=""))
 
 
 def new_axes(width: float, height: float) -> Axes:
@@ -83,12 +97,70 @@ def spaced(figure: Figure) -> None:
     figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
 
 
+def colour_bar(
+    panels: Axes | list[Axes], mappable: ScalarMappable, title: str, **options: Any
+) -> Colorbar:
+    """Draw a colour bar beside the panels.
+
+    Parameters
+    ----------
+    panels : Axes or list of Axes
+        They give room to the bar.
+    mappable : ScalarMappable
+        Whose colours.
+    title : str
+        With the unit.
+    **options
+        To `Figure.colorbar`.
+
+    Returns
+    -------
+    Colorbar
+    """
+    first = panels[0] if isinstance(panels, list) else panels
+    bar = first.figure.colorbar(mappable, ax=panels, aspect=25, pad=0.02, fraction=0.06, **options)
+    bar.set_label(title)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    tidy(bar.ax)
+    return bar
+
+
+def legend_above(ax: Axes, handles: Sequence[Artist], *, title: str = "", ncols: int = 2) -> None:
+    """Put a legend over the axes, where no data can be; the layout makes room for it.
+
+    Parameters
+    ----------
+    ax : Axes
+    handles : sequence of Artist
+        With their labels.
+    title : str
+        What the axes show, where they have no title of their own.
+    ncols : int
+    """
+    ax.legend(
+        handles=list(handles),
+        title=title or None,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.01),
+        ncols=ncols,
+        alignment="left",
+        borderpad=0.0,
+        borderaxespad=0.2,
+        handlelength=1.4,
+        handletextpad=0.5,
+        columnspacing=1.2,
+    )
+
+
 def ramp() -> Colormap:
-    """Return the palette of numbers: dark is low; its palest tenth, lost on white, is left out."""
-    colours = plt.get_cmap("viridis")([i / 255 * 0.93 for i in range(256)])
+    """Return the palette of numbers: dark is low; no near-black and nothing lost on white."""
+    colours = plt.get_cmap("viridis")([0.06 + i / 255 * 0.87 for i in range(256)])
     return ListedColormap(colours, name="genpredict_ramp")
 
 
 def depth_ramp() -> Colormap:
     """Return the palette of depth: darker with every layer."""
-    return sns.cubehelix_palette(start=2.6, rot=0.35, light=0.78, dark=0.12, as_cmap=True)
+    found: Colormap = sns.cubehelix_palette(
+        start=2.6, rot=0.35, light=0.78, dark=0.12, as_cmap=True
+    )
+    return found

@@ -1,0 +1,186 @@
+"""Time genpredict.score against the tools it replaces, and its engine against the floor.
+
+    python analysis/benchmarks/score.py [--checkpoints FOLDER] [--repeats 7]
+
+Three sets of networks, all on the same machine in one run, on 2 threads:
+
+(a) the published CIFAR ResNets in FOLDER (left out where it is absent),
+(b) a CIFAR ResNet-18, 11.2 million weights, freshly initialized,
+(c) 256 networks of NATS-Bench's size space, freshly initialized.
+
+Rivals: the loop over the `rmsgd` package's EVBMF in float32, as released (its `Metrics`, linear
+layers included), and WeightWatcher's `analyze` on (b). The floor is torch's own batched Gram
+matrices and `eigvalsh` of the very matrices the engine decomposes, equal shapes stacked
+beforehand. Every pair is timed in turn, rival and genpredict and rival again, and the median of
+the ratios is printed with its range, so that a machine that drifts does not decide the outcome.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import statistics
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import genpredict
+from genpredict.checkpoints import select_layers
+from genpredict.networks import build_network
+from genpredict.spectral import dead_channels, measure_weights, unfold, unfoldings
+from genpredict.spectral.unfold import without
+
+THREADS = 2
+SIZE_SPACE_NETWORKS = 256
+WIDTHS = range(8, 72, 8)
+
+StateDict = Mapping[str, Tensor]
+Networks = dict[str, StateDict]
+
+
+def main() -> None:
+    """Run every comparison and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    default = Path("../shared/data/checkpoints/akamaster")
+    parser.add_argument("--checkpoints", type=Path, default=default)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--only", default="abc", help="sets to run, e.g. a or bc")
+    arguments = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; ratios are rival/ours")
+    for name, networks in sets(arguments.checkpoints, arguments.only):
+        compare(name, networks, arguments.repeats)
+
+
+def sets(checkpoints: Path, only: str) -> Iterator[tuple[str, Networks]]:
+    """Yield the sets of networks, as state dicts in memory."""
+    if "a" in only and checkpoints.is_dir():
+        found = genpredict.open_checkpoints(checkpoints)
+        yield "a: published ResNets", {one.id: dict(one.tensors()) for one in found}
+    if "b" in only:
+        torch.manual_seed(0)
+        yield "b: ResNet-18", {"resnet18": build_network("resnet18").state_dict()}
+    if "c" in only:
+        yield f"c: {SIZE_SPACE_NETWORKS} size-space networks", size_space_networks()
+
+
+def size_space_networks() -> Networks:
+    """Draw networks of the size space at random."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    names = [":".join(map(str, rng.choice(WIDTHS, 5))) for _ in range(SIZE_SPACE_NETWORKS)]
+    return {f"{n} {w}": build_network(f"sss:{w}").state_dict() for n, w in enumerate(names)}
+
+
+def compare(name: str, networks: Networks, repeats: int) -> None:
+    """Print how the rivals and the floor compare on one set."""
+    weights = [layer.weight for one in networks.values() for layer in select_layers(one)[0]]
+    print(f"\n{name}: {len(weights)} layers, {sum(w.numel() for w in weights):,} weights")
+    for dtype in ("float64", "float32"):
+        ours = lambda dtype=dtype: genpredict.score(networks, dtype=dtype)  # noqa: E731
+        report(f"score {dtype} vs rmsgd", ours, lambda: released_loop(weights), repeats)
+        if name.startswith("b"):
+            report(f"score {dtype} vs WeightWatcher", ours, weightwatcher(networks), repeats=2)
+    for dtype in (torch.float64, torch.float32):
+        engine = lambda dtype=dtype: measure_weights(weights, dtype=dtype)  # noqa: E731
+        label = str(dtype).removeprefix("torch.")
+        full = stacked(weights, dtype)
+        both = stacked(weights, dtype, and_left=True)
+        report(f"engine {label} vs floor", engine, lambda m=full: floor(m), 3 * repeats)
+        if sum(map(len, both)) > sum(map(len, full)):
+            report(f"engine {label} vs floor, what is left of layers with dead channels too",
+                   engine, lambda m=both: floor(m), 3 * repeats)  # fmt: skip
+    if name.startswith("a"):
+        print_error_of_float32(networks)
+
+
+def report(
+    label: str, ours: Callable[[], object], rival: Callable[[], object], repeats: int
+) -> None:
+    """Time two callables in turn and print the medians and the ratio."""
+    ours(), rival()  # warm up
+    pairs = [(timed(rival), timed(ours)) for _ in range(repeats)]
+    ratios = sorted(b / a for b, a in pairs)
+    rival_s, ours_s = (statistics.median(column) for column in zip(*pairs, strict=True))
+    middle = statistics.median(ratios)
+    print(
+        f"  {label}: {rival_s:.4f} s / {ours_s:.4f} s = {middle:.2f} "
+        f"({ratios[0]:.2f} to {ratios[-1]:.2f}); ours/rival {1 / middle:.2f}"
+    )
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Return the wall time of one call in seconds."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def released_loop(weights: list[Tensor]) -> None:
+    """Factorize one matrix after the other with the `rmsgd` package, in float32."""
+    from rmsgd.metrics import Metrics
+
+    parameters = [nn.Parameter(weight.float()) for weight in weights]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Metrics(parameters, linear=True)()
+
+
+def weightwatcher(networks: Networks) -> Callable[[], object]:
+    """Return WeightWatcher's analysis of the one network of a set."""
+    import weightwatcher
+
+    logging.getLogger("weightwatcher").setLevel(logging.ERROR)
+    network = build_network("resnet18")
+    network.load_state_dict(dict(next(iter(networks.values()))))
+
+    def analyze() -> object:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            return weightwatcher.WeightWatcher(model=network).analyze()
+
+    return analyze
+
+
+def stacked(weights: list[Tensor], dtype: torch.dtype, *, and_left: bool = False) -> list[Tensor]:
+    """Stack the unfoldings of equal shape, and on demand those of what dead channels leave."""
+    alike: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)
+    for weight in weights:
+        versions = [weight.to(dtype)]
+        dead = dead_channels(versions[0])
+        if and_left and any(mask.any() for mask in dead):
+            versions.append(without(versions[0], *dead))
+        for version in versions:
+            for name in unfoldings(tuple(version.shape)):
+                matrix = unfold(version, name).contiguous()
+                alike[tuple(matrix.shape)].append(matrix)
+    return [torch.stack(matrices) for matrices in alike.values()]
+
+
+def floor(stacks: list[Tensor]) -> None:
+    """Compute Gram matrices and eigenvalues as torch does by itself."""
+    for matrices in stacks:
+        torch.linalg.eigvalsh(torch.bmm(matrices, matrices.mT))
+
+
+def print_error_of_float32(networks: Networks) -> None:
+    """Print how far float32 is from float64 on real weights."""
+    exact, rough = (genpredict.score(networks, dtype=dtype) for dtype in ("float64", "float32"))
+    ranks = int((exact["rank"] != rough["rank"]).where(exact["rank"].notnull()).sum())
+    print(f"  float32 against float64: {ranks} of {int(exact['rank'].count())} ranks differ;")
+    for name in ("stable_rank", "condition_number", "quality", "Q"):
+        worst = float(abs(exact[name] - rough[name]).max())
+        typical = float(abs(exact[name] - rough[name]).median())
+        print(f"    {name}: largest difference {worst:.1e}, median {typical:.1e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Colour and shape by a coordinate: levels, palettes, legend entries, colour bars."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of, shortened
+from genpredict.figures.quantities import coordinate_of
+from genpredict.figures.style import GROUP_COLOURS, MARKERS, MISSING, ramp
+
+#: A numeric coordinate that spans more than this factor gets a logarithmic colour bar.
+LOG_SPAN = 50.0
+_MOST_TICKS = 6
+_TICK_GAP = 0.07  # of the colour bar, so that the texts stay apart
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A coordinate as groups.
+
+    Parameters
+    ----------
+    title : str
+        Its label.
+    levels : list of str
+        In the order of the legend: as sorted, then the rest of many, then those not given.
+    codes : array, shape (checkpoints,), int
+        Index into `levels`.
+    """
+
+    title: str
+    levels: list[str]
+    codes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A coordinate as numbers on a colour bar.
+
+    Parameters
+    ----------
+    title : str
+        Its label, with the unit.
+    values : array, shape (checkpoints,)
+    norm : Normalize
+        Linear, or logarithmic where the values span decades.
+    cmap : Colormap
+    """
+
+    title: str
+    values: NDArray[np.float64]
+    norm: Normalize
+    cmap: Colormap = field(default_factory=lambda: ramp().with_extremes(bad=MISSING))
+
+    @property
+    def ticks(self) -> list[float] | None:
+        """Return the levels themselves where they are few and apart, else None."""
+        found = np.unique(self.values[np.isfinite(self.values)])
+        if not 0 < len(found) <= _MOST_TICKS:
+            return None
+        gaps = np.diff(np.asarray(self.norm(found)))
+        return found.tolist() if (gaps > _TICK_GAP).all() else None
+
+
+def grouping(scores: xr.Dataset, name: str, *, parameter: str) -> Levels | Numbers:
+    """Return a coordinate as colours take it: numbers as numbers, texts as groups.
+
+    Parameters
+    ----------
+    scores : Dataset
+    name : str
+        A coordinate along `checkpoint`.
+    parameter : str
+        For messages.
+
+    Returns
+    -------
+    Levels or Numbers
+
+    Raises
+    ------
+    ValueError
+        When there is no such coordinate, or every checkpoint is a group of its own.
+    """
+    values = coordinate_of(scores, name, parameter=parameter)
+    if values.dtype.kind in "fiu":
+        return _numbers(values, name)
+    return _levels(values, name, parameter=parameter, most=len(GROUP_COLOURS))
+
+
+def shapes(scores: xr.Dataset, name: str, *, parameter: str) -> Levels:
+    """Return a coordinate as groups, for shapes of marks; so numbers are groups too.
+
+    Raises
+    ------
+    ValueError
+        When there is no such coordinate, or every checkpoint is a group of its own.
+    """
+    values = coordinate_of(scores, name, parameter=parameter)
+    return _levels(values, name, parameter=parameter, most=len(MARKERS))
+
+
+def _numbers(values: xr.DataArray, name: str) -> Numbers:
+    numbers = np.asarray(values.values, dtype=np.float64)
+    known = numbers[np.isfinite(numbers)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+    norm = LogNorm if low > 0 and high > LOG_SPAN * low else Normalize
+    if low == high:  # one value: the middle of the palette
+        low, high = low - 0.5, high + 0.5
+    return Numbers(axis_label(name, values), numbers, norm(low, high))
+
+
+def _levels(values: xr.DataArray, name: str, *, parameter: str, most: int) -> Levels:
+    raw = values.values.tolist()
+    texts = [level_text(value) for value in raw]
+    order = {level_text(value): None for value in sorted(set(raw), key=_natural)}
+    counts = Counter(text for text in texts if text != NOT_GIVEN)
+    kept = [text for text in order if text in counts]
+    rest = ""
+    if len(kept) > most:
+        if max(counts.values()) == 1:
+            raise ValueError(
+                f"{parameter}={name!r} has {len(kept)} values, no two checkpoints alike; "
+                f"take a coordinate with fewer, such as network, dataset or optimizer"
+            )
+        top = {text for text, _ in counts.most_common(most - 1)}
+        rest = f"{len(kept) - len(top)} others"
+        kept = [text for text in kept if text in top]
+    levels = kept + [rest] * bool(rest) + [NOT_GIVEN] * (NOT_GIVEN in texts)
+    index = {text: i for i, text in enumerate(levels)}
+    codes = [index.get(text, len(kept)) for text in texts]
+    return Levels(name_of(name, values), levels, np.asarray(codes, dtype=np.int64))
+
+
+def _natural(value: Any) -> tuple[bool, float, str]:
+    """Sort numbers as numbers and before texts."""
+    text = isinstance(value, str)
+    return text, 0.0 if text or value != value else float(value), str(value)
+
+
+def colours_of(levels: Levels) -> list[str]:
+    """Return a colour per level; the rest and those not given are grey."""
+    return [
+        MISSING
+        if text == NOT_GIVEN or (text.endswith(" others") and i >= len(GROUP_COLOURS) - 1)
+        else GROUP_COLOURS[i]
+        for i, text in enumerate(levels.levels)
+    ]
+
+
+def legend_entries(levels: Levels, colours: list[str], markers: list[str]) -> list[Line2D]:
+    """Return legend handles, one a level.
+
+    Parameters
+    ----------
+    levels : Levels
+    colours, markers : list of str
+        One a level, or more.
+
+    Returns
+    -------
+    list of Line2D
+    """
+    return [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            markersize=4.5,
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+            label=shortened(text),
+            color=colours[i],
+            marker=markers[i % len(markers)],
+        )
+        for i, text in enumerate(levels.levels)
+    ]

@@ -1,0 +1,168 @@
+"""Layer measures as a heat map: layers by checkpoints or by epochs (the paper's Figure 1b)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.patches import Patch
+
+from genpredict.figures.labels import level_text, name_of, shortened, wrapped
+from genpredict.figures.layers import LayerMatrix, layer_matrix
+from genpredict.figures.style import (
+    COLUMN_WIDTH,
+    PAGE_WIDTH,
+    SMALL_FONT,
+    colour_bar,
+    legend_above,
+    new_axes,
+    ramp,
+    styled,
+    tidy,
+)
+
+#: More rows or columns than this are numbered, not named.
+MOST_NAMES = 40
+_ABSENT = "#E4E4E4"
+_RANK_ONE = "#D55E00"
+_RANK_ZERO = "#000000"
+_LINE = 0.13  # inches, of a named row or column
+
+
+def plot_heatmap(
+    scores: xr.Dataset,
+    *,
+    measure: str = "quality",
+    columns: str = "checkpoint",
+    sort: str | None = None,
+    factorization: str = "low_rank",
+    p: int = 2,
+    unfolding: str = "out_channel",
+    limits: tuple[float, float] | None = None,
+    width: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a layer measure over layers and checkpoints, or layers and epochs.
+
+    Parameters
+    ----------
+    scores : Dataset
+        As of `open_scores`. Checkpoints that failed are not drawn.
+    measure : str
+        A variable over layers.
+    columns : str
+        ``"checkpoint"``, or a coordinate that tells the checkpoints apart, e.g. "epoch" of the
+        checkpoints of one run.
+    sort : str, optional
+        Coordinate that orders checkpoints, e.g. "test_accuracy", the least left.
+    factorization, p, unfolding : str, int, str
+        Choices, for a measure that has these dimensions.
+    limits : pair of float, optional
+        Ends of the colour scale; by default those of the data.
+    width : float, optional
+        In inches; by default a journal's column, its page from 20 columns on.
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+
+    Returns
+    -------
+    Axes
+        Layers go down, the input on top.
+
+    Raises
+    ------
+    ValueError
+        For names that the scores do not hold; when two checkpoints share a column.
+
+    Notes
+    -----
+    A low-rank quality of rank 1 is π/2 by definition, the highest there is, and of rank 0 it is 0:
+    both get a colour of their own, and the scale spans the others.
+
+    Examples
+    --------
+    >>> plot_heatmap(scores, sort="test_accuracy")  # doctest: +SKIP
+    """
+    matrix = layer_matrix(
+        scores,
+        measure,
+        columns=columns,
+        sort=sort,
+        factorization=factorization,
+        p=p,
+        unfolding=unfolding,
+    )
+    with styled():
+        if ax is None:
+            ax = new_axes(*_size(matrix, columns, width))
+        _draw(ax, matrix, limits)
+        _name_layers(ax, matrix)
+        _name_columns(ax, matrix, columns, sort)
+    return ax
+
+
+def _size(matrix: LayerMatrix, columns: str, width: float | None) -> tuple[float, float]:
+    """Return width and height in inches: a line of text a named row, at most a page."""
+    layers = len(matrix.layers)
+    if width is None:
+        width = COLUMN_WIDTH if len(matrix.columns) < 20 else PAGE_WIDTH
+    below = 1.6 if columns == "checkpoint" and len(matrix.columns) <= MOST_NAMES else 0.6
+    body = _LINE * layers if layers <= MOST_NAMES else 0.05 * layers
+    return width, below + min(max(body, 1.3), 6.0)
+
+
+def _draw(ax: Axes, matrix: LayerMatrix, limits: tuple[float, float] | None) -> None:
+    shown = np.ma.masked_invalid(matrix.values.T)
+    rank = np.full(shown.shape, 2.0) if matrix.rank is None else matrix.rank.T
+    norm = Normalize(*(limits or _limits(shown[rank >= 2])))
+    special = {"over": _RANK_ONE, "under": _RANK_ZERO} if matrix.rank is not None else {}
+    cmap = ramp().with_extremes(bad=_ABSENT, **special)
+    image = ax.imshow(shown, aspect="auto", cmap=cmap, norm=norm)
+    colour_bar(ax, image, wrapped(matrix.label, 34))
+    entries: list[tuple[bool, str, str]] = [
+        (matrix.rank is not None and bool((rank == 1).any()), _RANK_ONE, "rank 1 (π/2)"),
+        (matrix.rank is not None and bool((rank == 0).any()), _RANK_ZERO, "rank 0 (0)"),
+        (bool(np.ma.getmaskarray(shown).any()), _ABSENT, "no such layer"),
+    ]
+    handles = [Patch(color=shade, label=text) for there, shade, text in entries if there]
+    if handles:
+        legend_above(ax, handles, ncols=3)
+
+
+def _limits(values: Any) -> tuple[float, float]:
+    """Return the ends of the data; a constant sits in the middle of the scale."""
+    if values.count() == 0:
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _name_layers(ax: Axes, matrix: LayerMatrix) -> None:
+    tidy(ax)
+    named = len(matrix.layers) <= MOST_NAMES
+    if named:
+        ax.set_yticks(range(len(matrix.layers)), [shortened(name, 24) for name in matrix.layers])
+        ax.tick_params(axis="y", length=0, labelsize=SMALL_FONT - 1)
+    ax.set_ylabel("layer" if named and not matrix.layers[0].isdigit() else "layer, by depth")
+
+
+def _name_columns(ax: Axes, matrix: LayerMatrix, columns: str, sort: str | None) -> None:
+    count = len(matrix.columns)
+    order = f", by {name_of(sort)}" if sort else ""
+    label = "" if columns == "checkpoint" else name_of(columns)
+    ax.tick_params(axis="x", length=0)
+    if count > MOST_NAMES:
+        label = label or f"{count:,} checkpoints"
+        if columns == "checkpoint":
+            ax.set_xticks([])
+    elif columns == "checkpoint":
+        names = [shortened(level_text(name), 28) for name in matrix.columns]
+        ax.set_xticks(range(count), names, rotation=90)
+        ax.tick_params(axis="x", labelsize=SMALL_FONT - 1)
+        label = "checkpoint"
+    else:
+        ax.set_xticks(range(count), [level_text(value) for value in matrix.columns])
+    ax.set_xlabel(label + order)

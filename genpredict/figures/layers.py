@@ -1,0 +1,158 @@
+"""Layer measures as a matrix (column, layer): what heat maps and evolutions draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from genpredict.figures.labels import axis_label, level_text
+from genpredict.figures.quantities import coordinate_of, done_only
+
+
+@dataclass(frozen=True)
+class LayerMatrix:
+    """A number per column and layer.
+
+    Parameters
+    ----------
+    values : array, shape (columns, layers)
+        NaN where a network has no such layer.
+    columns : list
+        Checkpoint ids, or the values of a coordinate in ascending order.
+    layers : list of str
+        Names, where all networks have the same; else numbers by depth.
+    label : str
+        Of the numbers, with the unit.
+    rank : array, shape (columns, layers), optional
+        Of the low-rank spectra that a quality was taken of.
+    """
+
+    values: NDArray[np.float64]
+    columns: list[Any]
+    layers: list[str]
+    label: str
+    rank: NDArray[np.float64] | None = None
+
+
+def layer_matrix(
+    scores: xr.Dataset,
+    measure: str,
+    *,
+    columns: str,
+    factorization: str,
+    p: int,
+    unfolding: str,
+    sort: str | None = None,
+) -> LayerMatrix:
+    """Take one number per layer out of a Dataset.
+
+    Parameters
+    ----------
+    scores : Dataset
+        With `measure` over `layer` and over `checkpoint` or the dimension `columns`.
+    measure : str
+        A variable over layers.
+    columns : str
+        ``"checkpoint"``, a dimension, or a coordinate that tells the checkpoints apart.
+    factorization, p, unfolding : str, int, str
+        Choices, for a measure that has these dimensions.
+    sort : str, optional
+        Coordinate that orders the checkpoints, the least first.
+
+    Returns
+    -------
+    LayerMatrix
+
+    Raises
+    ------
+    ValueError
+        For unknown names and choices; for a `columns` under which two checkpoints share a place.
+    """
+    _check_measure(scores, measure)
+    if "checkpoint" in scores[measure].dims:
+        scores, dim = done_only(scores), "checkpoint"
+        scores = _ordered(scores, columns, sort)
+    else:
+        dim = columns
+    chosen = {"factorization": factorization, "p": p, "unfolding": unfolding}
+    values, label = _chosen(scores[measure], chosen, measure)
+    if set(values.dims) != {dim, "layer"}:
+        raise ValueError(
+            f"measure {measure!r} has dimensions {scores[measure].dims}, must have 'layer' and "
+            f"{dim!r}; select along the others"
+        )
+    found = values.transpose(dim, "layer")
+    there = found.notnull().any(dim).values  # padding beyond the deepest network
+    rank = _rank(scores, measure, chosen, there) if dim == "checkpoint" else None
+    names = scores[columns].values.tolist() if columns in scores.variables else []
+    return LayerMatrix(
+        np.asarray(found.values[:, there], dtype=np.float64),
+        names or list(range(found.sizes[dim])),
+        _layer_names(scores, there),
+        label,
+        rank,
+    )
+
+
+def _check_measure(scores: xr.Dataset, measure: str) -> None:
+    known = [str(name) for name, v in scores.data_vars.items() if "layer" in v.dims]
+    known = [name for name in known if scores[name].dtype.kind in "fiub"]
+    if measure not in known:
+        raise ValueError(
+            f"measure: {measure!r} is no measure of layers here; there are {', '.join(known)}"
+        )
+
+
+def _ordered(scores: xr.Dataset, columns: str, sort: str | None) -> xr.Dataset:
+    """Return the checkpoints in the order of the columns."""
+    if columns == "checkpoint":
+        if sort is None:
+            return scores
+        return scores.isel(checkpoint=coordinate_of(scores, sort, parameter="sort").argsort())
+    values = coordinate_of(scores, columns, parameter="columns")
+    levels, counts = np.unique(values.values[values.notnull().values], return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"columns={columns!r}: {counts.max()} checkpoints share the value "
+            f"{level_text(levels[counts.argmax()])}; choose those of one run first, "
+            f"or draw columns='checkpoint'"
+        )
+    scores = scores.isel(checkpoint=values.notnull().values)
+    return scores.isel(checkpoint=scores[columns].argsort())
+
+
+def _chosen(values: xr.DataArray, chosen: dict[str, Any], measure: str) -> tuple[xr.DataArray, str]:
+    """Select the choices that this measure has, and name them."""
+    chosen = {dim: choice for dim, choice in chosen.items() if dim in values.dims}
+    for dim, choice in chosen.items():
+        known = values[dim].values.tolist()
+        if choice not in known:
+            raise ValueError(f"{dim} must be one of {tuple(known)}, got {choice!r}")
+    named = {dim: chosen[dim] for dim in ("factorization", "p") if dim in chosen}
+    return values.sel(chosen), axis_label(measure, values, **named)
+
+
+def _rank(
+    scores: xr.Dataset, measure: str, chosen: dict[str, Any], there: NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
+    """Return the ranks behind a low-rank quality: 0 and 1 are no ordinary qualities."""
+    if measure != "quality" or chosen["factorization"] != "low_rank" or "rank" not in scores:
+        return None
+    rank = scores["rank"]
+    if "unfolding" in rank.dims:
+        rank = rank.sel(unfolding=chosen["unfolding"])
+    return np.asarray(rank.transpose("checkpoint", "layer").values[:, there], dtype=np.float64)
+
+
+def _layer_names(scores: xr.Dataset, there: NDArray[np.bool_]) -> list[str]:
+    """Return the names that all networks share, else numbers from 1 by depth."""
+    if "layer_name" in scores.variables:
+        names = scores["layer_name"].transpose(..., "layer").values.reshape(-1, len(there))
+        names = names[:, there]
+        if len(names) and (names == names[0]).all():
+            return [str(name).removesuffix(".weight") for name in names[0]]
+    return [str(i + 1) for i in range(int(there.sum()))]

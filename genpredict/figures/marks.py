@@ -1,0 +1,171 @@
+"""The marks of one scatter panel: points, hexagons, trend lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import LogNorm
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from genpredict.figures.groups import Levels, Numbers, colours_of
+from genpredict.figures.style import GROUP_COLOURS, INK, MARKERS, ramp
+
+#: From this many points, marks are pixels in a vector file, translucent, in random order.
+RASTER_FROM = 2_000
+#: From this many points, and without hue and style: hexagons shaded by their count.
+DENSITY_FROM = 10_000
+HEXAGONS_PER_INCH = 14.0
+# Area in points² and opacity of a mark, up to so many points.
+_SIZES = ((60, 22.0, 0.9), (500, 12.0, 0.8), (RASTER_FROM, 7.0, 0.6), (10_000, 4.0, 0.45))
+_SMALLEST = (2.0, 0.3)
+
+
+def draw_points(
+    ax: Axes,
+    rows: pd.DataFrame,
+    colour: Levels | Numbers | None,
+    shape: Levels | None,
+    *,
+    log: tuple[bool, bool] = (False, False),
+) -> None:
+    """Draw one mark a row, or hexagons where there are very many.
+
+    Parameters
+    ----------
+    ax : Axes
+    rows : DataFrame
+        Columns position (of the checkpoint), x_value and y_value.
+    colour : Levels or Numbers, optional
+        Colours of the checkpoints.
+    shape : Levels, optional
+        Shapes of the checkpoints.
+    log : pair of bool
+        Whether the x and the y axis are logarithmic.
+    """
+    for scale, setter in zip(log, (ax.set_xscale, ax.set_yscale), strict=True):
+        if scale:
+            setter("log")
+    if rows.empty:
+        ax.text(0.5, 0.5, "no values", ha="center", va="center", transform=ax.transAxes)
+    elif colour is None and shape is None and len(rows) >= DENSITY_FROM:
+        _draw_density(ax, rows, log)
+    else:
+        _draw_marks(ax, rows, colour, shape)
+
+
+def _draw_density(ax: Axes, rows: pd.DataFrame, log: tuple[bool, bool]) -> None:
+    inches = ax.get_window_extent().width / ax.figure.dpi
+    ax.hexbin(
+        rows["x_value"],
+        rows["y_value"],
+        gridsize=max(12, round(HEXAGONS_PER_INCH * inches)),
+        mincnt=1,
+        norm=LogNorm(),
+        cmap=ramp().reversed(),
+        linewidths=0.1,
+        xscale="log" if log[0] else "linear",
+        yscale="log" if log[1] else "linear",
+    )
+    ax.autoscale(tight=False)  # hexbin ends the axes at the centres of the outer hexagons
+
+
+def share_density(panels: Sequence[Axes]) -> PolyCollection | None:
+    """Shade the hexagons of all panels on one scale.
+
+    Parameters
+    ----------
+    panels : sequence of Axes
+
+    Returns
+    -------
+    PolyCollection or None
+        Some panel's hexagons, for the colour bar; None where no panel has any.
+    """
+    found = [c for ax in panels for c in ax.collections if isinstance(c, PolyCollection)]
+    counts = [int(np.ma.max(hexagons.get_array())) for hexagons in found]
+    norm = LogNorm(1, max(counts, default=1) + 1)
+    for hexagons in found:
+        hexagons.set_norm(norm)
+    return found[0] if found else None
+
+
+def _draw_marks(
+    ax: Axes, rows: pd.DataFrame, colour: Levels | Numbers | None, shape: Levels | None
+) -> None:
+    many = len(rows) >= RASTER_FROM
+    if many:  # a fixed shuffle: no group lies on top of another
+        rows = rows.sample(frac=1.0, random_state=0)
+    area, alpha = next((s[1:] for s in _SIZES if len(rows) <= s[0]), _SMALLEST)
+    codes = _shape_codes(rows, shape)
+    for code in np.unique(codes):
+        chosen = rows[codes == code]
+        ax.scatter(
+            chosen["x_value"],
+            chosen["y_value"],
+            s=area,
+            alpha=alpha,
+            marker=MARKERS[code],
+            linewidths=0.0 if many else 0.4,
+            edgecolors="none" if many else "white",
+            rasterized=many,
+            **_colours(chosen, colour),
+        )
+
+
+def _shape_codes(rows: pd.DataFrame, shape: Levels | None) -> NDArray[np.int64]:
+    if shape is None:
+        return np.zeros(len(rows), dtype=np.int64)
+    codes: NDArray[np.int64] = shape.codes[rows["position"].to_numpy()] % len(MARKERS)
+    return codes
+
+
+def _colours(rows: pd.DataFrame, colour: Levels | Numbers | None) -> dict[str, Any]:
+    positions = rows["position"].to_numpy()
+    if isinstance(colour, Numbers):
+        values = np.ma.masked_invalid(colour.values[positions])
+        return {"c": values, "cmap": colour.cmap, "norm": colour.norm, "plotnonfinite": True}
+    if isinstance(colour, Levels):
+        return {"c": np.asarray(colours_of(colour))[colour.codes[positions]].tolist()}
+    return {"c": GROUP_COLOURS[0]}
+
+
+def draw_trends(ax: Axes, rows: pd.DataFrame, colour: Levels | Numbers | None) -> None:
+    """Draw a least-squares line through each group, or through all; seaborn fits it.
+
+    Parameters
+    ----------
+    ax : Axes
+    rows : DataFrame
+        Columns position, x_value and y_value.
+    colour : Levels or Numbers, optional
+        Groups, where it is `Levels`.
+    """
+    if not isinstance(colour, Levels):
+        _draw_trend(ax, rows, INK)
+        return
+    codes = colour.codes[rows["position"].to_numpy()]
+    for code, shade in enumerate(colours_of(colour)):
+        _draw_trend(ax, rows[codes == code], shade)
+
+
+def _draw_trend(ax: Axes, rows: pd.DataFrame, shade: str) -> None:
+    if rows["x_value"].nunique() < 2:  # no line through one point or a constant
+        return
+    halo = withStroke(linewidth=2.6, foreground="white")
+    sns.regplot(
+        x=rows["x_value"],
+        y=rows["y_value"],
+        scatter=False,
+        ci=None,
+        logx=ax.get_xscale() == "log",
+        color=shade,
+        line_kws={"linewidth": 1.2, "path_effects": [halo]},
+        ax=ax,
+    )

@@ -1,0 +1,208 @@
+"""Measures against targets: correlations as an annotated heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import seaborn as sns
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from genpredict.figures.coefficients import check_correlations
+from genpredict.figures.labels import axis_label, name_of, signed, wrapped
+from genpredict.figures.quantities import names_list
+from genpredict.figures.style import (
+    INK,
+    SMALL_FONT,
+    colour_bar,
+    legend_above,
+    new_axes,
+    styled,
+    tidy,
+)
+
+Coefficient = Literal["plcc", "rocc", "krocc"]
+Adjustment = Literal["holm", "bh", "none"]
+_TITLES = {
+    "plcc": "PLCC (Pearson's r)",
+    "rocc": "ROCC (Spearman's ρ)",
+    "krocc": "KROCC (Kendall's τ-b)",
+}
+_ADJUSTED = {
+    "holm": "p, Holm-adjusted,",
+    "bh": "p, Benjamini–Hochberg-adjusted,",
+    "none": "p",
+}
+_GREY = "#E4E4E4"
+_GREY_INK = "#777777"
+_PALE = 0.6  # |correlation| from which texts are white
+
+
+def plot_ranking(
+    correlations: xr.Dataset,
+    *,
+    coefficient: Coefficient = "rocc",
+    measures: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    group: str = "all",
+    adjust: Adjustment = "holm",
+    level: float = 0.05,
+    intervals: bool = True,
+    sort: bool = True,
+    width: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the correlations of measures with targets, insignificant ones in grey.
+
+    Parameters
+    ----------
+    correlations : Dataset, dims (measure, target, group)
+        What `genpredict.stats.correlate` returned.
+    coefficient : {"rocc", "plcc", "krocc"}
+    measures, targets : sequence of str, optional
+        Labels to draw; all by default.
+    group : str
+        A label along `group`.
+    adjust : {"holm", "bh", "none"}
+        The p-value that decides: adjusted by Holm, by Benjamini and Hochberg, or not.
+    level : float
+        Cells with a p-value of at least this are grey.
+    intervals : bool
+        Write the interval under each coefficient.
+    sort : bool
+        Highest correlation with the first target on top; else in the order of the table.
+    width : float, optional
+        In inches; by default what labels and columns take, at least a journal's column.
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        For labels that the table does not hold, or another coefficient or adjustment.
+
+    Examples
+    --------
+    >>> plot_ranking(correlate(scores), coefficient="plcc")  # doctest: +SKIP
+    """
+    table = _table(correlations, coefficient, measures, targets, group, adjust)
+    if sort:
+        order = np.argsort(-table[coefficient].values[:, 0], kind="stable")
+        table = table.isel(measure=order)
+    rows, columns = table[coefficient].shape
+    with styled():
+        if ax is None:
+            height = rows * (0.32 if intervals else 0.22) + 0.9
+            ax = new_axes(width or max(3.4, 2.5 + 0.85 * columns), height)
+        _draw(ax, table, coefficient, adjust, level, intervals=intervals)
+        _name(ax, table, group)
+    return ax
+
+
+def _table(
+    correlations: xr.Dataset,
+    coefficient: str,
+    measures: Sequence[str] | None,
+    targets: Sequence[str] | None,
+    group: str,
+    adjust: str,
+) -> xr.Dataset:
+    """Select what to draw, checked."""
+    check_correlations(correlations)
+    _one_of("coefficient", coefficient, get_args(Coefficient))
+    _one_of("adjust", adjust, get_args(Adjustment))
+    _one_of("group", group, [str(one) for one in correlations["group"].values])
+    chosen = correlations.sel(group=group)
+    for dim, names in (("measure", measures), ("target", targets)):
+        if names is not None:
+            listed = names_list(names, parameter=f"{dim}s")
+            for name in listed:
+                _one_of(f"{dim}s", name, [str(one) for one in chosen[dim].values])
+            chosen = chosen.sel({dim: listed})
+    return chosen.transpose("measure", "target", ...)
+
+
+def _one_of(parameter: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{parameter} must be one of {', '.join(known)}, got {value!r}")
+
+
+def _draw(
+    ax: Axes, table: xr.Dataset, coefficient: str, adjust: str, level: float, *, intervals: bool
+) -> None:
+    values = table[coefficient].values
+    suffix = "" if adjust == "none" else f"_{adjust}"
+    significant = table[f"{coefficient}_pvalue{suffix}"].values < level  # NaN is not
+    image = ax.imshow(
+        np.ma.masked_where(~significant, values),
+        aspect="auto",
+        cmap=_diverging(),
+        vmin=-1.0,
+        vmax=1.0,
+    )
+    colour_bar(ax, image, _TITLES[coefficient])
+    for (row, column), value in np.ndenumerate(values):
+        cell = table.isel(measure=row, target=column)
+        text = signed(value) + (_interval(cell, coefficient) if intervals else "")
+        dark = significant[row, column] and abs(value) >= _PALE
+        shade = "white" if dark else INK if significant[row, column] else _GREY_INK
+        ax.text(column, row, text, ha="center", va="center", fontsize=SMALL_FONT - 0.5, color=shade)
+    if not significant.all():
+        legend_above(ax, [Patch(color=_GREY, label=f"{_ADJUSTED[adjust]} ≥ {level:g}")])
+
+
+def _interval(cell: xr.Dataset, coefficient: str) -> str:
+    low, high = (float(cell[f"{coefficient}_{end}"]) for end in ("lower", "upper"))
+    return "" if np.isnan([low, high]).any() else f"\n[{signed(low)}, {signed(high)}]"
+
+
+def _diverging() -> Colormap:
+    """Return purple (negative) over white to orange-brown (positive): apart to all eyes."""
+    found: Colormap = sns.color_palette("PuOr_r", as_cmap=True)
+    return found.with_extremes(bad=_GREY)
+
+
+def _name(ax: Axes, table: xr.Dataset, group: str) -> None:
+    """Name rows and columns, with n where it is the same down a column."""
+    tidy(ax)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_yticks(range(table.sizes["measure"]), [wrapped(text, 26) for text in _rows(table)])
+    columns = [
+        wrapped(name_of(str(name)), 14) + _count(n)
+        for name, n in zip(table["target"].values, table["n"].values.T, strict=True)
+    ]
+    ax.set_xticks(range(len(columns)), columns)
+    if group != "all":
+        ax.set_xlabel(group.replace("=", ": "))
+
+
+def _count(n: NDArray[np.float64]) -> str:
+    least, most = int(n.min()), int(n.max())
+    return f"\nn = {least:,}" if least == most else f"\nn = {least:,} to {most:,}"
+
+
+def _rows(table: xr.Dataset) -> list[str]:
+    """Return what the measures are called, with factorization and p where they have them."""
+    found = []
+    for measure in table["measure"].values:
+        cell = table.sel(measure=measure)
+        name = str(cell["name"].item()) if "name" in table.coords else str(measure)
+        factorization = str(cell["factorization"].item()) if "factorization" in table.coords else ""
+        p = float(cell["p"].item()) if "p" in table.coords else float("nan")
+        text = axis_label(
+            name,
+            factorization=factorization or None,
+            p=int(p) if p > 0 else None,
+        )
+        found.append(text.partition(" (rad)")[0])
+    return found
