@@ -70,8 +70,9 @@ def run_in_order(
             waiting.popleft()
     except BrokenProcessPool as error:
         suspects = [one for one, future in waiting if not future.done() or future.exception()]
+        suspect = next(iter(suspects), task)
         raise GenpredictError(
-            f"a worker process died, perhaps of {[*suspects, task][0]} (killed, or out of memory?); what is "
+            f"a worker process died, perhaps of {suspect} (killed, or out of memory?); what is "
             f"done is kept: run the same command again to go on, with fewer --workers if memory is "
             f"short"
         ) from error

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -296,15 +295,21 @@ def _checkpoints(
     sources: Scorable | Sequence[Scorable] | Mapping[str, Network], manifest: str | Path | None
 ) -> Iterator[Checkpoint | Row]:
     """Yield the checkpoints of paths and of networks at hand, in order."""
-    for are_paths, run in groupby(
-        _named(sources), key=lambda pair: isinstance(pair[1], str | Path)
-    ):
-        if are_paths:
-            paths = [path for _, path in run]
-            yield from read_items(open_checkpoints(paths, manifest=manifest).items)
+    named = list(_named(sources))
+    paths = [source for _, source in named if isinstance(source, str | Path)]
+    items = open_checkpoints(paths, manifest=manifest).items if paths else []
+    if len(paths) == len(named):
+        yield from read_items(items)
+        return
+    for name, source in named:
+        if isinstance(source, str | Path):
+            yield from read_items(item for item in items if _is_in(item.path, Path(source)))
         else:
-            for name, network in run:
-                yield Checkpoint(str(name), str(name), {}, partial(_tensors, str(name), network))
+            yield Checkpoint(str(name), str(name), {}, partial(_tensors, str(name), source))
+
+
+def _is_in(path: Path, source: Path) -> bool:
+    return path == source or source in path.parents
 
 
 def _named(

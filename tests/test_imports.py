@@ -1,0 +1,164 @@
+"""The stage order of DESIGN 5, read off the source; what a command may import before it runs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import genpredict
+
+ROOT = Path(genpredict.__file__).parent
+#: Stage of every module and package of genpredict (DESIGN 5).
+STAGES = {
+    "errors": 0,
+    "schema": 0,
+    "checkpoints": 1,
+    "networks": 1,
+    "datasets": 1,
+    "spectral": 2,
+    "rows": 3,
+    "aggregation": 3,
+    "scoring": 3,
+    "locking": 4,
+    "store": 4,
+    "store_writer": 4,
+    "engine": 4,
+    "score_job": 4,
+    "stats": 5,
+    "figures": 6,
+    "training": 7,
+    "show": 8,
+    "console": 8,
+    "cli": 8,
+}
+#: Modules that make up one stage, and so may import each other.
+TOGETHER: tuple[set[str], ...] = (
+    {"rows", "aggregation", "scoring"},
+    {"locking", "store", "store_writer", "engine", "score_job"},
+    {"show", "console", "cli"},
+)
+#: Stages that may import less than the order allows.
+ONLY: dict[str, set[str]] = {
+    "errors": set(),
+    "schema": {"errors"},
+    "checkpoints": {"errors", "schema"},
+    "spectral": {"errors", "schema"},
+    "networks": {"errors"},
+    "datasets": {"errors"},
+    "stats": {"errors", "schema", "rows", "aggregation", "store"},
+    "figures": {"errors", "schema", "aggregation", "store"},
+    "training": {"errors", "schema", "checkpoints", "networks", "datasets", "spectral", "engine"},
+}
+#: What a stage does without (DESIGN 5).
+WITHOUT = {
+    "checkpoints": {"xarray", "zarr", "scipy"},
+    "spectral": {"xarray", "zarr", "pandas"},
+    "stats": {"torch"},
+    "figures": {"torch", "scipy"},
+    "networks": {"xarray", "zarr", "pandas"},
+}
+HEAVY = ("torch", "xarray", "pandas", "zarr", "scipy", "numpy", "matplotlib", "sklearn")
+
+
+def stage_of(file: Path) -> str:
+    """Return the module or package right below genpredict."""
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """List the source files, the contents page apart."""
+    return tuple(file for file in sorted(ROOT.rglob("*.py")) if file != ROOT / "__init__.py")
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Yield the full names that a file imports anywhere in it, the checks for types included."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import; write the whole name"
+            yield node.module or ""
+            if node.module == "genpredict":
+                yield from (f"genpredict.{alias.name}" for alias in node.names)
+
+
+def imported_stages(file: Path) -> set[str]:
+    """Return the stages of genpredict that a file imports, its own apart."""
+    parts = [name.split(".") for name in imported(file)]
+    found = {name[1] for name in parts if name[0] == "genpredict" and len(name) > 1}
+    return {name for name in found - {stage_of(file)} if not name.startswith("__")}
+
+
+def test_every_module_has_a_stage() -> None:
+    """A module that is new takes its place in the order of DESIGN 5 (and in STAGES above)."""
+    assert {stage_of(file) for file in files()} <= set(STAGES)
+
+
+@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_stage_imports_only_earlier_stages_against_design(file: Path) -> None:
+    """Only stages of a smaller number, or of the same stage; less where DESIGN 5 says so."""
+    stage = stage_of(file)
+    same = next((group for group in TOGETHER if stage in group), set())
+    earlier = {name for name, number in STAGES.items() if number < STAGES[stage]}
+    allowed = ONLY.get(stage, earlier | same)
+    assert imported_stages(file) <= allowed
+
+
+@pytest.mark.parametrize("stage", WITHOUT)
+def test_a_stage_does_without_against_design(stage: str) -> None:
+    """Spectra know no labels, statistics and figures no torch, readers no mathematics."""
+    tops = {n.split(".")[0] for f in files() if stage_of(f) == stage for n in imported(f)}
+    assert not tops & WITHOUT[stage]
+
+
+def test_modules_of_one_stage_import_each_other_in_no_circle() -> None:
+    """Also within a stage there is an order."""
+    order: list[str] = []
+    graph = {name: set[str]() for name in STAGES}
+    for file in files():
+        graph[stage_of(file)] |= imported_stages(file)
+    while ready := [name for name in graph if graph[name] <= set(order)]:
+        order += ready
+        for name in ready:
+            del graph[name]
+    assert not graph
+
+
+def loaded_after(code: str) -> set[str]:
+    """Run code in a fresh interpreter and return the top-level modules it has loaded."""
+    report = "\nimport sys; print('LOADED', *{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code + report], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+def test_spectral_loads_no_xarray() -> None:
+    """Neither by itself nor through what it imports: kernels are tensors only (DESIGN 8.1)."""
+    loaded = loaded_after("import genpredict.spectral")
+    assert "torch" in loaded
+    assert not loaded & {"xarray", "zarr", "pandas"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["score", "--help"], ["show", "--help"]])
+def test_the_command_line_loads_nothing_heavy(arguments: list[str]) -> None:
+    """Imported alone, or asked for help: so that it answers at once (DESIGN 7)."""
+    code = "import genpredict.cli"
+    if arguments:
+        code += f"; assert genpredict.cli.run({arguments!r}) == 0"
+    loaded = loaded_after(code)
+    assert "cyclopts" in loaded
+    assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize("name", ["score", "open_scores"])
+def test_public_name_on_the_contents_page(name: str) -> None:
+    """``genpredict.score`` and ``genpredict.open_scores`` are there (DESIGN 5, issue 2)."""
+    assert callable(getattr(genpredict, name))
