@@ -18,6 +18,7 @@ from genpredict.figures.style import (
     new_axes,
     styled,
     tidy,
+    whole_numbers,
 )
 
 #: Up to so many layers are named beside the colour bar.
@@ -78,6 +79,8 @@ def plot_evolution(
     with styled():
         ax = ax or new_axes(width, 0.72 * width)
         _draw(ax, matrix)
+        if all(float(value).is_integer() for value in matrix.columns):
+            ax.xaxis.set_major_locator(whole_numbers())
         if log:
             ax.set_yscale("log", nonpositive="mask")
         ax.set_xlabel(name_of(x, scores.get(x)))
@@ -109,6 +112,7 @@ def _depth_bar(ax: Axes, matrix: LayerMatrix) -> None:
     norm = BoundaryNorm(np.arange(count + 1) + 0.5, depth_ramp().N) if count > 1 else None
     bar = colour_bar(ax, ScalarMappable(norm, depth_ramp()), "layer")
     bar.ax.invert_yaxis()
+    bar.minorticks_off()
     if 1 < count <= MOST_NAMES:
         bar.set_ticks(range(1, count + 1), labels=[shortened(n, 16) for n in matrix.layers])
         bar.ax.tick_params(length=0, labelsize=SMALL_FONT - 1)

@@ -1,4 +1,4 @@
-"""Colour and shape by a coordinate: levels, palettes, legend entries, colour bars."""
+"""Colour and shape by a coordinate: levels and palettes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.colors import Colormap, LogNorm, Normalize
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of, shortened
+from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of
 from genpredict.figures.quantities import coordinate_of
 from genpredict.figures.style import GROUP_COLOURS, MARKERS, MISSING, ramp
 
@@ -34,11 +33,20 @@ class Levels:
         In the order of the legend: as sorted, then the rest of many, then those not given.
     codes : array, shape (checkpoints,), int
         Index into `levels`.
+    others : bool
+        Whether the rest of many is one of the levels.
     """
 
     title: str
     levels: list[str]
     codes: NDArray[np.int64]
+    others: bool = False
+
+    @property
+    def colours(self) -> list[str]:
+        """Return a colour per level; the rest of many and those not given are grey."""
+        grey = {NOT_GIVEN, self.levels[len(GROUP_COLOURS) - 1] if self.others else NOT_GIVEN}
+        return [MISSING if t in grey else GROUP_COLOURS[i] for i, t in enumerate(self.levels)]
 
 
 @dataclass(frozen=True)
@@ -137,49 +145,10 @@ def _levels(values: xr.DataArray, name: str, *, parameter: str, most: int) -> Le
     levels = kept + [rest] * bool(rest) + [NOT_GIVEN] * (NOT_GIVEN in texts)
     index = {text: i for i, text in enumerate(levels)}
     codes = [index.get(text, len(kept)) for text in texts]
-    return Levels(name_of(name, values), levels, np.asarray(codes, dtype=np.int64))
+    return Levels(name_of(name, values), levels, np.asarray(codes, dtype=np.int64), bool(rest))
 
 
 def _natural(value: Any) -> tuple[bool, float, str]:
     """Sort numbers as numbers and before texts."""
     text = isinstance(value, str)
     return text, 0.0 if text or value != value else float(value), str(value)
-
-
-def colours_of(levels: Levels) -> list[str]:
-    """Return a colour per level; the rest and those not given are grey."""
-    return [
-        MISSING
-        if text == NOT_GIVEN or (text.endswith(" others") and i >= len(GROUP_COLOURS) - 1)
-        else GROUP_COLOURS[i]
-        for i, text in enumerate(levels.levels)
-    ]
-
-
-def legend_entries(levels: Levels, colours: list[str], markers: list[str]) -> list[Line2D]:
-    """Return legend handles, one a level.
-
-    Parameters
-    ----------
-    levels : Levels
-    colours, markers : list of str
-        One a level, or more.
-
-    Returns
-    -------
-    list of Line2D
-    """
-    return [
-        Line2D(
-            [],
-            [],
-            linestyle="none",
-            markersize=4.5,
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            label=shortened(text),
-            color=colours[i],
-            marker=markers[i % len(markers)],
-        )
-        for i, text in enumerate(levels.levels)
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
 
-from genpredict.figures.labels import level_text, name_of, shortened, wrapped
+from genpredict.figures.labels import level_text, name_of, shortened, told_apart, wrapped
 from genpredict.figures.layers import LayerMatrix, layer_matrix
 from genpredict.figures.style import (
     COLUMN_WIDTH,
@@ -26,9 +27,10 @@ from genpredict.figures.style import (
 
 #: More rows or columns than this are numbered, not named.
 MOST_NAMES = 40
-_ABSENT = "#E4E4E4"
+_ABSENT = "#EEEEEE"
 _RANK_ONE = "#D55E00"
-_RANK_ZERO = "#000000"
+_RANK_ZERO = "#555555"
+_MOST_TICKS = 16
 _LINE = 0.13  # inches, of a named row or column
 
 
@@ -96,9 +98,10 @@ def plot_heatmap(
         unfolding=unfolding,
     )
     with styled():
+        whole = ax is None
         if ax is None:
             ax = new_axes(*_size(matrix, columns, width))
-        _draw(ax, matrix, limits)
+        _draw(ax, matrix, limits, whole=whole)
         _name_layers(ax, matrix)
         _name_columns(ax, matrix, columns, sort)
     return ax
@@ -109,19 +112,26 @@ def _size(matrix: LayerMatrix, columns: str, width: float | None) -> tuple[float
     layers = len(matrix.layers)
     if width is None:
         width = COLUMN_WIDTH if len(matrix.columns) < 20 else PAGE_WIDTH
-    below = 1.6 if columns == "checkpoint" and len(matrix.columns) <= MOST_NAMES else 0.6
+    below = 0.6
+    if columns == "checkpoint" and len(matrix.columns) <= MOST_NAMES:
+        below += 0.05 * max(map(len, told_apart(matrix.columns)), default=0)
     body = _LINE * layers if layers <= MOST_NAMES else 0.05 * layers
     return width, below + min(max(body, 1.3), 6.0)
 
 
-def _draw(ax: Axes, matrix: LayerMatrix, limits: tuple[float, float] | None) -> None:
+def _draw(
+    ax: Axes, matrix: LayerMatrix, limits: tuple[float, float] | None, *, whole: bool
+) -> None:
+    if not matrix.values.size:
+        ax.text(0.5, 0.5, "no values", ha="center", va="center", transform=ax.transAxes)
+        return
     shown = np.ma.masked_invalid(matrix.values.T)
     rank = np.full(shown.shape, 2.0) if matrix.rank is None else matrix.rank.T
     norm = Normalize(*(limits or _limits(shown[rank >= 2])))
     special = {"over": _RANK_ONE, "under": _RANK_ZERO} if matrix.rank is not None else {}
     cmap = ramp().with_extremes(bad=_ABSENT, **special)
     image = ax.imshow(shown, aspect="auto", cmap=cmap, norm=norm)
-    colour_bar(ax, image, wrapped(matrix.label, 34))
+    colour_bar(ax, image, wrapped(matrix.label, 22))
     entries: list[tuple[bool, str, str]] = [
         (matrix.rank is not None and bool((rank == 1).any()), _RANK_ONE, "rank 1 (π/2)"),
         (matrix.rank is not None and bool((rank == 0).any()), _RANK_ZERO, "rank 0 (0)"),
@@ -129,7 +139,7 @@ def _draw(ax: Axes, matrix: LayerMatrix, limits: tuple[float, float] | None) -> 
     ]
     handles = [Patch(color=shade, label=text) for there, shade, text in entries if there]
     if handles:
-        legend_above(ax, handles, ncols=3)
+        legend_above(ax, handles, ncols=3, place="outside upper left" if whole else "")
 
 
 def _limits(values: Any) -> tuple[float, float]:
@@ -142,27 +152,32 @@ def _limits(values: Any) -> tuple[float, float]:
 
 def _name_layers(ax: Axes, matrix: LayerMatrix) -> None:
     tidy(ax)
+    if not matrix.layers:
+        ax.set_yticks([])
     named = len(matrix.layers) <= MOST_NAMES
     if named:
         ax.set_yticks(range(len(matrix.layers)), [shortened(name, 24) for name in matrix.layers])
         ax.tick_params(axis="y", length=0, labelsize=SMALL_FONT - 1)
-    ax.set_ylabel("layer" if named and not matrix.layers[0].isdigit() else "layer, by depth")
+    else:
+        step = next(s for s in (10, 20, 50, 100, 1000) if len(matrix.layers) / s <= 8)
+        numbers = [1, *range(step, len(matrix.layers) + 1, step)]
+        ax.set_yticks([number - 1 for number in numbers], [str(number) for number in numbers])
+    ax.set_ylabel("layer" if named and not "".join(matrix.layers).isdigit() else "layer, by depth")
 
 
 def _name_columns(ax: Axes, matrix: LayerMatrix, columns: str, sort: str | None) -> None:
     count = len(matrix.columns)
-    order = f", by {name_of(sort)}" if sort else ""
+    order = f" in order of {name_of(sort)}" if sort else ""
     label = "" if columns == "checkpoint" else name_of(columns)
     ax.tick_params(axis="x", length=0)
-    if count > MOST_NAMES:
-        label = label or f"{count:,} checkpoints"
-        if columns == "checkpoint":
-            ax.set_xticks([])
+    if columns == "checkpoint" and count > MOST_NAMES:
+        label = f"{count:,} checkpoints"
+        ax.set_xticks([])
     elif columns == "checkpoint":
-        names = [shortened(level_text(name), 28) for name in matrix.columns]
-        ax.set_xticks(range(count), names, rotation=90)
+        ax.set_xticks(range(count), told_apart(matrix.columns), rotation=90)
         ax.tick_params(axis="x", labelsize=SMALL_FONT - 1)
-        label = "checkpoint"
+        label = "checkpoints"
     else:
-        ax.set_xticks(range(count), [level_text(value) for value in matrix.columns])
+        places = range(0, count, math.ceil(count / _MOST_TICKS) or 1)
+        ax.set_xticks(places, [level_text(matrix.columns[i]) for i in places])
     ax.set_xlabel(label + order)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from genpredict.schema import (
@@ -18,6 +21,8 @@ from genpredict.schema import (
 
 _KNOWN = COORDINATES | EXTRA_COORDINATES | TARGETS | LAYER_MEASURES | NETWORK_MEASURES
 _FACTORIZATIONS = {"raw": "raw", "low_rank": "low rank"}
+_SUFFIX = re.compile(r"\.(pth|pt|th|tar|bin|ckpt|safetensors|npz)(\.tar)?$")
+_FOLDERS = re.compile(r".*/(?=[^/]*[^/\d][^/]*$)")  # a number, as a NATS id ends in, is no name
 #: What a missing text coordinate is called in a legend.
 NOT_GIVEN = "not given"
 
@@ -29,11 +34,13 @@ def name_of(name: str, values: xr.DataArray | None = None) -> str:
     --------
     >>> name_of("test_accuracy")
     'test accuracy'
-    >>> name_of("batch_size")
-    'batch size'
+    >>> name_of("log_num_parameters"), name_of("batch_size")
+    ('log number of parameters', 'batch size')
     """
     if name in _KNOWN:
         return _KNOWN[name].long_name
+    if name.removeprefix("log_") in _KNOWN:
+        return f"log {name_of(name.removeprefix('log_'))}"
     attrs = {} if values is None else values.attrs
     return str(attrs.get("long_name") or name.replace("_", " "))
 
@@ -43,7 +50,7 @@ def axis_label(
     values: xr.DataArray | None = None,
     *,
     factorization: str | None = None,
-    p: int | None = None,
+    p: int | str | None = None,
 ) -> str:
     r"""Return the label of an axis: name, the choices that made the numbers, unit.
 
@@ -53,7 +60,7 @@ def axis_label(
         A variable or coordinate of a scores Dataset.
     values : DataArray, optional
         Its values, whose attributes name a variable that the schema does not know.
-    factorization, p : str, int, optional
+    factorization, p : optional
         Choices to name, where the variable has them.
 
     Returns
@@ -115,6 +122,8 @@ def level_text(value: Any) -> str:
     """
     if isinstance(value, str):
         return value or NOT_GIVEN
+    if isinstance(value, bool | np.bool_):
+        return str(value)
     if isinstance(value, float) and math.isnan(value):
         return NOT_GIVEN
     try:
@@ -138,3 +147,21 @@ def signed(value: float, digits: int = 2) -> str:
     if float(text) == 0:
         text = text.removeprefix("-")
     return text.replace("-", "−")
+
+
+def told_apart(ids: Sequence[str], most: int = 36) -> list[str]:
+    """Shorten ids of checkpoints: without file suffix and folders, where that keeps them apart.
+
+    Examples
+    --------
+    >>> told_apart(["a/one.pth", "b/two.pth"]), told_apart(["a/x.pth", "b/x.pth"])
+    (['one', 'two'], ['a/x', 'b/x'])
+    >>> told_apart(["NATS-sss/000011/cifar10/90/777"])
+    ['NATS-sss/000011/cifar10/90/777']
+    """
+    names = list(ids)
+    for cut in (_SUFFIX, _FOLDERS):
+        shorter = [cut.sub("", name) for name in names]
+        if len(set(shorter)) == len(names) and all(shorter):
+            names = shorter
+    return [shortened(name, most) for name in names]

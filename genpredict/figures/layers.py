@@ -112,7 +112,8 @@ def _ordered(scores: xr.Dataset, columns: str, sort: str | None) -> xr.Dataset:
     if columns == "checkpoint":
         if sort is None:
             return scores
-        return scores.isel(checkpoint=coordinate_of(scores, sort, parameter="sort").argsort())
+        keys = coordinate_of(scores, sort, parameter="sort").values
+        return scores.isel(checkpoint=np.argsort(keys, kind="stable"))
     values = coordinate_of(scores, columns, parameter="columns")
     levels, counts = np.unique(values.values[values.notnull().values], return_counts=True)
     if (counts > 1).any():
@@ -122,7 +123,7 @@ def _ordered(scores: xr.Dataset, columns: str, sort: str | None) -> xr.Dataset:
             f"or draw columns='checkpoint'"
         )
     scores = scores.isel(checkpoint=values.notnull().values)
-    return scores.isel(checkpoint=scores[columns].argsort())
+    return scores.isel(checkpoint=np.argsort(scores[columns].values, kind="stable"))
 
 
 def _chosen(values: xr.DataArray, chosen: dict[str, Any], measure: str) -> tuple[xr.DataArray, str]:

@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from genpredict.figures.groups import Levels, Numbers, colours_of
+from genpredict.figures.groups import Levels, Numbers
 from genpredict.figures.style import GROUP_COLOURS, INK, MARKERS, ramp
 
 #: From this many points, marks are pixels in a vector file, translucent, in random order.
@@ -22,6 +22,7 @@ RASTER_FROM = 2_000
 #: From this many points, and without hue and style: hexagons shaded by their count.
 DENSITY_FROM = 10_000
 HEXAGONS_PER_INCH = 14.0
+_HEXAGON_MARGIN = 0.08  # at least half a hexagon
 # Area in points² and opacity of a mark, up to so many points.
 _SIZES = ((60, 22.0, 0.9), (500, 12.0, 0.8), (RASTER_FROM, 7.0, 0.6), (10_000, 4.0, 0.45))
 _SMALLEST = (2.0, 0.3)
@@ -73,7 +74,7 @@ def _draw_density(ax: Axes, rows: pd.DataFrame, log: tuple[bool, bool]) -> None:
         xscale="log" if log[0] else "linear",
         yscale="log" if log[1] else "linear",
     )
-    ax.autoscale(tight=False)  # hexbin ends the axes at the centres of the outer hexagons
+    ax.margins(_HEXAGON_MARGIN, tight=False)  # hexbin ends the axes at the outermost centres
 
 
 def share_density(panels: Sequence[Axes]) -> PolyCollection | None:
@@ -89,7 +90,7 @@ def share_density(panels: Sequence[Axes]) -> PolyCollection | None:
         Some panel's hexagons, for the colour bar; None where no panel has any.
     """
     found = [c for ax in panels for c in ax.collections if isinstance(c, PolyCollection)]
-    counts = [int(np.ma.max(hexagons.get_array())) for hexagons in found]
+    counts = [int(np.max(np.asarray(hexagons.get_array()))) for hexagons in found]
     norm = LogNorm(1, max(counts, default=1) + 1)
     for hexagons in found:
         hexagons.set_norm(norm)
@@ -132,7 +133,7 @@ def _colours(rows: pd.DataFrame, colour: Levels | Numbers | None) -> dict[str, A
         values = np.ma.masked_invalid(colour.values[positions])
         return {"c": values, "cmap": colour.cmap, "norm": colour.norm, "plotnonfinite": True}
     if isinstance(colour, Levels):
-        return {"c": np.asarray(colours_of(colour))[colour.codes[positions]].tolist()}
+        return {"c": np.asarray(colour.colours)[colour.codes[positions]].tolist()}
     return {"c": GROUP_COLOURS[0]}
 
 
@@ -151,7 +152,7 @@ def draw_trends(ax: Axes, rows: pd.DataFrame, colour: Levels | Numbers | None) -
         _draw_trend(ax, rows, INK)
         return
     codes = colour.codes[rows["position"].to_numpy()]
-    for code, shade in enumerate(colours_of(colour)):
+    for code, shade in enumerate(colour.colours):
         _draw_trend(ax, rows[codes == code], shade)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import seaborn as sns
@@ -11,17 +11,20 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
 from genpredict.figures.coefficients import check_correlations
-from genpredict.figures.labels import axis_label, name_of, signed, wrapped
+from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of, signed, wrapped
 from genpredict.figures.quantities import names_list
 from genpredict.figures.style import (
+    COLUMN_WIDTH,
     INK,
     SMALL_FONT,
     colour_bar,
     legend_above,
     new_axes,
+    root_of,
     styled,
     tidy,
 )
@@ -34,13 +37,14 @@ _TITLES = {
     "krocc": "KROCC (Kendall's τ-b)",
 }
 _ADJUSTED = {
-    "holm": "p, Holm-adjusted,",
-    "bh": "p, Benjamini–Hochberg-adjusted,",
+    "holm": "p (Holm)",
+    "bh": "p (Benjamini–Hochberg)",
     "none": "p",
 }
+_CHOICES = ("name", "factorization", "p")
 _GREY = "#E4E4E4"
 _GREY_INK = "#777777"
-_PALE = 0.6  # |correlation| from which texts are white
+_MEDIUM = 0.56
 
 
 def plot_ranking(
@@ -75,7 +79,8 @@ def plot_ranking(
     intervals : bool
         Write the interval under each coefficient.
     sort : bool
-        Highest correlation with the first target on top; else in the order of the table.
+        Highest correlation on top, with the test accuracy or, where the table has none or
+        `targets` are given, the first target; else in the order of the table.
     width : float, optional
         In inches; by default what labels and columns take, at least a journal's column.
     ax : Axes, optional
@@ -96,14 +101,18 @@ def plot_ranking(
     """
     table = _table(correlations, coefficient, measures, targets, group, adjust)
     if sort:
-        order = np.argsort(-table[coefficient].values[:, 0], kind="stable")
-        table = table.isel(measure=order)
+        key = table[coefficient].isel(target=0)
+        if targets is None and "test_accuracy" in table["target"].values:
+            key = table[coefficient].sel(target="test_accuracy")
+        table = table.isel(measure=np.argsort(-key.values, kind="stable"))
     rows, columns = table[coefficient].shape
     with styled():
+        whole = ax is None
         if ax is None:
-            height = rows * (0.32 if intervals else 0.22) + 0.9
-            ax = new_axes(width or max(3.4, 2.5 + 0.85 * columns), height)
-        _draw(ax, table, coefficient, adjust, level, intervals=intervals)
+            lines = max([1 + intervals, *(text.count("\n") + 1 for text in _rows(table))])
+            height = rows * (0.13 * lines + 0.08) + 0.9
+            ax = new_axes(width or max(COLUMN_WIDTH, 2.5 + 0.85 * columns), height)
+        _draw(ax, table, coefficient, adjust, level, intervals=intervals, whole=whole)
         _name(ax, table, group)
     return ax
 
@@ -120,6 +129,12 @@ def _table(
     check_correlations(correlations)
     _one_of("coefficient", coefficient, get_args(Coefficient))
     _one_of("adjust", adjust, get_args(Adjustment))
+    needed = f"{coefficient}_pvalue" + ("" if adjust == "none" else f"_{adjust}")
+    if needed not in correlations:
+        raise ValueError(
+            f"correlations hold no {needed}; call correlate with adjust={adjust!r} too, "
+            f"or draw with another adjust"
+        )
     _one_of("group", group, [str(one) for one in correlations["group"].values])
     chosen = correlations.sel(group=group)
     for dim, names in (("measure", measures), ("target", targets)):
@@ -137,7 +152,14 @@ def _one_of(parameter: str, value: str, known: Sequence[str]) -> None:
 
 
 def _draw(
-    ax: Axes, table: xr.Dataset, coefficient: str, adjust: str, level: float, *, intervals: bool
+    ax: Axes,
+    table: xr.Dataset,
+    coefficient: str,
+    adjust: str,
+    level: float,
+    *,
+    intervals: bool,
+    whole: bool,
 ) -> None:
     values = table[coefficient].values
     suffix = "" if adjust == "none" else f"_{adjust}"
@@ -149,15 +171,25 @@ def _draw(
         vmin=-1.0,
         vmax=1.0,
     )
-    colour_bar(ax, image, _TITLES[coefficient])
+    colour_bar(ax, image, _TITLES[coefficient], aspect=8 * root_of(ax).get_figheight())
     for (row, column), value in np.ndenumerate(values):
         cell = table.isel(measure=row, target=column)
         text = signed(value) + (_interval(cell, coefficient) if intervals else "")
-        dark = significant[row, column] and abs(value) >= _PALE
-        shade = "white" if dark else INK if significant[row, column] else _GREY_INK
+        shade = _ink(image.to_rgba(value)) if significant[row, column] else _GREY_INK
         ax.text(column, row, text, ha="center", va="center", fontsize=SMALL_FONT - 0.5, color=shade)
     if not significant.all():
-        legend_above(ax, [Patch(color=_GREY, label=f"{_ADJUSTED[adjust]} ≥ {level:g}")])
+        none = " or no value" if np.isnan(values).any() else ""
+        label = f"{_ADJUSTED[adjust]} ≥ {level:g}{none}"
+        legend_above(
+            ax,
+            [Patch(color=_GREY, label=label)],
+            place="outside upper right" if whole else "",
+        )
+
+
+def _ink(background: Any) -> str:
+    """Return the colour of a text that is read on this background, by its luma (ITU-R BT.601)."""
+    return INK if np.dot(background[:3], (0.299, 0.587, 0.114)) > _MEDIUM else "white"
 
 
 def _interval(cell: xr.Dataset, coefficient: str) -> str:
@@ -174,9 +206,12 @@ def _diverging() -> Colormap:
 def _name(ax: Axes, table: xr.Dataset, group: str) -> None:
     """Name rows and columns, with n where it is the same down a column."""
     tidy(ax)
-    ax.tick_params(length=0)
+    for axis, size in ((ax.xaxis, table.sizes["target"]), (ax.yaxis, table.sizes["measure"])):
+        axis.set_minor_locator(FixedLocator([i + 0.5 for i in range(size - 1)]))
+    ax.grid(which="minor", color="white", linewidth=1.5)
+    ax.tick_params(which="both", length=0)
     ax.spines[:].set_visible(False)
-    ax.set_yticks(range(table.sizes["measure"]), [wrapped(text, 26) for text in _rows(table)])
+    ax.set_yticks(range(table.sizes["measure"]), _rows(table))
     columns = [
         wrapped(name_of(str(name)), 14) + _count(n)
         for name, n in zip(table["target"].values, table["n"].values.T, strict=True)
@@ -194,15 +229,11 @@ def _count(n: NDArray[np.float64]) -> str:
 def _rows(table: xr.Dataset) -> list[str]:
     """Return what the measures are called, with factorization and p where they have them."""
     found = []
-    for measure in table["measure"].values:
-        cell = table.sel(measure=measure)
-        name = str(cell["name"].item()) if "name" in table.coords else str(measure)
-        factorization = str(cell["factorization"].item()) if "factorization" in table.coords else ""
-        p = float(cell["p"].item()) if "p" in table.coords else float("nan")
-        text = axis_label(
-            name,
-            factorization=factorization or None,
-            p=int(p) if p > 0 else None,
-        )
-        found.append(text.partition(" (rad)")[0])
+    for row in range(table.sizes["measure"]):
+        cell = table.isel(measure=row)
+        choices = {name: level_text(cell[name].item()) for name in _CHOICES if name in cell.coords}
+        name = choices.pop("name", str(cell["measure"].item()))
+        given = {k: v for k, v in choices.items() if v != NOT_GIVEN}
+        text = axis_label(name, factorization=given.get("factorization"), p=given.get("p"))
+        found.append(wrapped(text.partition(" (rad)")[0], 28))
     return found

@@ -9,20 +9,12 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import xarray as xr
-from matplotlib.cm import ScalarMappable
-from matplotlib.lines import Line2D
 
 from genpredict.figures.coefficients import at, check_correlations, coefficient_text, group_label
-from genpredict.figures.groups import (
-    Levels,
-    Numbers,
-    colours_of,
-    grouping,
-    legend_entries,
-    shapes,
-)
+from genpredict.figures.groups import grouping, shapes
 from genpredict.figures.labels import level_text, name_of, wrapped
-from genpredict.figures.marks import draw_points, draw_trends, share_density
+from genpredict.figures.legends import SMALL_CHARACTER, draw_legends
+from genpredict.figures.marks import draw_points, draw_trends
 from genpredict.figures.quantities import (
     Quantity,
     coordinate_of,
@@ -32,16 +24,15 @@ from genpredict.figures.quantities import (
 )
 from genpredict.figures.style import (
     COLUMN_WIDTH,
-    INK,
-    MARKERS,
     PAGE_WIDTH,
-    colour_bar,
+    SMALL_FONT,
     spaced,
     styled,
     tidy,
 )
 
-_CHARACTER = 0.062  # inches, of the small font
+_CHARACTER = 0.066  # mean width in inches
+_TEXT_LINE = 0.14
 _MOST_LEVELS = 8
 
 
@@ -119,17 +110,20 @@ def plot_scatter(
     table = _long_table(scores, xs, ys, columns)
     with styled():
         grid = _grid(table, xs, ys, levels, share=share, width=width)
+        narrow = grid.axes.shape[1] > 2
         for (row, column), ax in np.ndenumerate(grid.axes):
             x, y, level = xs[column // len(levels)], ys[row], levels[column % len(levels)]
-            drawn = table[(table["x"] == x.key) & (table["y"] == y.key) & (table["level"] == level)]
+            drawn = table[(table["column"] == _column(x, level)) & (table["y"] == y.key)]
             draw_points(ax, drawn, colour, shape, log=(x.log, y.log))
             if trend:
                 draw_trends(ax, drawn, colour)
-            name = "" if columns is None else f"{name_of(columns)}: {level}"
-            text = _coefficients(correlations, x, y, columns, level)
-            ax.set_title("\n".join(filter(None, [name, *text])), loc="left", linespacing=1.25)
-            _label(grid, row, column, x, y)
-        _legends(grid, colour, shape)
+            name = [] if columns is None else [f"{name_of(columns)}: {level}"]
+            cell = _coefficients(correlations, x, y, columns, level, narrow)
+            ax.set_title("\n".join([*name, *cell]), loc="left", linespacing=1.25)
+            tidy(ax)
+        _label(grid, xs, ys, len(levels))
+        draw_legends(grid, colour, shape)
+        _size(grid)
     return grid
 
 
@@ -137,7 +131,9 @@ def _quantities(
     scores: xr.Dataset, names: Sequence[str] | str, parameter: str, choices: dict[str, Any]
 ) -> list[Quantity]:
     listed = names_list(names, parameter=parameter)
-    return [quantity(scores, name, parameter=parameter, **choices) for name in listed]
+    found = [quantity(scores, name, parameter=parameter, **choices) for name in listed]
+    names_list([one.key for one in found], parameter=parameter)
+    return found
 
 
 def _column_levels(scores: xr.Dataset, columns: str | None) -> list[str]:
@@ -157,16 +153,22 @@ def _column_levels(scores: xr.Dataset, columns: str | None) -> list[str]:
 def _long_table(
     scores: xr.Dataset, xs: list[Quantity], ys: list[Quantity], columns: str | None
 ) -> pd.DataFrame:
-    """Return one row a mark: panel (x, y, level), position of the checkpoint, and both values."""
+    """Return one row a mark: panel (column, y), position of the checkpoint, and both values."""
     count = scores.sizes["checkpoint"]
     level = [""] * count if columns is None else [level_text(v) for v in scores[columns].values]
     parts = []
     for x in xs:
         for y in ys:
             part = pd.DataFrame({"x": x.key, "y": y.key, "level": level, "position": range(count)})
+            part["column"] = [_column(x, one) for one in level]
             part["x_value"], part["y_value"] = x.values, y.values
             parts.append(part[np.isfinite(x.values) & np.isfinite(y.values)])
     return pd.concat(parts, ignore_index=True)
+
+
+def _column(x: Quantity, level: str) -> str:
+    """Return the name of a column of panels in the table."""
+    return f"{x.key} {level}".strip()
 
 
 def _grid(
@@ -178,12 +180,11 @@ def _grid(
     share: bool,
     width: float | None,
 ) -> sns.FacetGrid:
-    """Return the grid of empty panels, in inches, with a layout that lets nothing overlap."""
-    names = [f"{x.key} {level}".strip() for x in xs for level in levels]
-    data = table.assign(column=(table["x"] + " " + table["level"]).str.strip())
+    """Return the grid of empty panels."""
+    names = [_column(x, level) for x in xs for level in levels]
     one_measure = True if len(xs) == 1 else "col"
     grid = sns.FacetGrid(
-        data,
+        table,
         row="y",
         col="column",
         row_order=[y.key for y in ys],
@@ -193,14 +194,18 @@ def _grid(
     )
     if width is None:
         width = COLUMN_WIDTH if len(names) == 1 else PAGE_WIDTH * max(1.0, len(names) / 4)
-    panel = min(width / len(names), COLUMN_WIDTH)
-    grid.figure.set_size_inches(width, len(ys) * max(0.72 * panel, 1.5) + 0.35)
+    grid.figure.set_size_inches(width, width)
     spaced(grid.figure)
     return grid.set_titles(template="")
 
 
 def _coefficients(
-    correlations: xr.Dataset | None, x: Quantity, y: Quantity, columns: str | None, level: str
+    correlations: xr.Dataset | None,
+    x: Quantity,
+    y: Quantity,
+    columns: str | None,
+    level: str,
+    narrow: bool,
 ) -> list[str]:
     """Return the lines that state PLCC and ROCC of a panel."""
     if correlations is None:
@@ -208,57 +213,42 @@ def _coefficients(
     group = "all" if columns is None else group_label(columns, level)
     cell = at(correlations, measure=x.key, target=y.key, group=group)
     plcc, rocc = (coefficient_text(cell, name) for name in ("plcc", "rocc"))
-    return [plcc, f"{rocc}, n = {int(cell['n'])}"]
+    n = f"n = {int(cell['n']):,}"
+    return [plcc, rocc, n] if narrow else [plcc, f"{rocc}, {n}"]
 
 
-def _label(grid: sns.FacetGrid, row: int, column: int, x: Quantity, y: Quantity) -> None:
-    """Write axis labels on the outer panels, broken into lines that fit, and set the ticks."""
-    ax, (rows, columns) = grid.axes[row, column], grid.axes.shape
-    wide, high = grid.figure.get_size_inches()
-    if row == rows - 1:
-        ax.set_xlabel(wrapped(x.label, int(0.8 * wide / columns / _CHARACTER)))
-    if column == 0:
-        ax.set_ylabel(wrapped(y.label, int(0.7 * high / rows / _CHARACTER)))
-    tidy(ax)
+def _label(grid: sns.FacetGrid, xs: list[Quantity], ys: list[Quantity], repeat: int) -> None:
+    """Label the outer panels, in lines that fit; titles of all panels get one size that fits."""
+    wide, high = _panel(grid)
+    for column, ax in enumerate(grid.axes[-1]):
+        ax.set_xlabel(wrapped(xs[column // repeat].label, int(wide / _CHARACTER)))
+    for row, ax in enumerate(grid.axes[:, 0]):
+        ax.set_ylabel(wrapped(ys[row].label, int(high / _CHARACTER)))
+    titles = [ax.get_title(loc="left") for ax in grid.axes.flat]
+    longest = max(len(line) for title in titles for line in title.split("\n"))
+    fit = wide / max(1, longest) / SMALL_CHARACTER
+    for ax, title in zip(grid.axes.flat, titles, strict=True):
+        size = SMALL_FONT * min(1.0, max(0.75, fit))
+        ax.set_title(title, loc="left", linespacing=1.25, fontsize=size)
 
 
-def _legends(grid: sns.FacetGrid, colour: Levels | Numbers | None, shape: Levels | None) -> None:
-    """Put the legend of colours under the panels, that of shapes over them, colour bars beside."""
-    same = isinstance(colour, Levels) and shape is not None and colour.levels == shape.levels
-    if isinstance(colour, Numbers):
-        _colour_bar(grid, ScalarMappable(colour.norm, colour.cmap), colour.title, colour.ticks)
-    elif isinstance(colour, Levels):
-        markers = [MARKERS[i % len(MARKERS)] if same else "o" for i in range(len(colour.levels))]
-        handles = legend_entries(colour, colours_of(colour), markers)
-        _legend(grid, handles, colour.title, "outside lower center")
-    if shape is not None and not same:
-        handles = legend_entries(shape, [INK] * len(shape.levels), list(MARKERS))
-        _legend(grid, handles, shape.title, "outside upper center")
-    if colour is None and shape is None:
-        hexagons = share_density(list(grid.axes.flat))
-        if hexagons is not None:
-            _colour_bar(grid, hexagons, "checkpoints per hexagon", None)
+def _panel(grid: sns.FacetGrid) -> tuple[float, float]:
+    """Return the width and height of a panel's axes in inches, as the figure is going to be."""
+    wide = 0.85 * grid.figure.get_figwidth() / grid.axes.shape[1]
+    return wide, max(0.78 * min(wide, 0.85 * COLUMN_WIDTH), 1.2)
 
 
-def _legend(grid: sns.FacetGrid, handles: list[Line2D], title: str, place: str) -> None:
-    """Put a legend outside of all panels, in as many columns as fit."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    fit = int(grid.figure.get_figwidth() / (0.3 + longest * _CHARACTER))
-    grid.figure.legend(
-        handles=handles,
-        title=title,
-        loc=place,
-        ncols=max(1, min(fit, len(handles))),
-        handletextpad=0.2,
-        columnspacing=1.0,
-        borderaxespad=0.2,
-    )
+def _size(grid: sns.FacetGrid) -> None:
+    """Set the height of the figure: panels, texts over and under them, legends."""
+    _, high = _panel(grid)
+    rows = len(grid.axes)
+    over = max(_lines(ax.get_title(loc="left")) for ax in grid.axes.flat)
+    under = max(_lines(ax.get_xlabel()) for ax in grid.axes[-1])
+    legends = sum(legend.get_window_extent().height for legend in grid.figure.legends)
+    texts = _TEXT_LINE * (rows * (over + 0.5) + under + 1.5)
+    height = rows * high + texts + legends / grid.figure.dpi
+    grid.figure.set_size_inches(grid.figure.get_figwidth(), height)
 
 
-def _colour_bar(
-    grid: sns.FacetGrid, mappable: ScalarMappable, title: str, ticks: list[float] | None
-) -> None:
-    bar = colour_bar(grid.axes.ravel().tolist(), mappable, title)
-    if ticks is not None:
-        bar.set_ticks(ticks, labels=[level_text(tick) for tick in ticks], minor=False)
-        bar.minorticks_off()
+def _lines(text: str) -> int:
+    return text.count("\n") + 1 if text else 0

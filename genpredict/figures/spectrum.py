@@ -7,6 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
+from genpredict.figures.labels import shortened
 from genpredict.figures.style import (
     COLUMN_WIDTH,
     GROUP_COLOURS,
@@ -15,6 +16,7 @@ from genpredict.figures.style import (
     new_axes,
     styled,
     tidy,
+    whole_numbers,
 )
 
 _RAW = "#777777"
@@ -89,14 +91,17 @@ def plot_spectrum(
             ax.axhline(cut, color=GROUP_COLOURS[1], dashes=(4, 2), label="signal above √(M s x̄)"),
             ax.axhline(np.sqrt(noise), color=INK, dashes=(1, 1.5), label="noise level √(M s)"),
         ]
-        if log:
+        if log and first.any():
             ax.set_yscale("log", nonpositive="mask")
         else:
             ax.set_ylim(bottom=0.0)
+        ax.set_xlim(0.3, len(first) + 0.7)
+        ax.xaxis.set_major_locator(whole_numbers())
         ax.set_xlabel("index of the singular value")
         ax.set_ylabel("singular value")
         ax.spines[["top", "right"]].set_visible(False)
-        legend_above(ax, handles, title=name)
+        ax.spines["left"].set_position(("outward", 4))
+        legend_above(ax, handles, title=shortened(name, 48))
         tidy(ax)
     return ax
 
@@ -113,6 +118,8 @@ def _draw(
             markersize=3.2,
             markerfacecolor=shade if filled else "white",
             markeredgewidth=0.7,
+            clip_on=False,
+            zorder=3,
             linewidth=0.8 if marker else 1.4,
             color=shade,
             label=label,

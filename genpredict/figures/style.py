@@ -19,7 +19,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 #: Widths of a column and of a page of a two-column journal, inches.
 COLUMN_WIDTH = 3.4
@@ -80,9 +80,33 @@ def tidy(ax: Axes) -> None:
             which=which, labelsize=SMALL_FONT, width=_LINE, length=length, color=INK, pad=2.0
         )
     for axis in (ax.xaxis, ax.yaxis):
-        _, high = axis.get_view_interval()
+        axis.label.set_fontsize(FONT)
+        low, high = axis.get_view_interval()
         if axis.get_scale() == "linear" and high >= LARGE:
             axis.set_major_formatter(EngFormatter(sep=""))
+        elif axis.get_scale() == "log" and 0 < low < high < 100 * low:
+            axis.set_major_formatter(_plain)
+            axis.set_minor_formatter(_plain)
+
+
+def _plain(value: float, _position: float | None = None) -> str:
+    """Return the text of a tick at 1, 2 or 5 times a power of ten; others have none."""
+    if f"{value:.1e}"[:3] not in ("1.0", "2.0", "5.0"):
+        return ""
+    return EngFormatter(sep="")(value) if value >= LARGE else f"{value:g}"
+
+
+def whole_numbers() -> MaxNLocator:
+    """Return a locator that puts ticks at whole numbers, as for epochs and indices."""
+    return MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+
+
+def root_of(ax: Axes) -> Figure:
+    """Return the figure that an Axes is in."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("ax must be part of a figure, this one was removed from its figure")
+    return figure
 
 
 def new_axes(width: float, height: float) -> Axes:
@@ -94,7 +118,7 @@ def new_axes(width: float, height: float) -> Axes:
 
 def spaced(figure: Figure) -> None:
     """Lay a figure out so that nothing overlaps, with narrow margins."""
-    figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.04, hspace=0.02)
 
 
 def colour_bar(
@@ -118,14 +142,17 @@ def colour_bar(
     Colorbar
     """
     first = panels[0] if isinstance(panels, list) else panels
-    bar = first.figure.colorbar(mappable, ax=panels, aspect=25, pad=0.02, fraction=0.06, **options)
+    options = {"aspect": 30, "pad": 0.02, "fraction": 0.06} | options
+    bar = first.figure.colorbar(mappable, ax=panels, **options)
     bar.set_label(title)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     tidy(bar.ax)
     return bar
 
 
-def legend_above(ax: Axes, handles: Sequence[Artist], *, title: str = "", ncols: int = 2) -> None:
+def legend_above(
+    ax: Axes, handles: Sequence[Artist], *, title: str = "", ncols: int = 2, place: str = ""
+) -> None:
     """Put a legend over the axes, where no data can be; the layout makes room for it.
 
     Parameters
@@ -136,20 +163,24 @@ def legend_above(ax: Axes, handles: Sequence[Artist], *, title: str = "", ncols:
     title : str
         What the axes show, where they have no title of their own.
     ncols : int
+    place : str
+        A place outside of all axes, e.g. "outside upper left", in a figure that is this one's
+        alone.
     """
-    ax.legend(
-        handles=list(handles),
-        title=title or None,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.01),
-        ncols=ncols,
-        alignment="left",
-        borderpad=0.0,
-        borderaxespad=0.2,
-        handlelength=1.4,
-        handletextpad=0.5,
-        columnspacing=1.2,
-    )
+    options: dict[str, Any] = {
+        "handles": list(handles),
+        "title": title or None,
+        "ncols": ncols,
+        "alignment": "left",
+        "borderpad": 0.0,
+        "borderaxespad": 0.2,
+        "handlelength": 1.4,
+        "handletextpad": 0.5,
+        "columnspacing": 1.2,
+    }
+    owner: Any = root_of(ax) if place else ax
+    where = {"loc": place} if place else {"loc": "lower left", "bbox_to_anchor": (0.0, 1.01)}
+    owner.legend(**options, **where)
 
 
 def ramp() -> Colormap:

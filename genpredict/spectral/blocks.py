@@ -21,6 +21,7 @@ from genpredict.spectral.spectrum import gram, gram_eigenvalues, unresolved
 from genpredict.spectral.unfold import (
     dead_channels,
     dead_slices,
+    entries_of,
     may_be_dead,
     sides_left,
     unfold,
@@ -177,8 +178,7 @@ def fill(
     dead_tolerance : float, optional
         As of `dead_channels`; None sets nothing aside.
     """
-    stack = torch.stack([weights[layer] for layer in piece.layers])
-    stack = stack.to(found.finite.device, dtype)
+    stack = _stacked([weights[layer] for layer in piece.layers], found.finite.device, dtype)
     for unfolding, block, rows in piece.targets:
         gram(unfold(stack, unfolding, batch_dims=1), out=block.full[rows])
     outputs, inputs = (_squared_norms(piece, stack, axis) for axis in ("out", "in"))
@@ -191,6 +191,15 @@ def fill(
     ):
         dead = dead_slices(outputs, dead_tolerance), dead_slices(inputs, dead_tolerance)
         _set_aside(piece, stack, found, *dead)
+
+
+def _stacked(weights: list[Tensor], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Stack weights of one shape in another dtype, in one pass where they lie on the device."""
+    if all(weight.device == device for weight in weights):
+        stack = torch.empty(len(weights), *weights[0].shape, dtype=dtype, device=device)
+        torch._foreach_copy_(list(stack.unbind()), weights)
+        return stack
+    return torch.stack([weight.to(device, dtype) for weight in weights])
 
 
 def _squared_norms(piece: Piece, stack: Tensor, side: str) -> Tensor:
@@ -220,7 +229,8 @@ def _set_aside(
     some = _marked(has_dead)
     if len(some) == 0:
         return
-    alive = without(stack[some], outputs[some], inputs[some])
+    alive = stack[some]
+    alive.masked_fill_(entries_of(outputs[some], inputs[some], stack.ndim), 0.0)
     for unfolding, block, rows in piece.targets:
         block.has_dead[rows] = has_dead
         block.rows_left[rows], block.columns_left[rows] = sides_left(

@@ -171,8 +171,24 @@ def without(weights: Tensor, dead_outputs: Tensor, dead_inputs: Tensor) -> Tenso
     -------
     Tensor, shape (*batch, n_o, n_i, *kernel)
     """
+    return weights.masked_fill(entries_of(dead_outputs, dead_inputs, weights.ndim), 0.0)
+
+
+def entries_of(dead_outputs: Tensor, dead_inputs: Tensor, ndim: int) -> Tensor:
+    """Mark the entries of dead channels in a weight tensor of that many dimensions.
+
+    Parameters
+    ----------
+    dead_outputs, dead_inputs : Tensor, shapes (*batch, n_o) and (*batch, n_i), bool
+    ndim : int
+        Dimensions of the weights, those of the batch included.
+
+    Returns
+    -------
+    Tensor, shape (*batch, n_o, n_i, 1, …), bool
+    """
     dead = dead_outputs.unsqueeze(-1) | dead_inputs.unsqueeze(-2)
-    return weights.masked_fill(dead.reshape(*dead.shape, *[1] * (weights.ndim - dead.ndim)), 0.0)
+    return dead.reshape(*dead.shape, *[1] * (ndim - dead.ndim))
 
 
 def sides_left(

@@ -57,9 +57,7 @@ def kendall_jackknife(x: Array, y: Array) -> Array:
         NaN where a column becomes constant.
     """
     counts = concordance(x, y)
-    left = [
-        _untied(column) - 2 * (len(column) - _tied_with(column)) for column in (x, y)
-    ]
+    left = [_untied(column) - 2 * (len(column) - _tied_with(column)) for column in (x, y)]
     with np.errstate(invalid="ignore", divide="ignore"):  # 0/0 = NaN is meant
         return np.asarray((counts.sum() - 2 * counts) / np.sqrt(left[0] * left[1]))
 
@@ -76,7 +74,7 @@ def concordance(x: Array, y: Array) -> Array:
     array, shape (n,)
     """
     if len(x) <= MOST_PAIRWISE:
-        return np.asarray((_signs(x) * _signs(y)).sum(1), dtype=np.float64)
+        return np.asarray((signs(x) * signs(y)).sum(1), dtype=np.float64)
     return concordance_by_merging(x, y)
 
 
@@ -132,7 +130,7 @@ def kendall_resampled(x: Array, y: Array, counts: NDArray[np.int64]) -> Array:
     resamples, exact in float32, because every partial sum is a whole number below 2²⁴.
     """
     weights = counts.astype(np.float32)
-    concordant = (_signs(x) * _signs(y)) @ weights
+    concordant = (signs(x) * signs(y)) @ weights
     total = np.einsum("nb,nb->b", concordant, weights, dtype=np.float64)
     untied = [_untied_resampled(column, counts) for column in (x, y)]
     with np.errstate(invalid="ignore", divide="ignore"):  # 0/0 = NaN is meant
@@ -156,9 +154,10 @@ def _compare_halves(rank: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     return found
 
 
-def _signs(values: Array) -> NDArray[np.float32]:
+def signs(values: Array) -> NDArray[np.float32]:
+    """Return sgn(v_i − v_j), shape (n, n)."""
     rank = np.unique(values, return_inverse=True)[1]
-    return np.sign(rank[:, None] - rank[None, :]).astype(np.float32)
+    return np.asarray(np.sign(rank[:, None] - rank[None, :]), dtype=np.float32)
 
 
 def _tied_with(values: Array) -> NDArray[np.int64]:

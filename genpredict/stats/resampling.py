@@ -81,7 +81,9 @@ class Moments:
         return xx, yy, xy
 
 
-def bootstrap_counts(n: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+def bootstrap_counts(
+    n: int, resamples: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.intp]]:
     """Yield blocks of resamples as counts.
 
     Parameters
@@ -102,7 +104,7 @@ def bootstrap_counts(n: int, resamples: int, rng: np.random.Generator) -> Iterat
     ...     print(block.sum(axis=0))
     [3 3 3 3]
     """
-    for first, size in _blocks(n, resamples):
+    for _, size in _blocks(n, resamples):
         drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
         yield np.ascontiguousarray(
             np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).T
@@ -149,8 +151,8 @@ class Resampler:
     """
 
     def __init__(self, x: Array, y: Array, z: Array) -> None:
-        self._values = [_standardized(columns) for columns in (x, y, z)]
-        self._sorted = [[_Sorted(column) for column in columns] for columns in (x, y, z)]
+        self._values = _standardized(x), _standardized(y), _standardized(z)
+        self._sorted = _sorted(x), _sorted(y), _sorted(z)
 
     def pearson(self, counts: NDArray[np.intp]) -> Array:
         """Return PLCC of each resample, shape (m, t, resamples).
@@ -207,10 +209,10 @@ def _moments(x: Array, y: Array, z: Array, weights: Array) -> Moments:
         left = raw - sums[a] ** 2 / total
         return left, (left < _CANCELLED * raw).any(0)
 
-    (xx, lost_x), (yy, lost_y) = squares(0), squares(1)
+    (xx, lost_x), (yy, lost_y), (_, lost_z) = squares(0), squares(1), squares(2)
     found = Moments(xx, yy, products(0, 1), products(0, 2), products(1, 2), products(2, 2))
-    for b in np.flatnonzero(lost_x | lost_y):
-        _recentre(found, b, x, y, z, weights[:, b])
+    for b in np.flatnonzero(lost_x | lost_y | lost_z):
+        _recentre(found, int(b), x, y, z, weights[:, b])
     return found
 
 
@@ -264,9 +266,11 @@ class _Sorted:
         return np.take(up_to, self._group, axis=0), squares
 
 
-def _rank_moments(
-    x: list[_Sorted], y: list[_Sorted], z: list[_Sorted], weights: Array
-) -> Moments:
+def _sorted(values: Array) -> list[_Sorted]:
+    return [_Sorted(column) for column in values]
+
+
+def _rank_moments(x: list[_Sorted], y: list[_Sorted], z: list[_Sorted], weights: Array) -> Moments:
     """Sum squares and products of mid-ranks."""
     of_y = [column.deviations(weights) for column in y]
     of_z = [column.deviations(weights) for column in z]

@@ -1,0 +1,294 @@
+"""Columns of a table of correlations: measures, targets and covariates, found by name.
+
+A measure is a number per checkpoint. One that has factorizations and powers gives a column for
+each, labelled ``Q_low_rank_p2``; a measure of layers is averaged over the entries of a network's
+convolutions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import xarray as xr
+
+from genpredict.aggregation import aggregate
+from genpredict.errors import GenpredictError
+from genpredict.schema import LAYER_MEASURES, NETWORK_MEASURES, TARGETS, coordinate
+from genpredict.stats.coefficients import Array
+
+#: Measures of the table when none are asked for.
+MAIN = ("Q", "Q_adjusted")
+#: What any measure must beat; always in the table.
+BASELINES = ("log_num_parameters", "num_layers", "num_rank_zero", "num_rank_one")
+#: Other ways to aggregate quality to a network measure (options of `aggregate`).
+VARIANTS: dict[str, dict[str, Any]] = {
+    "Q_mean": {"aggregation": "mean"},
+    "Q_geometric_mean": {"aggregation": "geometric_mean"},
+    "Q_skip_empty": {"empty": "skip"},
+    "Q_skip_rank_one": {"rank_one": "skip"},
+    "Q_in_channel": {"unfolding": "in_channel"},
+    "Q_out_channel": {"unfolding": "out_channel"},
+    "Q_all_layers": {"kinds": ("conv", "linear")},
+}
+_ENTRIES = {"layer", "unfolding"}
+_CHOICES = ("factorization", "p")
+_SUFFIXED = re.compile(r"(?P<name>.+?)(?:_(?P<factorization>raw|low_rank))?(?:_p(?P<p>\d+))?")
+
+Named: TypeAlias = str | xr.DataArray
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number per checkpoint, and what it is.
+
+    Parameters
+    ----------
+    label : str
+        Unique in its table, e.g. ``Q_low_rank_p2``.
+    name : str
+        Of the measure, e.g. ``Q``.
+    values : array, shape (checkpoints,)
+    factorization : str
+        "raw", "low_rank", or "" where the measure has none.
+    p : float
+        1, 2, or NaN where the measure has none.
+    long_name, units : str
+    """
+
+    label: str
+    name: str
+    values: Array
+    factorization: str = ""
+    p: float = float("nan")
+    long_name: str = ""
+    units: str = "1"
+
+
+def measure_columns(scores: xr.Dataset, measures: Sequence[Named] | Named | None) -> list[Column]:
+    """Return the columns of measures, and of the baselines after them.
+
+    Parameters
+    ----------
+    scores : Dataset
+        As of `score` or `open_scores`.
+    measures : sequence of str or DataArray, optional
+        Network measures, ways to aggregate, measures of layers, numeric coordinates; ``log_`` in
+        front takes the logarithm; one column alone by its label. A DataArray over `checkpoint` (and
+        `factorization`, `p`) is taken as it is, under its own name. Default: `Q` and `Q_adjusted`.
+
+    Returns
+    -------
+    list of Column
+
+    Raises
+    ------
+    GenpredictError
+        For a name that is none of these; the message lists those that are.
+    """
+    wanted = list(MAIN) if measures is None else _listed(measures)
+    baselines = [name for name in BASELINES if name.removeprefix("log_") in scores.variables]
+    return _distinct(scores, [*wanted, *baselines], "measures")
+
+
+def target_columns(scores: xr.Dataset, targets: Sequence[Named] | Named | None) -> list[Column]:
+    """Return the columns of targets.
+
+    Parameters
+    ----------
+    scores : Dataset
+    targets : sequence of str or DataArray, optional
+        Numeric coordinates. Default: those of `schema.TARGETS` that some checkpoint has.
+
+    Returns
+    -------
+    list of Column
+
+    Raises
+    ------
+    GenpredictError
+        For an unknown name, or when the scores have no target at all.
+    """
+    if targets is None:
+        targets = [
+            name for name in TARGETS if name in scores.variables and scores[name].notnull().any()
+        ]
+        if not targets:
+            raise GenpredictError(
+                "targets: these scores have none; give accuracies in a manifest "
+                f"(columns {', '.join(TARGETS)}), or name a numeric coordinate"
+            )
+    return _distinct(scores, _listed(targets), "targets")
+
+
+def columns_of(scores: xr.Dataset, one: Named, parameter: str) -> list[Column]:
+    """Return the columns of one measure; `parameter` is named in the error."""
+    return list(_spread(scores, one, parameter))
+
+
+def covariate_values(scores: xr.Dataset, partial: Sequence[str] | str | None) -> Array:
+    """Return covariates: numbers as they are, texts as one indicator a level but the first.
+
+    Parameters
+    ----------
+    scores : Dataset
+    partial : sequence of str, optional
+        Measures of one column (``log_num_parameters``, ``Q_raw_p2``), or text coordinates.
+
+    Returns
+    -------
+    array, shape (covariates, checkpoints)
+        NaN where a text is empty.
+
+    Raises
+    ------
+    GenpredictError
+        For an unknown name, or one of several columns.
+    """
+    rows: list[Array] = []
+    for name in [] if partial is None else _listed(partial):
+        if isinstance(name, str) and name in scores.coords and _is_text(scores[name]):
+            rows += _indicators(scores[name].values)
+            continue
+        columns = list(_spread(scores, name, "partial"))
+        if len(columns) > 1:
+            raise GenpredictError(
+                f"partial: {name!r} has {len(columns)} columns; name one of "
+                f"{', '.join(column.label for column in columns)}"
+            )
+        rows.append(columns[0].values)
+    return np.array(rows, dtype=np.float64).reshape(len(rows), scores.sizes["checkpoint"])
+
+
+def known_names(scores: xr.Dataset) -> list[str]:
+    """List the names of measures that a Dataset can give.
+
+    Parameters
+    ----------
+    scores : Dataset
+
+    Returns
+    -------
+    list of str
+    """
+    variants = list(VARIANTS) if "quality" in scores.variables else []
+    numbers = [str(name) for name in scores.variables if _is_number(scores, str(name))]
+    first = [name for name in NETWORK_MEASURES if name in numbers]
+    return [*first, *variants, *(name for name in numbers if name not in first)]
+
+
+def _distinct(scores: xr.Dataset, names: Sequence[Named], parameter: str) -> list[Column]:
+    columns: dict[str, Column] = {}
+    for one in names:
+        for column in _spread(scores, one, parameter):
+            columns.setdefault(column.label, column)
+    if not columns:
+        raise GenpredictError(f"{parameter} is empty; name at least one, or leave it out")
+    return list(columns.values())
+
+
+def _listed(names: Sequence[Named] | Named) -> list[Named]:
+    return [names] if isinstance(names, str | xr.DataArray) else list(names)
+
+
+def _is_text(values: xr.DataArray) -> bool:
+    return values.dtype.kind in "OUST"
+
+
+def _is_number(scores: xr.Dataset, name: str) -> bool:
+    values = scores[name]
+    others = set(values.dims) - _ENTRIES - set(_CHOICES)
+    return others == {"checkpoint"} and values.dtype.kind in "fiub"
+
+
+def _spread(scores: xr.Dataset, one: Named, parameter: str) -> Iterator[Column]:
+    """Yield a column for each factorization and power of a measure (or for those named)."""
+    if isinstance(one, xr.DataArray):
+        yield from _columns(str(one.name), _checked(scores, one, parameter), {})
+        return
+    found = _find(scores, one)
+    if found is not None:
+        yield from _columns(one, found, {})
+        return
+    match = _SUFFIXED.fullmatch(one)
+    chosen = {d: v for d, v in match.groupdict().items() if d != "name" and v} if match else {}
+    base = _find(scores, match["name"]) if match and chosen else None
+    if match is not None and base is not None and set(chosen) <= set(base.dims):
+        columns = list(_columns(match["name"], base, chosen))
+        if columns:
+            yield from columns
+            return
+    raise GenpredictError(
+        f"{parameter}: no {one!r} in these scores; there are "
+        f"{', '.join(known_names(scores))}; with log_ in front, their logarithms"
+    )
+
+
+def _find(scores: xr.Dataset, name: str) -> xr.DataArray | None:
+    """Return a measure by its name, one number per checkpoint (and factorization and p)."""
+    if name in scores.variables and _is_number(scores, name):
+        return _per_checkpoint(scores, scores[name])
+    if name in VARIANTS and "quality" in scores.variables:
+        options = VARIANTS[name]
+        words = ", ".join(f"{k} {v}" for k, v in options.items())
+        return aggregate(scores, **options).assign_attrs(long_name=f"network quality Q ({words})")
+    base = name.removeprefix("log_")
+    if base == name or base not in scores.variables or not _is_number(scores, base):
+        return None
+    values = _per_checkpoint(scores, scores[base]).astype(np.float64)
+    attrs = {"long_name": f"log {_long_name(base, values)}", "units": "1"}
+    logs: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
+    return logs.assign_attrs(attrs)
+
+
+def _per_checkpoint(scores: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Average a measure of layers over the entries of convolutions (all, where there is none)."""
+    dims = [dim for dim in ("layer", "unfolding") if dim in values.dims]
+    if not dims:
+        return values
+    if "layer" in dims and "layer_kind" in scores.variables:
+        conv = scores["layer_kind"] == "conv"
+        values = values.where(conv | ~conv.any("layer"))
+    mean = values.mean(dims, keep_attrs=True)
+    return mean.assign_attrs(long_name=f"mean {_long_name(str(values.name), values)}")
+
+
+def _checked(scores: xr.Dataset, values: xr.DataArray, parameter: str) -> xr.DataArray:
+    """Check a measure that was handed over as an array."""
+    allowed = {"checkpoint", *_CHOICES}
+    if values.name is None or "checkpoint" not in values.dims or set(values.dims) - allowed:
+        raise GenpredictError(
+            f"{parameter}: an array needs a name and the dims checkpoint (and factorization, p), "
+            f"got {values.name!r} over {values.dims}; see genpredict.stats.aggregate"
+        )
+    if "checkpoint" not in values.coords:
+        raise GenpredictError(f"{parameter}: {values.name!r} has no checkpoint ids to match by")
+    return values.reindex(checkpoint=scores["checkpoint"])
+
+
+def _columns(name: str, values: xr.DataArray, chosen: dict[str, str]) -> Iterator[Column]:
+    long_name, units = _long_name(name, values), str(values.attrs.get("units", "1"))
+    for factorization in values["factorization"].values if "factorization" in values.dims else [""]:
+        for p in values["p"].values if "p" in values.dims else [float("nan")]:
+            at = {"factorization": factorization, "p": p}
+            if any(str(at[dim]) != choice for dim, choice in chosen.items()):
+                continue
+            here = {dim: at[dim] for dim in _CHOICES if dim in values.dims}
+            label = name + "".join(f"_{'p' if d == 'p' else ''}{v}" for d, v in here.items())
+            numbers = np.asarray(values.sel(here).values, dtype=np.float64)
+            yield Column(label, name, numbers, str(factorization), float(p), long_name, units)
+
+
+def _long_name(name: str, values: xr.DataArray) -> str:
+    known = NETWORK_MEASURES | LAYER_MEASURES
+    fallback = known[name] if name in known else coordinate(name, numeric=True)
+    return str(values.attrs.get("long_name", fallback.long_name))
+
+
+def _indicators(texts: Any) -> list[Array]:
+    levels = sorted(set(texts) - {""})
+    missing = np.array([text == "" for text in texts])
+    return [np.where(missing, np.nan, (texts == level).astype(float)) for level in levels[1:]]

@@ -1,0 +1,182 @@
+"""`plot_heatmap` and `plot_evolution`: layers by checkpoints or epochs, as the Dataset has them."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.colors import to_hex
+from placement import check_layout, legends_of
+from synthetic_scores import scores_of
+
+from genpredict.figures import plot_evolution, plot_heatmap
+
+CHOICE = {"factorization": "low_rank", "p": 2, "unfolding": "out_channel"}
+
+
+def run_of(epochs: int, *, layers: int = 4) -> xr.Dataset:
+    """Make the checkpoints of one run, out of order."""
+    scores = scores_of(epochs, layers=layers)
+    order = np.random.default_rng(2).permutation(epochs)
+    return scores.assign_coords(epoch=("checkpoint", 1 + order))
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    return float(np.dot(colour[:3], (0.2126, 0.7152, 0.0722)))
+
+
+def test_heatmap_over_checkpoints() -> None:
+    """Rows are layers, the input on top; columns are checkpoints in the order asked for."""
+    scores = scores_of(9)
+    ax = plot_heatmap(scores, sort="test_accuracy")
+    ordered = scores["quality"].sel(CHOICE).sortby("test_accuracy")
+    shown = ax.images[0].get_array()
+    np.testing.assert_array_equal(shown.filled(np.nan), ordered.T.values)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["conv0", "conv1", "conv2", "conv3"]
+    names = [str(name)[5:-4] for name in ordered["checkpoint"].values]
+    assert [t.get_text() for t in ax.get_xticklabels()] == names
+    assert ax.get_xlabel() == "checkpoints in order of test accuracy"
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    check_layout(ax.figure)
+
+
+def test_heatmap_over_epochs() -> None:
+    """Columns are the epochs in ascending order, named."""
+    run = run_of(12)
+    ax = plot_heatmap(run, columns="epoch", measure="quality")
+    np.testing.assert_array_equal(
+        ax.images[0].get_array().filled(np.nan),
+        run["quality"].sel(CHOICE).sortby("epoch").T.values,
+    )
+    assert [t.get_text() for t in ax.get_xticklabels()] == [str(i) for i in range(1, 13)]
+    assert ax.get_xlabel() == "training epochs"
+
+
+def test_heatmap_sets_ranks_zero_and_one_apart() -> None:
+    """A quality of π/2 by definition neither stretches the scale nor passes for a high quality."""
+    scores = scores_of(6)
+    scores["rank"][1, 0], scores["quality"][1, 0] = 1, np.pi / 2
+    scores["rank"][2, 1], scores["quality"][2, 1] = 0, 0
+    scores["rank"][3, :, 0] = 1  # of the other unfolding: not drawn
+    ax = plot_heatmap(scores)
+    image = ax.images[0]
+    low, high = image.get_clim()
+    usual = scores["quality"].sel(CHOICE).where(scores["rank"].sel(unfolding="out_channel") >= 2)
+    assert low == usual.min()
+    assert high == usual.max()
+    texts = [text.get_text() for text in legends_of(ax.figure)[0].get_texts()]
+    assert texts == ["rank 1 (π/2)", "rank 0 (0)", "no such layer"]
+    patches = [to_hex(p.get_facecolor()) for p in legends_of(ax.figure)[0].get_patches()]
+    cells = [image.to_rgba(image.get_array())[at] for at in ((0, 1), (1, 2), (3, 0))]
+    assert patches == [to_hex(cell) for cell in cells]
+    check_layout(ax.figure)
+
+
+def test_heatmap_of_32768_checkpoints() -> None:
+    """They are counted, not named."""
+    scores = scores_of(32_768)
+    ax = plot_heatmap(scores, sort="test_accuracy")
+    assert ax.images[0].get_array().shape == (4, 32_768)
+    assert ax.get_xlabel() == "32,768 checkpoints in order of test accuracy"
+    assert len(ax.get_xticks()) == 0
+    ax.figure.draw_without_rendering()
+
+
+def test_heatmap_of_a_deep_network_numbers_its_layers_from_one() -> None:
+    ax = plot_heatmap(run_of(3, layers=60), columns="epoch")
+    assert [t.get_text() for t in ax.get_yticklabels()][:3] == ["1", "10", "20"]
+    assert list(ax.get_yticks())[:3] == [0, 9, 19]
+
+
+def test_heatmap_names_long_epochs_by_their_value() -> None:
+    """Of more epochs than have room, every some are named, by value and not by position."""
+    ax = plot_heatmap(run_of(90), columns="epoch")
+    named = {
+        int(t.get_text()): x for t, x in zip(ax.get_xticklabels(), ax.get_xticks(), strict=True)
+    }
+    assert 8 <= len(named) <= 16
+    assert all(epoch == place + 1 for epoch, place in named.items())
+
+
+def test_heatmap_without_values() -> None:
+    failed = scores_of(4)
+    failed["status"][:] = "failed"
+    assert plot_heatmap(failed).texts[0].get_text() == "no values"
+    constant = scores_of(4)
+    low, high = plot_heatmap(constant, measure="rank").images[0].get_clim()
+    assert low < 3 < high
+
+
+def test_evolution_draws_a_line_a_layer_darker_with_depth() -> None:
+    run = run_of(12)
+    ax = plot_evolution(run, measure="quality")
+    ordered = run["quality"].sel(CHOICE).sortby("epoch")
+    assert [line.get_label() for line in ax.lines] == ["conv0", "conv1", "conv2", "conv3"]
+    for layer, line in enumerate(ax.lines):
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 13))
+        np.testing.assert_array_equal(line.get_ydata(), ordered[:, layer].values)
+    shades = [luminance(line.get_color()) for line in ax.lines]
+    assert shades == sorted(shades, reverse=True)
+    assert ax.get_xlabel() == "training epochs"
+    assert ax.get_ylabel().replace("\xa0", " ") == "quality, low rank, p = 2 (rad)"
+    check_layout(ax.figure)
+
+
+def test_evolution_of_learning_rates() -> None:
+    """Any Dataset over layers and epochs does, without checkpoints."""
+    rates = np.geomspace(0.1, 0.001, 50)[:, None] * np.arange(1, 10)
+    history = xr.Dataset(
+        {"learning_rate": (("epoch", "layer"), rates)}, coords={"epoch": np.arange(1, 51)}
+    )
+    ax = plot_evolution(history, measure="learning_rate", log=True)
+    np.testing.assert_array_equal([line.get_ydata() for line in ax.lines], rates.T)
+    assert ax.get_yscale() == "log"
+    assert ax.get_ylabel() == "learning rate"
+    bar = ax.figure.axes[-1]
+    assert [t.get_text() for t in bar.get_yticklabels()] == [str(i) for i in range(1, 10)]
+    check_layout(ax.figure)
+
+
+@pytest.mark.parametrize("epochs", [1, 30])
+def test_evolution_of_one_epoch_and_of_no_values(epochs: int) -> None:
+    run = run_of(epochs, layers=60)
+    assert len(plot_evolution(run, measure="quality").lines) >= 59
+    run["status"][:] = "failed"
+    assert plot_evolution(run, measure="quality").texts[0].get_text() == "no values"
+
+
+def test_figures_draw_into_given_axes() -> None:
+    """Panels can be put together; legends and bars find their room."""
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3.5), layout="constrained")
+    scores = scores_of(6)
+    scores["rank"][1, 0] = 1
+    assert plot_heatmap(scores, ax=axes[0]) is axes[0]
+    assert plot_evolution(run_of(6), measure="quality", ax=axes[1]) is axes[1]
+    assert not figure.legends
+    check_layout(figure)
+
+
+BAD = {
+    "measure: 'Q' is no measure of layers here; there are quality, rank": {"measure": "Q"},
+    "sort: 'accuracy' is no coordinate along checkpoint; there are": {"sort": "accuracy"},
+    "columns: 'step' is no coordinate along checkpoint": {"columns": "step"},
+    "columns='epoch': 3 checkpoints share the value 12; choose those of one run": {
+        "columns": "epoch"
+    },
+    r"unfolding must be one of \('in_channel', 'out_channel'\), got 'mean'": {"unfolding": "mean"},
+}
+
+
+@pytest.mark.parametrize(("message", "options"), BAD.items(), ids=list(BAD))
+def test_errors_name_parameter_and_remedy(message: str, options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=message):
+        plot_heatmap(scores_of(6), **options)
+
+
+def test_a_dimension_too_many() -> None:
+    history = xr.Dataset({"rate": (("run", "epoch", "layer"), np.ones((2, 3, 4)))})
+    with pytest.raises(
+        ValueError, match=r"measure 'rate' has dimensions .* select along the others"
+    ):
+        plot_evolution(history, measure="rate")

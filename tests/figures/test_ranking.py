@@ -1,0 +1,116 @@
+"""`plot_ranking`: the coefficients drawn are those of the table, insignificant ones in grey."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from placement import check_layout, legends_of
+from synthetic_scores import correlations, scores_of
+
+from genpredict.figures import plot_ranking
+from genpredict.stats import correlate
+
+
+def cells(ax: Axes, shape: tuple[int, int]) -> NDArray[np.object_]:
+    """Return the texts of the cells."""
+    found = np.full(shape, "", dtype=object)
+    for text in ax.texts:
+        column, row = text.get_position()
+        found[row, column] = text.get_text().replace("−", "-")
+    return found
+
+
+@pytest.mark.parametrize("coefficient", ["plcc", "rocc", "krocc"])
+@pytest.mark.parametrize("adjust", ["holm", "bh", "none"])
+def test_cells_are_the_table(coefficient: str, adjust: str) -> None:
+    """Values by sign, intervals beneath, and a colour only where the p-value is below 0.05."""
+    table = correlations()
+    ax = plot_ranking(table, coefficient=coefficient, adjust=adjust, sort=False)
+    one = table.sel(group="all")
+    suffix = "" if adjust == "none" else f"_{adjust}"
+    significant = one[f"{coefficient}_pvalue{suffix}"].values < 0.05
+    shown = ax.images[0].get_array()
+    np.testing.assert_array_equal(np.ma.getmaskarray(shown), ~significant)
+    np.testing.assert_array_equal(shown.data[significant], one[coefficient].values[significant])
+    assert ax.images[0].get_clim() == (-1, 1)
+    texts = cells(ax, shown.shape)
+    for at, value in np.ndenumerate(one[coefficient].values):
+        low, high = (one[f"{coefficient}_{end}"].values[at] for end in ("lower", "upper"))
+        assert texts[at] == f"{value:.2f}\n[{low:.2f}, {high:.2f}]".replace("-0.00", "0.00")
+    check_layout(ax.figure)
+
+
+def test_names_of_rows_and_columns() -> None:
+    """Measures carry factorization and p, targets carry n."""
+    ax = plot_ranking(correlations(), sort=False)
+    rows = [t.get_text().replace("\n", " ").replace("\xa0", " ") for t in ax.get_yticklabels()]
+    assert rows[:2] == ["network quality Q, low rank, p = 2", "network quality Q, raw, p = 1"]
+    assert rows[3:] == ["log number of parameters", "number of layers"]
+    columns = [t.get_text() for t in ax.get_xticklabels()]
+    assert columns == ["test accuracy\nn = 1,234", "generalization\ngap\nn = 1,234"]
+
+
+def test_highest_correlation_with_test_accuracy_on_top() -> None:
+    table = correlations()
+    for targets in (None, ["generalization_gap"]):
+        ax = plot_ranking(table, targets=targets, intervals=False)
+        first = "test_accuracy" if targets is None else targets[0]
+        values = np.sort(table["rocc"].sel(target=first, group="all").values)[::-1]
+        texts = cells(ax, ax.images[0].get_array().shape)[:, 0]
+        np.testing.assert_allclose([float(t) for t in texts], values, atol=0.0051)
+
+
+def test_choice_of_measures_and_group() -> None:
+    table = correlations()
+    ax = plot_ranking(table, measures=["num_layers"], group="epoch=90", intervals=False)
+    assert ax.images[0].get_array().shape == (1, 2)
+    value = float(table["rocc"].sel(measure="num_layers", group="epoch=90")[0])
+    assert cells(ax, (1, 2))[0, 0] == f"{value:.2f}"
+    assert ax.get_xlabel() == "epoch: 90"
+
+
+def test_no_value_is_a_grey_dash() -> None:
+    """A constant measure or a small group has no correlation, which is not a zero."""
+    table = correlations()
+    for name in ("rocc", "rocc_lower", "rocc_upper", "rocc_pvalue_holm"):
+        table[name][1] = np.nan
+    ax = plot_ranking(table)
+    texts = cells(ax, (5, 2))
+    assert list(texts[-1]) == ["–", "–"]
+    assert np.ma.getmaskarray(ax.images[0].get_array())[-1].all()
+    (text,) = legends_of(ax.figure)[0].get_texts()
+    assert text.get_text() == "p (Holm) ≥ 0.05 or no value"
+
+
+def test_takes_what_correlate_returns() -> None:
+    """The real table, groups and baselines included."""
+    table = correlate(scores_of(60), by="epoch", interval="fisher", permutations=99)
+    ax = plot_ranking(table, coefficient="plcc", group="epoch=12")
+    assert ax.images[0].get_array().shape == (table.sizes["measure"], table.sizes["target"])
+    check_layout(ax.figure)
+
+
+BAD = {
+    "coefficient must be one of plcc, rocc, krocc, got 'pearson'": {"coefficient": "pearson"},
+    "adjust must be one of holm, bh, none, got 'bonferroni'": {"adjust": "bonferroni"},
+    "group must be one of all, epoch=12, epoch=90, got 'network=a'": {"group": "network=a"},
+    "measures must be one of Q_low_rank_p2, .*, got 'Q'": {"measures": ["Q"]},
+    "targets must be one or more different names": {"targets": []},
+}
+
+
+@pytest.mark.parametrize(("message", "options"), BAD.items(), ids=list(BAD))
+def test_errors_name_parameter_and_remedy(message: str, options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=message):
+        plot_ranking(correlations(), **options)
+
+
+def test_table_without_adjusted_pvalues() -> None:
+    table = correlations().drop_vars("rocc_pvalue_holm")
+    with pytest.raises(ValueError, match="correlations hold no rocc_pvalue_holm; call correlate"):
+        plot_ranking(table)
+    with pytest.raises(ValueError, match="correlations must be a Dataset over"):
+        plot_ranking(xr.Dataset())

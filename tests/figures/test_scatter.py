@@ -1,0 +1,325 @@
+"""`plot_scatter`: the points, colours, texts and legends drawn are those of the Dataset."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import seaborn as sns
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection, PolyCollection
+from matplotlib.colors import to_hex
+from numpy.typing import NDArray
+from placement import check_layout, legends_of
+from synthetic_scores import NETWORKS, correlations, scores_of
+
+from genpredict.figures import plot_scatter
+from genpredict.figures.style import GROUP_COLOURS, MISSING
+
+
+def points(ax: Axes) -> NDArray[np.float64]:
+    """Return the marks of a panel, sorted."""
+    marks = [c.get_offsets() for c in ax.collections if isinstance(c, PathCollection)]
+    found = np.concatenate(marks) if marks else np.empty((0, 2))
+    return found[np.lexsort(found.T)]
+
+
+def expected(x: xr.DataArray, y: xr.DataArray) -> NDArray[np.float64]:
+    """Return the pairs that have both values, sorted."""
+    pairs = np.column_stack([x.values, y.values]).astype(float)
+    pairs = pairs[np.isfinite(pairs).all(1)]
+    return pairs[np.lexsort(pairs.T)]
+
+
+def legend_texts(grid: sns.FacetGrid) -> list[str]:
+    return [text.get_text() for legend in grid.figure.legends for text in legend.get_texts()]
+
+
+def low_rank(scores: xr.Dataset, name: str = "Q") -> xr.DataArray:
+    return scores[name].sel(factorization="low_rank", p=2)
+
+
+def test_default_panel_is_q_against_test_accuracy() -> None:
+    """One panel at column width: low-rank Q with p = 2, test accuracy in percent."""
+    scores = scores_of(14)
+    grid = plot_scatter(scores)
+    assert grid.axes.shape == (1, 1)
+    ax = grid.axes[0, 0]
+    np.testing.assert_array_equal(points(ax), expected(low_rank(scores), scores["test_accuracy"]))
+    assert ax.get_xlabel().replace("\xa0", " ") == "network quality Q, low rank, p = 2 (rad)"
+    assert ax.get_ylabel() == "test accuracy (%)"
+    assert grid.figure.get_figwidth() == 3.4
+    check_layout(grid.figure)
+
+
+def test_every_measure_against_every_target() -> None:
+    """Columns are measures, rows are targets; labels stand on the outer panels only."""
+    scores = scores_of(20)
+    measures = {
+        "Q": low_rank(scores),
+        "Q_raw_p1": scores["Q"].sel(factorization="raw", p=1),
+        "log_num_parameters": scores["num_parameters"],
+    }
+    targets = ("test_accuracy", "generalization_gap")
+    grid = plot_scatter(scores, measures=list(measures), targets=targets, hue="network")
+    for (row, column), ax in np.ndenumerate(grid.axes):
+        x, y = list(measures.values())[column], scores[targets[row]]
+        np.testing.assert_array_equal(points(ax), expected(x, y))
+        assert bool(ax.get_xlabel()) == (row == 1)
+        assert bool(ax.get_ylabel()) == (column == 0)
+    assert [ax.get_xscale() for ax in grid.axes[0]] == ["linear", "linear", "log"]
+    assert len(grid.data) == 20 * 6
+    check_layout(grid.figure)
+
+
+def test_hue_and_style_by_coordinates() -> None:
+    """A colour a network, a shape an optimizer, and both legends outside of the panels."""
+    scores = scores_of(12)
+    grid = plot_scatter(scores, hue="network", style="optimizer")
+    ax = grid.axes[0, 0]
+    assert legend_texts(grid) == [*NETWORKS, "adam", "sgd", "not given"]
+    found = {
+        (*np.round(xy, 9), to_hex(colour))
+        for marks in ax.collections
+        for xy, colour in zip(marks.get_offsets(), marks.get_facecolor(), strict=True)
+    }
+    shade = dict(zip(NETWORKS, GROUP_COLOURS, strict=False))
+    wanted = zip(
+        np.round(low_rank(scores).values, 9),
+        np.round(scores["test_accuracy"].values, 9),
+        [shade[name].lower() for name in scores["network"].values],
+        strict=True,
+    )
+    assert found == set(wanted)
+    assert len(ax.collections) == 3  # one a shape
+    check_layout(grid.figure)
+
+
+def test_hue_and_style_of_one_coordinate_share_a_legend() -> None:
+    grid = plot_scatter(scores_of(12), hue="network", style="network")
+    assert legend_texts(grid) == list(NETWORKS)
+    markers = {handle.get_marker() for handle in grid.figure.legends[0].legend_handles}
+    assert len(markers) == 3
+
+
+def test_missing_level_is_grey() -> None:
+    """A checkpoint whose optimizer is not known is drawn, in grey, and the legend says so."""
+    scores = scores_of(12)
+    grid = plot_scatter(scores, hue="optimizer")
+    colours = [to_hex(c) for c in grid.axes[0, 0].collections[0].get_facecolor()]
+    assert colours.count(MISSING.lower()) == 4
+    assert legend_texts(grid)[-1] == "not given"
+
+
+def test_numeric_hue_has_a_colour_bar() -> None:
+    """Decades get a logarithmic bar, few levels get their own ticks, NaN is grey."""
+    scores = scores_of(40)
+    grid = plot_scatter(scores, hue="learning_rate")
+    marks = grid.axes[0, 0].collections[0]
+    np.testing.assert_array_equal(np.sort(marks.get_array()), np.sort(scores["learning_rate"]))
+    assert marks.norm.__class__.__name__ == "LogNorm"
+    assert grid.figure.axes[-1].get_ylabel() == "learning rate"
+    scores["epoch"] = scores["epoch"].astype(float).where(scores["network"] != "vgg16_bn")
+    grid = plot_scatter(scores, hue="epoch")
+    bar = grid.figure.axes[-1]
+    assert [text.get_text() for text in bar.get_yticklabels()] == ["12", "90"]
+    assert len(points(grid.axes[0, 0])) == 40
+    check_layout(grid.figure)
+
+
+def test_many_levels_keep_the_frequent_ones() -> None:
+    """Nine colours can be told apart: the eight most frequent levels, and the rest in grey."""
+    scores = scores_of(66)
+    names = np.repeat([f"net{i:02d}" for i in range(11)], 6).astype(object)
+    names[:6] = [*["net10"] * 5, "net00"]
+    scores["network"] = ("checkpoint", names)
+    grid = plot_scatter(scores, hue="network")
+    texts = legend_texts(grid)
+    assert len(texts) == 9
+    assert texts[-1] == "3 others"
+    assert "net10" in texts
+    assert "net00" not in texts
+
+
+def test_coefficients_are_written_as_given() -> None:
+    """PLCC and ROCC with intervals and n over each panel, from the table alone."""
+    table = correlations()
+    grid = plot_scatter(
+        scores_of(30),
+        measures=["Q", "log_num_parameters"],
+        targets=["test_accuracy", "generalization_gap"],
+        correlations=table,
+    )
+    keys = ("Q_low_rank_p2", "log_num_parameters")
+    for (row, column), ax in np.ndenumerate(grid.axes):
+        cell = table.isel(target=row).sel(measure=keys[column], group="all")
+        value, low, high = (f"{float(cell[f'rocc{e}']):.2f}" for e in ("", "_lower", "_upper"))
+        wanted = f"ROCC {value} [{low}, {high}], n = 1,234".replace("-", "−")
+        title = ax.get_title(loc="left")
+        assert title.split("\n")[1] == wanted
+        assert title.startswith(f"PLCC {float(cell['plcc']):.2f}".replace("-", "−"))
+    check_layout(grid.figure)
+
+
+def test_missing_coefficient_is_a_dash() -> None:
+    """A group too small for a correlation says so instead of a number."""
+    table = correlations()
+    for name in ("rocc", "rocc_lower", "rocc_upper"):
+        table[name][:] = np.nan
+    grid = plot_scatter(scores_of(3), correlations=table)
+    assert "\nROCC –, n" in grid.axes[0, 0].get_title(loc="left")
+
+
+def test_columns_put_epochs_side_by_side() -> None:
+    """Each panel holds its epoch, writes its epoch's correlation, on common axes."""
+    scores = scores_of(30)
+    grid = plot_scatter(scores, columns="epoch", hue="network", correlations=correlations())
+    assert grid.axes.shape == (1, 2)
+    for ax, epoch in zip(grid.axes[0], (12, 90), strict=True):
+        chosen = scores.isel(checkpoint=scores["epoch"].values == epoch)
+        np.testing.assert_array_equal(
+            points(ax), expected(low_rank(chosen), chosen["test_accuracy"])
+        )
+        cell = correlations().sel(
+            measure="Q_low_rank_p2", target="test_accuracy", group=f"epoch={epoch}"
+        )
+        title = ax.get_title(loc="left").replace("−", "-")
+        assert title.startswith(f"training epochs: {epoch}\nPLCC {float(cell['plcc']):.2f}")
+    assert grid.axes[0, 0].get_xlim() == grid.axes[0, 1].get_xlim()
+    assert grid.axes[0, 0].get_ylim() == grid.axes[0, 1].get_ylim()
+    free = plot_scatter(scores, columns="epoch", share=False)
+    assert free.axes[0, 0].get_xlim() != free.axes[0, 1].get_xlim()
+    check_layout(grid.figure)
+
+
+def test_trend_of_each_group_against_theory() -> None:
+    """Through points on a line, the trend is that line; a constant group has none."""
+    scores = scores_of(30)
+    q = low_rank(scores)
+    scores["test_accuracy"] = ("checkpoint", (50 + 100 * q).values)
+    flat = scores["network"] == "resnet20"
+    scores["Q"] = scores["Q"].where(~flat, 0.2)
+    grid = plot_scatter(scores, hue="network", trend=True)
+    lines = grid.axes[0, 0].lines
+    assert len(lines) == 2
+    for line in lines:
+        x, y = line.get_data()
+        np.testing.assert_allclose(y, 50 + 100 * x)
+
+
+@pytest.mark.parametrize("hue", [None, "network", "learning_rate"])
+def test_five_thousand_points_are_rasterised(hue: str | None) -> None:
+    """All are drawn, as pixels in a vector file, in an order that hides no group."""
+    scores = scores_of(5000)
+    ax = plot_scatter(scores, hue=hue).axes[0, 0]
+    assert all(marks.get_rasterized() for marks in ax.collections)
+    np.testing.assert_array_equal(points(ax), expected(low_rank(scores), scores["test_accuracy"]))
+    drawn = np.asarray(ax.collections[0].get_offsets())[:, 0]
+    assert not np.array_equal(drawn, low_rank(scores).values)
+
+
+def test_32768_points_become_hexagons_on_one_scale() -> None:
+    """Counts add up to the checkpoints in every panel; one colour bar holds for all."""
+    scores = scores_of(32_768)
+    targets = ["test_accuracy", "generalization_gap"]
+    grid = plot_scatter(scores, measures=["Q", "log_num_parameters"], targets=targets)
+    hexagons = [ax.collections[0] for ax in grid.axes.flat]
+    for one in hexagons:
+        assert isinstance(one, PolyCollection)
+        assert np.sum(one.get_array()) == 32_768
+    assert len({id(one.norm) for one in hexagons}) == 1
+    assert hexagons[0].norm.vmax >= max(one.get_array().max() for one in hexagons)
+    assert grid.figure.axes[-1].get_ylabel() == "checkpoints per hexagon"
+    for ax in grid.axes[:, 0]:  # and none is cut by the frame
+        low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
+        half = np.ptp(ax.collections[0].get_paths()[0].vertices, axis=0) / 2
+        centres = ax.collections[0].get_offsets()
+        assert (centres - half >= low).all()
+        assert (centres + half <= high).all()
+
+
+def test_32768_points_keep_their_hue() -> None:
+    grid = plot_scatter(scores_of(32_768), hue="network")
+    assert len(points(grid.axes[0, 0])) == 32_768
+
+
+def test_failed_checkpoints_are_not_drawn() -> None:
+    scores = scores_of(10)
+    scores["status"][:4] = "failed"
+    grid = plot_scatter(scores, measures="num_parameters")
+    assert len(points(grid.axes[0, 0])) == 6
+
+
+@pytest.mark.parametrize("hue", [None, "network", "epoch"])
+@pytest.mark.parametrize("style", [None, "optimizer"])
+def test_nothing_to_draw_says_so(hue: str | None, style: str | None) -> None:
+    """All NaN, or all failed: an empty panel with its labels, and no warning."""
+    nothing, failed = scores_of(6), scores_of(6)
+    nothing["Q"] = nothing["Q"] * np.nan
+    failed["status"][:] = "failed"
+    for scores in (nothing, failed):
+        ax = plot_scatter(scores, hue=hue, style=style, trend=True).axes[0, 0]
+        assert [text.get_text() for text in ax.texts] == ["no values"]
+
+
+@pytest.mark.parametrize("n", [1, 5, 12_000])
+def test_constant_columns_and_few_points(n: int) -> None:
+    """One point, five points and constants have axes around them."""
+    scores = scores_of(n)
+    scores["Q"] = scores["Q"] * 0 + 0.3
+    grid = plot_scatter(scores, trend=True)
+    low, high = grid.axes[0, 0].get_xlim()
+    assert low < 0.3 < high
+    check_layout(grid.figure)
+
+
+def test_long_names_are_cut_in_the_middle() -> None:
+    """The legend stays on the page and the ends, where names differ, stay readable."""
+    scores = scores_of(9)
+    names = [f"{name}_{'very_' * 12}long_{i}" for i, name in enumerate("abc")] * 3
+    scores["network"] = ("checkpoint", np.array(names, dtype=object))
+    grid = plot_scatter(scores, hue="network")
+    assert {text[-1] for text in legend_texts(grid)} == {"0", "1", "2"}
+    assert max(map(len, legend_texts(grid))) <= 32
+    assert legends_of(grid.figure)
+    check_layout(grid.figure)
+
+
+BAD = {
+    "measures: 'Qx' is no number per checkpoint .* there are .*Q, Q_adjusted": {"measures": "Qx"},
+    "measures: 'quality' is a measure of layers; aggregate it": {"measures": ["quality"]},
+    "targets: 'network' is no number per checkpoint": {"targets": ["network"]},
+    r"measures must be one or more different names, got \[\]": {"measures": []},
+    "measures must be one or more different names": {"measures": ["Q", "Q_low_rank_p2"]},
+    r"factorization must be one of \('raw', 'low_rank'\), got 'full'": {"factorization": "full"},
+    r"p must be one of \(1, 2\), got 3": {"p": 3},
+    "hue: 'optimiser' is no coordinate along checkpoint; there are .*optimizer": {
+        "hue": "optimiser"
+    },
+    "style: 'Q' is no coordinate along checkpoint": {"style": "Q"},
+    "style='learning_rate' has 12 values, no two checkpoints alike; take": {
+        "style": "learning_rate"
+    },
+    "columns='learning_rate' has 12 levels, must have 1 to 8; choose": {"columns": "learning_rate"},
+    r"correlations must be a Dataset over .*, as genpredict.stats.correlate": {
+        "correlations": xr.Dataset()
+    },
+}
+
+
+@pytest.mark.parametrize(("message", "options"), BAD.items(), ids=list(BAD))
+def test_errors_name_parameter_and_remedy(message: str, options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=message):
+        plot_scatter(scores_of(12), **options)
+
+
+def test_correlations_without_the_group() -> None:
+    """A pooled correlation is never written over a part of the checkpoints."""
+    pooled = correlations().sel(group=["all"])
+    with pytest.raises(ValueError, match="correlations hold no group 'epoch=12', only all; give"):
+        plot_scatter(scores_of(12), columns="epoch", correlations=pooled)
+
+
+def test_scores_without_checkpoints() -> None:
+    with pytest.raises(ValueError, match="scores must have a dimension 'checkpoint'"):
+        plot_scatter(xr.Dataset())
