@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from genpredict.schema import NETWORK_MEASURES, TARGETS
+from genpredict.schema import INTEGERS, KINDS, NETWORK_MEASURES, TARGETS
 
 Aggregation = Literal["l2", "mean", "geometric_mean"]
 Empty = Literal["zero", "skip"]
@@ -63,7 +63,7 @@ def aggregate(
     ValueError
         For an option that is none of the above.
     """
-    _check(aggregation, empty, rank_one)
+    _check(aggregation, empty, rank_one, kinds)
     counted = _entries(scores, kinds, unfolding)
     rank = _spectrum_rank(scores)
     value = scores["quality"]
@@ -133,7 +133,7 @@ def with_network_measures(scores: xr.Dataset) -> xr.Dataset:
     Dataset
         The same with the network measures of DESIGN 3.5 as variables, Q first.
     """
-    scores = _with_gap(scores.assign_coords(layer=np.arange(scores.sizes["layer"])))
+    scores = _with_gap(_whole(scores).assign_coords(layer=np.arange(scores.sizes["layer"])))
     conv = _entries(scores, ("conv",), None)
     rank = scores["rank"].where(conv)
     done = scores["status"] == "done"
@@ -161,6 +161,20 @@ def _with_gap(scores: xr.Dataset) -> xr.Dataset:
     return scores.assign_coords(generalization_gap=("checkpoint", gap.data, gap.attrs))
 
 
+def _whole(scores: xr.Dataset) -> xr.Dataset:
+    """Make the coordinates that count something integers, where every checkpoint has them."""
+    for name in INTEGERS:
+        if name in scores.coords:
+            values = scores[name]
+            if values.dtype.kind == "f" and _is_whole(values.values):
+                scores = scores.assign_coords({name: values.astype(np.int64)})
+    return scores
+
+
+def _is_whole(values: NDArray[np.float64]) -> bool:
+    return len(values) > 0 and bool(((np.abs(values) < 2**53) & (values == np.floor(values))).all())
+
+
 def _entries(scores: xr.Dataset, kinds: Sequence[str], unfolding: str | None) -> xr.DataArray:
     """Mark the entries that exist and are of these kinds (of all, where a network has none)."""
     of_kind = scores["layer_kind"].isin(list(kinds))
@@ -179,7 +193,9 @@ def _spectrum_rank(scores: xr.Dataset) -> xr.DataArray:
     return scores["rank"].where(scores["factorization"] == "low_rank", raw)
 
 
-def _check(aggregation: str, empty: str, rank_one: str) -> None:
+def _check(aggregation: str, empty: str, rank_one: str, kinds: Sequence[str]) -> None:
+    if isinstance(kinds, str) or not kinds or not set(kinds) <= set(KINDS):
+        raise ValueError(f"kinds must be a sequence of some of {KINDS}, got {kinds!r}")
     for name, value, known in (
         ("aggregation", aggregation, get_args(Aggregation)),
         ("empty", empty, get_args(Empty)),

@@ -71,7 +71,7 @@ def _commas(kind: type) -> object:
 Sources = Annotated[
     list[Path],
     Parameter(
-        name="SOURCE", help="Checkpoint files, folders, NATS-Bench archives, run folders.",
+        name="SOURCE", help="Checkpoint files, folders, NATS-Bench archives.",
         negative=(), consume_multiple=True,
     ),
 ]  # fmt: skip
@@ -115,7 +115,7 @@ def score(
     Parameters
     ----------
     sources
-        Checkpoint files, folders, NATS-Bench archives, run folders.
+        Checkpoint files, folders, NATS-Bench archives.
     output
         The store, a folder that ends in .zarr.
     manifest
@@ -164,6 +164,7 @@ def score(
     attrs = {
         "nats_epochs": sorted(nats_epochs or ()),
         "nats_datasets": sorted(nats_datasets or ()),
+        "indices": indices or "" if any(item.is_whole_space for item in found.items) else "",
         "command": shlex.join(["genpredict", *_arguments.get()]),
     }
     with console.job_progress(len(found.items)) as progress:
@@ -182,6 +183,10 @@ def score(
         f"{output}: {outcome.done} done, {outcome.failed} failed, {outcome.pending} pending; "
         f"look at it with `genpredict show {output}`"
     )
+    if not outcome.done + outcome.failed + outcome.pending:
+        raise GenpredictError(
+            f"{output}: nothing was scored; no row of these archives matches the --nats options"
+        )
     if outcome.pending:
         console.warn([f"{outcome.pending} pending checkpoints are not among these sources"])
     if not outcome.failed:
@@ -318,9 +323,13 @@ def run(arguments: list[str]) -> int:
     except CycloptsError:
         return USAGE
     except GenpredictError as error:
-        print(f"genpredict: error: {error}", file=sys.stderr)  # noqa: T201  the one place
+        from genpredict import console
+
+        console.note(f"genpredict: error: {error}")
         return FAILED
     except KeyboardInterrupt:
-        print("genpredict: interrupted", file=sys.stderr)  # noqa: T201  the one place
+        from genpredict import console
+
+        console.note("genpredict: interrupted; the same command goes on where it stopped")
         return INTERRUPTED
     return code if isinstance(code, int) else ALL_DONE

@@ -36,11 +36,6 @@ def warn(warnings: Sequence[str]) -> None:
         stderr.print(f"[yellow]warning:[/] … and {len(warnings) - MOST_WARNINGS} more like these")
 
 
-def fail(message: str) -> None:
-    """Print an error."""
-    stderr.print(f"[red]error:[/] {_plain(message)}")
-
-
 def note(message: str) -> None:
     """Print a line about how things went."""
     stderr.print(_plain(message))
@@ -111,3 +106,4 @@ def describe_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
             f"[red]failed:[/] … and {len(failures) - MOST_WARNINGS} more; see them all with "
             f"`genpredict show {_plain(str(path))}`"
         )
+    stderr.print("mend what failed, then run the same command with --retry-failed")

@@ -77,10 +77,10 @@ def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]
     for position, (name, variable) in enumerate(LAYER_LABELS.items()):
         labels = np.full((len(rows), depth), "", dtype=object)
         for i, row in enumerate(rows):
-            labels[i, : len(row.layers)] = [layer[position] for layer in row.layers]
+            labels[i, : len(row.layers)] = [plain(layer[position]) for layer in row.layers]
         variables[name] = (variable.dims, labels, variable.attrs)
     status = ["failed" if row.error else "done" for row in rows]
-    for name, texts in (("status", status), ("error", [row.error for row in rows])):
+    for name, texts in (("status", status), ("error", [plain(row.error) for row in rows])):
         variables[name] = (("checkpoint",), np.array(texts, dtype=object), STATE[name].attrs)
     return xr.Dataset(variables, coords=_coords(rows))
 
@@ -141,10 +141,39 @@ def axis_coords() -> dict[str, Any]:
     }
 
 
+def coordinates(rows: Sequence[Row], names: Sequence[str]) -> xr.Dataset:
+    """Label some coordinates of checkpoints, without any measure.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        The checkpoints.
+    names : sequence of str
+        Keys of their metadata; NaN or "" where a row lacks one. Left out where all do.
+
+    Returns
+    -------
+    Dataset
+    """
+    columns = {"checkpoint": np.array([plain(row.id) for row in rows], dtype=object)}
+    found = xr.Dataset(coords=columns)
+    for name in names:
+        if all(name not in row.metadata for row in rows):
+            continue
+        variable, values = _column(name, [row.metadata.get(name) for row in rows], rows)
+        found = found.assign_coords({name: ("checkpoint", values, variable.attrs)})
+    return found
+
+
+def plain(text: object) -> str:
+    """Return text that UTF-8 can hold: names in files may carry bytes that are no text."""
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _coords(rows: Sequence[Row]) -> dict[str, Any]:
     """Return ids, axis labels, and every coordinate that some row has."""
     coords = axis_coords()
-    coords["checkpoint"] = np.array([row.id for row in rows], dtype=object)
+    coords["checkpoint"] = np.array([plain(row.id) for row in rows], dtype=object)
     known = [{"source": row.source, **row.metadata} for row in rows]
     names = dict.fromkeys([*COORDINATES, *(name for one in known for name in one)])
     for name in names:
@@ -160,7 +189,7 @@ def _column(
     numeric = all(value is None or not isinstance(value, str) for value in values)
     variable = coordinate(name, numeric=numeric)
     if variable.dtype == "str":
-        texts = ["" if value is None else str(value) for value in values]
+        texts = ["" if value is None else plain(value) for value in values]
         return variable, np.array(texts, dtype=object)
     for row, value in zip(rows, values, strict=True):
         if isinstance(value, str):

@@ -12,6 +12,7 @@ from typing import Literal
 UNFOLDINGS = ("in_channel", "out_channel")
 FACTORIZATIONS = ("raw", "low_rank")
 POWERS = (1, 2)
+KINDS = ("conv", "linear")
 STATUSES = ("pending", "done", "failed")
 
 
@@ -68,6 +69,8 @@ COORDINATES: dict[str, Variable] = {
     "source": Variable(("checkpoint",), "file the weights were read from", "", "str"),
     "num_parameters": Variable(("checkpoint",), "number of parameters"),
 }
+#: Coordinates that count something, integers where every checkpoint has them.
+INTEGERS = ("epoch", "seed", "num_parameters", "architecture_index")
 # Known where a source gives them; a store holds those that occur.
 EXTRA_COORDINATES: dict[str, Variable] = {
     "architecture_index": Variable(("checkpoint",), "architecture index in its search space"),

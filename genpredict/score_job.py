@@ -14,7 +14,7 @@ import xarray as xr
 
 from genpredict.checkpoints import CheckpointSources, Item
 from genpredict.engine import available_cores, run_in_order
-from genpredict.rows import join_rows
+from genpredict.rows import Row, coordinates, join_rows
 from genpredict.scoring import Options, measure_checkpoints, read_items
 from genpredict.store_writer import CHUNK_SIZE, Writer, open_writer
 
@@ -97,6 +97,7 @@ def score_into(
     everything = {**options.attrs(), **(attrs or {})}
     with open_writer(path, everything, overwrite=overwrite, chunk_size=chunk_size) as writer:
         writer.allot(item.id for item in sources.items if item.rows_known)
+        _refresh(writer, sources)
         states = _states(writer.status)
         todo = [unit for unit in cut(sources.items) if _is_open(unit, states, retry_failed)]
         finished = len(sources.items) - sum(len(unit.items) for unit in todo)
@@ -179,9 +180,22 @@ class _Run:
         ids = rows["checkpoint"].values.tolist()
         for item in unit.items:
             if not item.rows_known and item.id in self.writer.status and item.id not in ids:
-                first = next((name for name in ids if name.startswith(f"{item.id}/")), None)
+                mine = (name for name in ids if name.startswith(f"{item.id}/"))
+                first = next((name for name in mine if name not in self.writer.status), None)
                 if first is not None:
                     self.writer.rename(item.id, first)
+
+
+def _refresh(writer: Writer, sources: CheckpointSources) -> None:
+    """Bring what a manifest says of rows that are done up to date; it may be new or corrected."""
+    known = [
+        item
+        for item in sources.items
+        if item.rows_known and sources.metadata_columns and writer.status[item.id] == "done"
+    ]
+    if known:
+        rows = [Row(item.id, str(item.path), item.metadata) for item in known]
+        writer.describe(coordinates(rows, sources.metadata_columns))
 
 
 def _is_open(unit: Unit, states: Callable[[Item], set[str]], retry_failed: bool) -> bool:

@@ -7,6 +7,7 @@ shapes together (`genpredict.spectral.measure_weights`); the numbers then go bac
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -21,6 +22,7 @@ import genpredict
 from genpredict.aggregation import with_network_measures
 from genpredict.checkpoints import (
     Checkpoint,
+    CheckpointSources,
     Item,
     Layer,
     count_parameters,
@@ -31,10 +33,10 @@ from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.rows import Row, join_rows, to_dataset
 from genpredict.spectral import (
     DEAD_TOLERANCE,
-    ESTIMATORS,
     NULL_TOLERANCE,
     Estimator,
     LayerMeasures,
+    check_method,
     measure_weights,
 )
 
@@ -74,13 +76,12 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check every choice, so that a typo fails before any work."""
-        if self.estimator not in ESTIMATORS:
-            raise GenpredictError(f"estimator must be one of {ESTIMATORS}, got {self.estimator!r}")
         if self.dtype not in DTYPES:
             raise GenpredictError(f"dtype must be one of {tuple(DTYPES)}, got {self.dtype!r}")
-        for name in ("dead_tolerance", "null_tolerance"):
-            if not 0 <= getattr(self, name) < 1:
-                raise GenpredictError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+        try:
+            check_method(self.estimator, self.dead_tolerance, self.null_tolerance)
+        except ValueError as error:
+            raise GenpredictError(str(error)) from error
 
     def torch_device(self) -> torch.device:
         """Return the device to compute on.
@@ -114,8 +115,8 @@ def score(
     estimator: str = "global",
     dtype: str = "float64",
     device: str = "auto",
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    include: Sequence[str] | str = (),
+    exclude: Sequence[str] | str = (),
     dead_tolerance: float = DEAD_TOLERANCE,
     null_tolerance: float = NULL_TOLERANCE,
 ) -> xr.Dataset:
@@ -134,7 +135,7 @@ def score(
         Arithmetic of Gram matrices and eigenvalues.
     device : str
         "auto" takes CUDA where there is one.
-    include, exclude : sequence of str
+    include, exclude : str or sequence of str
         Patterns on layer names.
     dead_tolerance, null_tolerance : float
         What EVBMF sets aside (DESIGN 3.3).
@@ -151,6 +152,11 @@ def score(
     GenpredictError
         When a source does not exist or an option is unknown.
 
+    Warns
+    -----
+    UserWarning
+        Of rows of the manifest without a file, and files without a row.
+
     Examples
     --------
     >>> scores = score({"tiny": nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))})
@@ -160,7 +166,13 @@ def score(
     {'checkpoint': 1, 'factorization': 2, 'p': 2}
     """
     options = Options(
-        estimator, dtype, device, tuple(include), tuple(exclude), dead_tolerance, null_tolerance
+        estimator,
+        dtype,
+        device,
+        _several(include),
+        _several(exclude),
+        dead_tolerance,
+        null_tolerance,
     )
     attrs = options.attrs()
     checkpoints = _checkpoints(sources, manifest)
@@ -168,6 +180,10 @@ def score(
     if not parts:
         raise GenpredictError("sources: nothing to score in them")
     return with_network_measures(join_rows(parts).assign_attrs(attrs))
+
+
+def _several(patterns: Sequence[str] | str) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
 def measure_checkpoints(
@@ -201,8 +217,16 @@ def read_items(items: Iterable[Item]) -> Iterator[Checkpoint | Row]:
     for item in items:
         try:
             yield from item.read()
-        except CheckpointError as error:
-            yield Row(item.id, str(item.path), item.metadata, error=str(error))
+        except Exception as error:  # whatever one file does, the others go on
+            yield Row(item.id, str(item.path), item.metadata, error=_reason(item.path, error))
+
+
+def _reason(source: str | Path, error: Exception) -> str:
+    """Return the message of an error, with the file where that is not in it."""
+    if isinstance(error, CheckpointError):
+        return str(error)
+    what = f"{type(error).__name__}: {error}"
+    return str(CheckpointError(source, f"cannot be read ({what}); re-save it, or leave it out"))
 
 
 class _Batch:
@@ -223,12 +247,10 @@ class _Batch:
         try:
             tensors = checkpoint.tensors()
             layers = self._select(checkpoint, tensors)
-        except CheckpointError as error:
-            row.error = str(error)
+            row.metadata = {"num_parameters": count_parameters(tensors), **checkpoint.metadata}
+        except Exception as error:  # whatever one file does, the others go on
+            row.error = _reason(checkpoint.source, error)
             layers = []
-        else:
-            count = count_parameters(tensors)
-            row.metadata = {"num_parameters": count, **checkpoint.metadata}
         self._append(row, layers)
 
     def _select(self, checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> list[Layer]:
@@ -297,7 +319,12 @@ def _checkpoints(
     """Yield the checkpoints of paths and of networks at hand, in order."""
     named = list(_named(sources))
     paths = [source for _, source in named if isinstance(source, str | Path)]
-    items = open_checkpoints(paths, manifest=manifest).items if paths else []
+    if manifest is not None and not paths:
+        raise GenpredictError("manifest: describes files, but there is no path among the sources")
+    found = open_checkpoints(paths, manifest=manifest) if paths else CheckpointSources([])
+    for warning in found.warnings:
+        warnings.warn(warning, stacklevel=4)
+    items = found.items
     if len(paths) == len(named):
         yield from read_items(items)
         return
@@ -335,7 +362,8 @@ def _is_state_dict(source: object) -> bool:
 def _tensors(name: str, network: Network) -> Mapping[str, Tensor]:
     """Return the tensors of a Module or state dict."""
     if isinstance(network, nn.Module):
-        return network.state_dict()
+        state = network.state_dict()
+        return {key: value for key, value in state.items() if isinstance(value, Tensor)}
     if _is_state_dict(network):
         return {key: value for key, value in network.items() if isinstance(value, Tensor)}
     raise CheckpointError(

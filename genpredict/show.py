@@ -47,6 +47,20 @@ _LAYER_HEADINGS = {
 _FORMATS = dict.fromkeys(("Q", "Q adjusted", "stable rank", "condition", "quality"), ".4f")
 _FORMATS |= dict.fromkeys(("train %", "test %", "gap"), ".2f")
 _FORMATS |= dict.fromkeys(("parameters", "layers", "rank 0", "rank 1", "rank"), ".0f")
+#: What goes first where a terminal is too narrow, and how narrow texts may become.
+_LESS_NEEDED = (
+    "parameters",
+    "layers",
+    "train %",
+    "noise variance",
+    "rank 0",
+    "shape",
+    "gap",
+    "condition",
+    "rank 1",
+    "stable rank",
+)
+NARROWEST_TEXT = 12
 _NUMBERS = ("Q", "Q_adjusted", "num_parameters", "num_layers", "num_rank_zero", "num_rank_one")
 _TARGETS = ("train_accuracy", "test_accuracy", "generalization_gap")
 
@@ -142,6 +156,8 @@ def failure_lines(scores: xr.Dataset) -> list[str]:
     failed = scores.isel(checkpoint=(scores["status"] == "failed").values)
     errors = pd.Series(failed["error"].values, index=failed["checkpoint"].values, dtype=object)
     reasons = errors.map(lambda text: text.partition(": ")[2] or text)
+    once = ~reasons.duplicated(keep=False)
+    reasons[once] = errors[once]  # a reason of its own keeps its file
     lines = []
     for reason, count in reasons.value_counts().items():
         names = list(reasons.index[reasons == reason])
@@ -173,7 +189,8 @@ def show_checkpoints(
     CheckpointError
         When it cannot be read.
     """
-    checkpoint = next(iter(open_checkpoints(path)), None)
+    found = open_checkpoints(path)
+    checkpoint = next(iter(found), None)
     if checkpoint is None:
         raise CheckpointError(path, "holds no checkpoint")
     table = tensor_table(checkpoint, include=include, exclude=exclude)
@@ -182,6 +199,10 @@ def show_checkpoints(
     out.print(
         f"{checkpoint.id}: {taken} layers, {len(table) - taken} tensors left out", markup=False
     )
+    if len(found.items) > 1:
+        out.print(
+            f"the first of {len(found.items)} files in {path}; name another to see it", markup=False
+        )
     for name, value in checkpoint.metadata.items():
         out.print(f"  {name}: {value}", markup=False)
     if output is not None:
@@ -248,6 +269,7 @@ def _print_ends(out: Console, table: pd.DataFrame) -> None:
 
 def _print(out: Console, table: pd.DataFrame, *, title: str, most: int) -> None:
     """Print the first rows of a table; texts give way where the terminal is too narrow."""
+    table = _fitting(table, out.width)
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in table.columns:
         numeric = pd.api.types.is_numeric_dtype(table[name])
@@ -261,10 +283,26 @@ def _print(out: Console, table: pd.DataFrame, *, title: str, most: int) -> None:
         out.print(f"… {len(table) - most} more rows; write all of them with -o FILE.csv")
 
 
+def _fitting(table: pd.DataFrame, width: int) -> pd.DataFrame:
+    """Leave out columns until the others fit, so that no number is cut."""
+    for name in ("", *_LESS_NEEDED):
+        table = table.drop(columns=name, errors="ignore")
+        needs = [
+            max(len(str(column)), *(len(_cell(column, value)) for value in table[column]), 0)
+            for column in table.columns
+            if pd.api.types.is_numeric_dtype(table[column])
+        ]
+        texts = len(table.columns) - len(needs)
+        if sum(needs) + 3 * len(table.columns) + NARROWEST_TEXT * texts <= width:
+            break
+    return table
+
+
 def _cell(column: str, value: object) -> str:
     if isinstance(value, float):
         return "" if pd.isna(value) else format(value, _FORMATS.get(column, ".4g"))
-    return str(value).replace("[", "\\[")
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
+    return printable.replace("[", "\\[")
 
 
 def _console() -> Console:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 import zarr
 
@@ -24,6 +23,10 @@ from genpredict.schema import (
 
 #: Version of the layout on disk; another one is refused.
 FORMAT = 1
+_INCOMPLETE = (
+    "being written right now, interrupted or damaged; run the command that made it again to "
+    "complete it"
+)
 
 
 def open_scores(path: str | Path) -> xr.Dataset:
@@ -52,20 +55,19 @@ def open_scores(path: str | Path) -> xr.Dataset:
     """
     path = Path(path)
     check_store(path)
-    stored = xr.open_zarr(path, consolidated=False, chunks=None)
+    try:
+        stored = xr.open_zarr(path, consolidated=False, chunks=None)
+        missing = {*LAYER_MEASURES, *LAYER_LABELS, *STATE, "checkpoint"} - set(stored.variables)
+    except (ValueError, KeyError) as error:
+        raise StoreError(f"{path}: {_INCOMPLETE} ({error})") from error
+    if missing:
+        raise StoreError(f"{path}: {_INCOMPLETE} ({', '.join(sorted(missing))} missing)")
     texts = {
         name: variable.astype(object)
         for name, variable in stored.variables.items()
         if variable.dtype.kind == "T"
     }
     scores = _ordered(stored.assign(texts))
-    whole = {
-        name: values.astype(np.int64)
-        for name, values in scores.coords.items()
-        if values.dtype.kind == "f" and _is_whole(values.values)
-    }
-    for name, values in whole.items():
-        scores[name] = values.assign_attrs(scores[name].attrs)
     return with_network_measures(scores)
 
 
@@ -108,7 +110,3 @@ def _ordered(stored: xr.Dataset) -> xr.Dataset:
     others = sorted(str(name) for name in stored.variables if name not in known)
     ordered = xr.Dataset({name: stored.variables[name] for name in known + others})
     return ordered.set_coords(list(stored.coords)).assign_attrs(stored.attrs)
-
-
-def _is_whole(values: np.ndarray[Any, Any]) -> bool:
-    return len(values) > 0 and bool(((np.abs(values) < 2**53) & (values == np.floor(values))).all())

@@ -45,6 +45,7 @@ IDENTITY = (
     "null_tolerance",
     "nats_epochs",
     "nats_datasets",
+    "indices",
 )
 _ID = Variable(("checkpoint",), "checkpoint", "", "str")
 
@@ -80,6 +81,7 @@ def open_writer(
         When the folder is something else, cannot be written, is being written to, or was made
         with other choices.
     """
+    path = path.resolve()  # one lock for a store, whatever links lead to it
     if _holds_something(path):
         check_store(path, any_format=overwrite)
     try:
@@ -115,8 +117,12 @@ def _holds_something(path: Path) -> bool:
 
 
 def _clear(path: Path) -> None:
-    """Delete what is in a store, last what marks it as one, so that this can be done again."""
-    for entry in sorted(path.iterdir(), key=lambda entry: entry.name == "zarr.json"):
+    """Delete what is in a store: first what marks rows as done, last what marks it as a store.
+
+    So a deletion that is cut short leaves a store of which nothing is believed.
+    """
+    order = {"status": 0, "zarr.json": 2}
+    for entry in sorted(path.iterdir(), key=lambda entry: order.get(entry.name, 1)):
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
@@ -197,7 +203,9 @@ class Writer:
         self.status.update(dict.fromkeys(new, "pending"))
 
     def rename(self, old: str, new: str) -> None:
-        """Give the row of one id to another."""
+        """Give the row of one id to another, which has none."""
+        if new in self._row:
+            raise StoreError(f"{self.path}: {new} has a row already, cannot take that of {old}")
         row = self._row.pop(old)
         self._array("checkpoint")[row : row + 1] = np.array([new], dtype=object)
         self._row[new] = row
@@ -218,8 +226,14 @@ class Writer:
         OSError
             When the disk is full, say; what was written stays good.
         """
+        before = [self.status.get(name) for name in rows["checkpoint"].values.tolist()]
+        worse = (rows["status"] == "failed").values & np.array([s == "done" for s in before], bool)
+        rows = rows.isel(checkpoint=~worse)  # a row that is done stays so
         ids: list[str] = rows["checkpoint"].values.tolist()
+        if not ids:
+            return
         self.allot(ids)
+        self._reopen([name for name in ids if self.status[name] == "failed"])
         self._resize(len(self._row), max(self._depth, rows.sizes["layer"]))
         at = np.array([self._row[name] for name in ids])
         names = [str(n) for n, v in rows.variables.items() if "checkpoint" in v.dims]
@@ -228,6 +242,20 @@ class Writer:
             self._fill(name, rows.variables[name], at)
         self.status.update(zip(ids, rows["status"].values.tolist(), strict=True))
         self._lock.touch()
+
+    def describe(self, columns: xr.Dataset) -> None:
+        """Write coordinates of rows there are, as made by `rows.coordinates`."""
+        at = np.array([self._row[name] for name in columns["checkpoint"].values.tolist()])
+        for name in columns.coords:
+            if name != "checkpoint":
+                self._fill(str(name), columns.variables[name], at)
+
+    def _reopen(self, ids: list[str]) -> None:
+        """Make failed rows pending before they are filled in anew."""
+        if ids:
+            at = np.array([self._row[name] for name in ids])
+            pending = np.full(len(ids), "pending", dtype=object)
+            self._fill("status", xr.Variable(("checkpoint",), pending), at)
 
     def failures(self) -> Iterator[tuple[str, str]]:
         """Yield the id of every failed row and why it failed."""
@@ -246,10 +274,13 @@ class Writer:
             )
         breaks = np.flatnonzero(np.diff(at) != 1) + 1
         for run in np.split(np.arange(len(at)), breaks):
-            place: tuple[slice, ...] = (slice(int(at[run[0]]), int(at[run[-1]]) + 1),)
+            place = (slice(int(at[run[0]]), int(at[run[-1]]) + 1),)
             block = values.values[run[0] : run[-1] + 1]
-            if "layer" in values.dims:
-                place += (slice(0, block.shape[1]),)
+            if "layer" in values.dims:  # to the full depth, over what a deeper network left
+                room = [(0, 0)] * block.ndim
+                room[1] = (0, self._depth - block.shape[1])
+                fill = np.nan if block.dtype.kind == "f" else ""
+                block = np.pad(block, room, constant_values=fill)
             array[place] = block
 
     def _texts(self, name: str) -> list[str]:

@@ -305,3 +305,11 @@ def test_generalization_gap_follows_from_the_accuracies() -> None:
     given = net.assign_coords(generalization_gap=("checkpoint", [np.nan, 5.0, 1.0]))
     np.testing.assert_array_equal(with_network_measures(given)["generalization_gap"], [9, 5, 1])
     assert "generalization_gap" not in with_network_measures(tiny(("conv", 2, 0.3))).variables
+
+
+@pytest.mark.parametrize("kinds", ["conv", (), ("convolution",)])
+def test_kinds_that_do_not_exist_are_refused(kinds: object) -> None:
+    """A misspelt kind does not silently count all layers."""
+    scores = score({"net": {"conv.weight": torch.randn(4, 4, 3, 3)}}, device="cpu")
+    with pytest.raises(ValueError, match="kinds must be a sequence of some of"):
+        aggregate(scores, kinds=kinds)  # type: ignore[arg-type]

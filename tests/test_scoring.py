@@ -459,3 +459,17 @@ def test_bad_options_are_refused(options: dict[str, Any], text: str) -> None:
     """Before any work; the error names the option, the rule and the value."""
     with pytest.raises(GenpredictError, match=text):
         score(network(), **options)
+
+
+def test_one_pattern_needs_no_list() -> None:
+    """A text is one pattern, not its letters."""
+    net = {"a.weight": torch.randn(4, 5), "b.weight": torch.randn(4, 5)}
+    assert score(net, exclude="a.weight", device="cpu")["layer_name"].values.tolist() == [
+        ["b.weight"]
+    ]
+
+
+def test_a_manifest_without_paths_is_refused() -> None:
+    """A manifest describes files; beside networks at hand it is a mistake."""
+    with pytest.raises(GenpredictError, match="manifest: describes files"):
+        score({"net": {"a.weight": torch.randn(4, 5)}}, manifest="m.csv")

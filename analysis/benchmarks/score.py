@@ -40,6 +40,8 @@ from genpredict.spectral.unfold import without
 
 THREADS = 2
 SIZE_SPACE_NETWORKS = 256
+#: OpenMP's threads spin for 0.2 s after a call and would take a core from the next (seconds).
+PAUSE = 0.3
 WIDTHS = range(8, 72, 8)
 
 StateDict = Mapping[str, Tensor]
@@ -118,7 +120,8 @@ def report(
 
 
 def timed(call: Callable[[], object]) -> float:
-    """Return the wall time of one call in seconds."""
+    """Return the wall time of one call in seconds, the threads of the call before at rest."""
+    time.sleep(PAUSE)
     start = time.perf_counter()
     call()
     return time.perf_counter() - start

@@ -46,6 +46,11 @@ class Item:
     reader: Reader = field(repr=False, compare=False)
     metadata: Metadata = field(default_factory=dict, repr=False)
 
+    @property
+    def is_whole_space(self) -> bool:
+        """Whether it is the single file that holds a whole search space."""
+        return not self.rows_known and not self.path.name[:6].isdigit()
+
     def read(self) -> Iterator[Checkpoint]:
         """Yield the checkpoints inside; a single file is opened only when its tensors are loaded.
 

@@ -162,6 +162,11 @@ def _rebuild_tensor(
     """Record a tensor; gradient flags and hooks are dropped."""
     if not isinstance(storage, Storage):
         raise pickle.UnpicklingError("a tensor without a storage")
+    for numbers in ((offset,), shape, stride):
+        if not isinstance(numbers, tuple) or not all(
+            type(n) is int and 0 <= n < 2**40 for n in numbers
+        ):
+            raise pickle.UnpicklingError("a tensor whose shape, stride or offset is no size")
     return StoredTensor(storage, offset, tuple(shape), tuple(stride))
 
 
@@ -170,6 +175,13 @@ def _rebuild_parameter(data: StoredTensor, *ignored: object) -> StoredTensor:
     if not isinstance(data, StoredTensor):
         raise pickle.UnpicklingError("a parameter without a tensor")
     return data
+
+
+def _storage(payload: bytes) -> Storage:
+    """Keep the bytes of a storage, to be read when its tensors are."""
+    if not isinstance(payload, bytes):
+        raise pickle.UnpicklingError("a storage that is no bytes")
+    return Storage(payload)
 
 
 class _ArchiveUnpickler(pickle.Unpickler):
@@ -185,7 +197,7 @@ class _ArchiveUnpickler(pickle.Unpickler):
             case ("torch._utils", "_rebuild_parameter"):
                 return lambda *args: _rebuild_parameter(*args)
             case ("torch.storage", "_load_from_bytes"):
-                return lambda payload: Storage(bytes(payload))
+                return lambda payload: _storage(payload)
             case ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar"):
                 return lambda *args: _numpy_scalar(*args)
             case ("numpy", "dtype"):
@@ -207,10 +219,14 @@ class _Capped:
 
     def read(self, size: int = -1) -> bytes:
         """Read, up to the limit in all."""
-        if size > self.left:
+        if size < 0:
+            size = self.left + 1  # everything, if that is allowed
+        elif size > self.left:
             raise _TooLargeError
         data = self.file.read(size)
         self.left -= len(data)
+        if self.left < 0:
+            raise _TooLargeError
         return data
 
     def peek(self, size: int) -> bytes:
@@ -221,6 +237,8 @@ class _Capped:
         """Read a line, up to the limit in all."""
         data = self.file.readline(min(self.left, 2**16))
         self.left -= len(data)
+        if self.left < 0:
+            raise _TooLargeError
         return data
 
 

@@ -62,6 +62,7 @@ def _is_weight(tensor: Tensor) -> bool:
         and not tensor.is_meta
         and not tensor.is_sparse
         and tensor.numel() > 0
+        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
     )
 
 
@@ -89,7 +90,13 @@ def _weight_norm(direction: Tensor, length: Tensor) -> Tensor | None:
     kept = [n for n in range(direction.ndim) if n not in axes]
     if not axes or any(length.shape[n : n + 1] != direction.shape[n : n + 1] for n in kept):
         return None
+    direction, length = _precise(direction), _precise(length)
     return direction * (length / direction.square().sum(axes, keepdim=True).sqrt())
+
+
+def _precise(tensor: Tensor) -> Tensor:
+    """Return a tensor in at least float32, so that the product of factors is not rounded again."""
+    return tensor if tensor.element_size() == 8 else tensor.float()
 
 
 def _pruned(weight: Tensor, mask: Tensor) -> Tensor | None:
@@ -99,6 +106,7 @@ def _pruned(weight: Tensor, mask: Tensor) -> Tensor | None:
 
 def _spectral_norm(weight: Tensor, left: Tensor, right: Tensor) -> Tensor | None:
     """Return W/σ with σ = uᵀWv from the stored singular vectors."""
+    weight, left, right = _precise(weight), _precise(left), _precise(right)
     sides = (left.numel(), right.numel())
     for axis in range(2):
         matrix = weight.movedim(axis, 0).flatten(1)

@@ -4,7 +4,13 @@
 use one by one.
 """
 
-from genpredict.spectral.batch import ESTIMATORS, Estimator, LayerMeasures, measure_weights
+from genpredict.spectral.batch import (
+    ESTIMATORS,
+    Estimator,
+    LayerMeasures,
+    check_method,
+    measure_weights,
+)
 from genpredict.spectral.evbmf import (
     NULL_TOLERANCE,
     LowRank,
@@ -44,6 +50,7 @@ __all__ = [
     "frobenius_norm",
     "measure_weights",
     "LayerMeasures",
+    "check_method",
     "Estimator",
     "ESTIMATORS",
     "DEAD_TOLERANCE",

@@ -130,7 +130,9 @@ def measure_weights(
     tensor([[nan, 1.],
             [0., 0.]], dtype=torch.float64)
     """
-    _check(estimator, dtype, dead_tolerance, null_tolerance)
+    check_method(estimator, dead_tolerance, null_tolerance)
+    if dtype not in (torch.float64, torch.float32):
+        raise ValueError(f"dtype must be torch.float64 or torch.float32, got {dtype}")
     if device is None:
         device = weights[0].device if weights else "cpu"
     found = LayerMeasures.empty(len(weights), torch.device(device))
@@ -140,13 +142,10 @@ def measure_weights(
     return found
 
 
-def _check(
-    estimator: str, dtype: torch.dtype, dead_tolerance: float, null_tolerance: float
-) -> None:
+def check_method(estimator: str, dead_tolerance: float, null_tolerance: float) -> None:
+    """Raise ValueError for another estimator, or a tolerance outside [0, 1)."""
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator must be one of {ESTIMATORS}, got {estimator!r}")
-    if dtype not in (torch.float64, torch.float32):
-        raise ValueError(f"dtype must be torch.float64 or torch.float32, got {dtype}")
     for name, value in (("dead_tolerance", dead_tolerance), ("null_tolerance", null_tolerance)):
         if not 0 <= value < 1:
             raise ValueError(f"{name} must lie in [0, 1), got {value}")

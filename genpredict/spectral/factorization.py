@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from genpredict.spectral.batch import check_method
 from genpredict.spectral.evbmf import NULL_TOLERANCE, LowRank, null_directions, solve_evbmf
 from genpredict.spectral.released import solve_released
 from genpredict.spectral.spectrum import singular_values
@@ -52,7 +54,8 @@ def evbmf(
     Raises
     ------
     ValueError
-        For weights that are not finite, or another unfolding or estimator.
+        For weights that are not finite floating point numbers, another unfolding or estimator,
+        or tolerances outside [0, 1).
 
     References
     ----------
@@ -67,6 +70,7 @@ def evbmf(
     >>> found.rank, found.singular_values.count_nonzero()
     (tensor(1), tensor(1))
     """
+    _check(weights, estimator, dead_tolerance, null_tolerance)
     batch = weights.shape[:batch_dims]
     shape = tuple(weights.shape[batch_dims:])
     flat = weights.detach().double().reshape(-1, *shape)
@@ -74,13 +78,19 @@ def evbmf(
         eigenvalues = singular_values(unfold(flat, unfolding, batch_dims=1)).square()
         columns = flat[0].numel() // eigenvalues.shape[-1]
         found = solve_released(eigenvalues, [columns] * len(flat))
-    elif estimator == "global":
+    else:
         dead = dead_channels(flat, tolerance=dead_tolerance, batch_dims=1)
         left = unfold(without(flat, *dead), unfolding, batch_dims=1)
         rows, columns_left = sides_left(shape, unfolding, *dead)
         eigenvalues = singular_values(left).square()
         null = null_directions(eigenvalues, rows, tolerance=null_tolerance)
         found = solve_evbmf(eigenvalues, rows - null, columns_left)
-    else:
-        raise ValueError(f"estimator must be 'global' or 'reference', got {estimator!r}")
     return LowRank(*(field.reshape((*batch, *field.shape[1:])) for field in found))
+
+
+def _check(weights: Tensor, estimator: str, dead_tolerance: float, null_tolerance: float) -> None:
+    check_method(estimator, dead_tolerance, null_tolerance)
+    if not weights.is_floating_point():
+        raise ValueError(f"weights must be real floating point numbers, got {weights.dtype}")
+    if not torch.isfinite(weights).all():
+        raise ValueError("weights must be finite; found NaN or infinity")

@@ -74,7 +74,7 @@ def singular_values(matrices: Tensor) -> Tensor:
     Parameters
     ----------
     matrices : Tensor, shape (..., L, M)
-        Floating point, finite.
+        float64 or float32, finite.
 
     Returns
     -------
@@ -83,13 +83,15 @@ def singular_values(matrices: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        When an entry is NaN or infinite.
+        When an entry is NaN or infinite, or for another dtype than float64 and float32.
 
     Examples
     --------
     >>> singular_values(torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.0, 4.0]], dtype=torch.float64))
     tensor([4., 3.], dtype=torch.float64)
     """
+    if matrices.dtype not in (torch.float64, torch.float32):
+        raise ValueError(f"matrices must be float64 or float32, got {matrices.dtype}")
     if not torch.isfinite(matrices).all():
         raise ValueError("singular values need finite matrices; found NaN or infinity")
     wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT

@@ -132,7 +132,7 @@ def test_windows_beyond_the_storage_are_refused(
 ) -> None:
     window = with_window(storage_of(1, 2, 3, 4), offset, shape, stride)
     path = write_pbz2(tmp_path / "e.pickle.pbz2", {"w": window})
-    with pytest.raises(ValueError, match=r"reaches beyond|malformed"):
+    with pytest.raises((ValueError, CheckpointError), match=r"reaches beyond|malformed|no size"):
         read_tensors(load_nats_pickle(path))
 
 
