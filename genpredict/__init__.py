@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from genpredict.aggregation import aggregate
     from genpredict.checkpoints import Checkpoint, open_checkpoints, select_layers
     from genpredict.errors import CheckpointError, GenpredictError, StoreError
-    from genpredict.figures import plot_scatter
+    from genpredict.figures import (
+        plot_evolution,
+        plot_heatmap,
+        plot_ranking,
+        plot_scatter,
+        plot_spectrum,
+    )
     from genpredict.scoring import score
     from genpredict.spectral import (
         condition_number,
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
         stable_rank,
         unfold,
     )
+    from genpredict.stats import correlate, difference, top_fraction
     from genpredict.store import open_scores
 
 __version__ = "0.1.0"
@@ -56,7 +63,14 @@ _MODULES = {
     "scoring": ("score",),
     "store": ("open_scores",),
     "aggregation": ("aggregate",),
-    "figures": ("plot_scatter",),
+    "stats": ("correlate", "difference", "top_fraction"),
+    "figures": (
+        "plot_scatter",
+        "plot_ranking",
+        "plot_heatmap",
+        "plot_evolution",
+        "plot_spectrum",
+    ),
     "errors": ("GenpredictError", "CheckpointError", "StoreError"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -80,7 +94,14 @@ __all__ = [
     "score",
     "open_scores",
     "aggregate",
+    "correlate",
+    "difference",
+    "top_fraction",
     "plot_scatter",
+    "plot_ranking",
+    "plot_heatmap",
+    "plot_evolution",
+    "plot_spectrum",
     "GenpredictError",
     "CheckpointError",
     "StoreError",

@@ -12,6 +12,8 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from genpredict import __version__
+from genpredict.cli_figures import figure
+from genpredict.cli_options import Names, OptionalOutput, Output, commas
 from genpredict.errors import GenpredictError
 
 ALL_DONE, FAILED, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -26,6 +28,7 @@ app = App(
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,
 )
+app.command(figure)
 #: The arguments of the command that is running, for the record in a store.
 _arguments: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
 
@@ -35,6 +38,13 @@ Examples:
 `genpredict score checkpoints/ --manifest checkpoints/manifest.csv -o scores.zarr`
 
 `genpredict score NATS-sss-v1_0-50262-full --nats-epochs 12,90 --workers 8 -o nats.zarr`
+"""
+CORRELATE_EXAMPLES = """
+Examples:
+
+`genpredict correlate scores.zarr --targets test_accuracy --by network`
+
+`genpredict correlate scores.zarr --where 'epoch == 90' --partial log_num_parameters -o out.csv`
 """
 SHOW_EXAMPLES = """
 Examples:
@@ -46,28 +56,6 @@ Examples:
 `genpredict show --layers scores.zarr -o layers.csv`
 """
 
-SCATTER_EXAMPLES = """
-Examples:
-
-`genpredict figure scatter scores.zarr --hue network -o scatter.png`
-
-`genpredict figure scatter scores.zarr --measures Q,Q_adjusted --targets test_accuracy -o two.pdf`
-"""
-
-
-def _commas(kind: type) -> object:
-    """Return a converter for values separated by commas, each of one kind."""
-
-    def convert(_: object, tokens: object) -> tuple[object, ...]:
-        parts = [part for token in tokens for part in token.value.split(",")]  # type: ignore[attr-defined]
-        try:
-            return tuple(kind(part) for part in parts)
-        except ValueError:
-            raise ValueError(f"{','.join(parts)!r} is no list of {kind.__name__}") from None
-
-    return convert
-
-
 Sources = Annotated[
     list[Path],
     Parameter(
@@ -75,7 +63,6 @@ Sources = Annotated[
         negative=(), consume_multiple=True,
     ),
 ]  # fmt: skip
-Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 
 
 @app.command(help_epilogue=SCORE_EXAMPLES)
@@ -85,12 +72,8 @@ def score(
     *,
     output: Output,
     manifest: Path | None = None,
-    nats_epochs: Annotated[
-        tuple[int, ...] | None, Parameter(converter=_commas(int), n_tokens=1)
-    ] = None,
-    nats_datasets: Annotated[
-        tuple[str, ...] | None, Parameter(converter=_commas(str), n_tokens=1)
-    ] = None,
+    nats_epochs: Annotated[tuple[int, ...] | None, commas(int)] = None,
+    nats_datasets: Annotated[tuple[str, ...] | None, commas(str)] = None,
     indices: str | None = None,
     estimator: Literal["global", "reference"] = "global",
     device: str = "auto",
@@ -201,7 +184,7 @@ def show(
     /,
     *,
     layers: bool = False,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: OptionalOutput = None,
     include: Annotated[list[str] | None, Parameter(negative=())] = None,
     exclude: Annotated[list[str] | None, Parameter(negative=())] = None,
 ) -> int:
@@ -241,72 +224,76 @@ def show(
     return ALL_DONE
 
 
-figure = App(name="figure", help="Draw figures from a scores store.", help_format="markdown")
-app.command(figure)
-
-
-@figure.command(help_epilogue=SCATTER_EXAMPLES)
-def scatter(
+@app.command(help_epilogue=CORRELATE_EXAMPLES)
+def correlate(
     path: Path,
     /,
     *,
-    output: Output,
-    measures: Annotated[tuple[str, ...], Parameter(converter=_commas(str), n_tokens=1)] = ("Q",),
-    targets: Annotated[tuple[str, ...], Parameter(converter=_commas(str), n_tokens=1)] = (
-        "test_accuracy",
-    ),
-    hue: str | None = None,
-    style: str | None = None,
-    columns: str | None = None,
-    factorization: Literal["raw", "low_rank"] = "low_rank",
-    p: Literal[1, 2] = 2,
+    measures: Names | None = None,
+    targets: Names | None = None,
+    by: Names | None = None,
+    where: str | None = None,
+    partial: Names | None = None,
+    min_n: int = 5,
+    interval: Literal["auto", "bca", "percentile", "fisher"] = "auto",
+    resamples: int = 2000,
+    seed: int = 0,
+    json: bool = False,
+    output: OptionalOutput = None,
 ) -> int:
-    """Draw measures against targets, one mark a checkpoint.
+    """Correlate measures with targets: signed PLCC, ROCC and KROCC with intervals.
 
     Parameters
     ----------
     path
         A scores store.
-    output
-        The figure: .png (300 dpi), .pdf or .svg.
     measures
-        One or more, separated by commas: Q, Q_adjusted, log_num_parameters, num_rank_one, …
+        Separated by commas: Q, Q_adjusted, Q_low_rank_p2, stable_rank, …; default Q, Q_adjusted.
+        The baselines (log number of parameters, layers, rank-0 and rank-1 counts) always follow.
     targets
-        One or more, separated by commas: test_accuracy, generalization_gap, …
-    hue
-        Coordinate that colours the marks: network, optimizer, label_noise, …
-    style
-        Coordinate that shapes the marks.
-    columns
-        Coordinate with a panel for each of its values, such as epoch.
-    factorization
-        Of measures that have one.
-    p
-        Power of measures that have one.
+        Separated by commas: test_accuracy, generalization_gap, …; default all there are.
+    by
+        Also within groups: coordinates separated by commas, such as network,dataset.
+    where
+        Checkpoints that count, e.g. 'epoch == 90'.
+    partial
+        Covariates to hold fixed, separated by commas: log_num_parameters, network, …
+    min_n
+        Smaller groups get no numbers.
+    interval
+        auto is bca up to 2,000 checkpoints, percentile above.
+    resamples
+        Of the bootstrap.
+    seed
+        Of resampling and permutation.
+    json
+        Print the table as JSON.
+    output
+        Write the table to this .csv, .nc or .zarr.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from genpredict import console
-    from genpredict.figures import plot_scatter, save
+    from genpredict.show_correlations import show_correlations, write_correlations
+    from genpredict.stats import correlate as correlated
+    from genpredict.stats import to_table
     from genpredict.store import open_scores
 
-    scores = open_scores(path)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        drawn = plot_scatter(
-            scores,
-            measures=measures,
-            targets=targets,
-            hue=hue,
-            style=style,
-            columns=columns,
-            factorization=factorization,
-            p=p,
-        )
-        console.note(f"drawn: {save(drawn, output)}")
-    except (ValueError, OSError) as error:
-        raise GenpredictError(str(error)) from error
+    found = correlated(
+        open_scores(path),
+        measures=measures,
+        targets=targets,
+        by=by,
+        where=where,
+        partial=partial,
+        min_n=min_n,
+        interval=interval,
+        resamples=resamples,
+        seed=seed,
+    )
+    if output is not None:
+        write_correlations(found, output)
+    if json:
+        print(to_table(found).to_json(orient="records", indent=2))  # noqa: T201  the result itself
+    else:
+        show_correlations(found)
     return ALL_DONE
 
 

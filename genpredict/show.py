@@ -78,7 +78,7 @@ def show_store(path: Path, *, layers: bool = False, output: Path | None = None) 
         Write the whole table here as CSV.
     """
     scores = open_scores(path)
-    out = _console()
+    out = results_console()
     out.print(_summary(path, scores), markup=False, soft_wrap=True)
     for line in failure_lines(scores):
         out.print(line, markup=False, soft_wrap=True)
@@ -194,7 +194,7 @@ def show_checkpoints(
     if checkpoint is None:
         raise CheckpointError(path, "holds no checkpoint")
     table = tensor_table(checkpoint, include=include, exclude=exclude)
-    out = _console()
+    out = results_console()
     taken = int((table["taken as"] != "").sum())
     out.print(
         f"{checkpoint.id}: {taken} layers, {len(table) - taken} tensors left out", markup=False
@@ -305,7 +305,7 @@ def _cell(column: str, value: object) -> str:
     return printable.replace("[", "\\[")
 
 
-def _console() -> Console:
+def results_console() -> Console:
     """Return a console for results: as wide as the terminal, wide enough where there is none."""
     plain = Console(highlight=False)
     return plain if plain.is_terminal else Console(highlight=False, width=WIDE)

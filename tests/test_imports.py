@@ -34,14 +34,17 @@ STAGES = {
     "figures": 6,
     "training": 7,
     "show": 8,
+    "show_correlations": 8,
     "console": 8,
     "cli": 8,
+    "cli_figures": 8,
+    "cli_options": 8,
 }
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
     {"rows", "aggregation", "scoring"},
     {"locking", "store", "store_writer", "engine", "score_job"},
-    {"show", "console", "cli"},
+    {"show", "show_correlations", "console", "cli", "cli_figures", "cli_options"},
 )
 #: Stages that may import less than the order allows.
 ONLY: dict[str, set[str]] = {
