@@ -42,6 +42,8 @@ from genpredict.spectral import (
 
 #: Weights held in memory at a time, in elements: 64 MiB of float32.
 BATCH_WEIGHTS = 1 << 24
+#: Networks at hand are in memory anyway: so many times more of them make a batch.
+AT_HAND = 16
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 Network: TypeAlias = nn.Module | Mapping[str, Tensor]
@@ -176,7 +178,9 @@ def score(
     )
     attrs = options.attrs()
     checkpoints = _checkpoints(sources, manifest)
-    parts = list(measure_checkpoints(checkpoints, options))
+    at_hand = isinstance(sources, nn.Module | Mapping)
+    factor = AT_HAND if at_hand else 1
+    parts = list(measure_checkpoints(checkpoints, options, batch_weights=factor * BATCH_WEIGHTS))
     if not parts:
         raise GenpredictError("sources: nothing to score in them")
     return with_network_measures(join_rows(parts).assign_attrs(attrs))
@@ -187,7 +191,10 @@ def _several(patterns: Sequence[str] | str) -> tuple[str, ...]:
 
 
 def measure_checkpoints(
-    checkpoints: Iterable[Checkpoint | Row], options: Options
+    checkpoints: Iterable[Checkpoint | Row],
+    options: Options,
+    *,
+    batch_weights: int | None = None,
 ) -> Iterator[xr.Dataset]:
     """Measure checkpoints, a bounded number of weights at a time.
 
@@ -196,6 +203,8 @@ def measure_checkpoints(
     checkpoints : iterable of Checkpoint (or Row, for one that failed to open)
         Loaded one at a time, as they are reached.
     options : Options
+    batch_weights : int, optional
+        Elements of weights to gather before they are measured; by default `BATCH_WEIGHTS`.
 
     Yields
     ------
@@ -205,7 +214,7 @@ def measure_checkpoints(
     batch = _Batch(options)
     for checkpoint in checkpoints:
         batch.add(checkpoint)
-        if batch.weights >= BATCH_WEIGHTS:
+        if batch.weights >= (batch_weights or BATCH_WEIGHTS):
             yield batch.measure()
             batch = _Batch(options)
     if batch.rows:
