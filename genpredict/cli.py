@@ -6,7 +6,7 @@ import shlex
 import sys
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
@@ -15,6 +15,9 @@ from genpredict import __version__
 from genpredict.cli_figures import figure
 from genpredict.cli_options import Names, OptionalOutput, Output, commas
 from genpredict.errors import GenpredictError
+
+if TYPE_CHECKING:
+    from genpredict.score_job import Outcome
 
 ALL_DONE, FAILED, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -89,12 +92,6 @@ def score(
 
     Run the same command again to go on after an interruption: what is done is not done again.
 
-    Examples
-    --------
-    `genpredict score checkpoints/ --manifest checkpoints/manifest.csv -o scores.zarr`
-
-    `genpredict score NATS-sss-v1_0-50262-full --nats-epochs 12,90 --workers 8 -o nats.zarr`
-
     Parameters
     ----------
     sources
@@ -147,7 +144,7 @@ def score(
     attrs = {
         "nats_epochs": sorted(nats_epochs or ()),
         "nats_datasets": sorted(nats_datasets or ()),
-        "indices": indices or "" if any(item.is_whole_space for item in found.items) else "",
+        "indices": (indices or "") if any(item.is_whole_space for item in found.items) else "",
         "command": shlex.join(["genpredict", *_arguments.get()]),
     }
     with console.job_progress(len(found.items)) as progress:
@@ -162,6 +159,13 @@ def score(
             retry_failed=retry_failed,
             progress=progress,
         )
+    return _report(output, outcome)
+
+
+def _report(output: Path, outcome: Outcome) -> int:
+    """Say what a store holds after a run, and why rows failed; return the exit code."""
+    from genpredict import console
+
     console.note(
         f"{output}: {outcome.done} done, {outcome.failed} failed, {outcome.pending} pending; "
         f"look at it with `genpredict show {output}`"
@@ -189,14 +193,6 @@ def show(
     exclude: Annotated[list[str] | None, Parameter(negative=())] = None,
 ) -> int:
     """Show what is in a scores store, or in a checkpoint file.
-
-    Examples
-    --------
-    `genpredict show scores.zarr`
-
-    `genpredict show --layers resnet20.th`
-
-    `genpredict show --layers scores.zarr -o layers.csv`
 
     Parameters
     ----------

@@ -165,3 +165,10 @@ def test_the_command_line_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_public_name_on_the_contents_page(name: str) -> None:
     """``genpredict.score`` and ``genpredict.open_scores`` are there (DESIGN 5, issue 2)."""
     assert callable(getattr(genpredict, name))
+
+
+def test_every_public_name_resolves() -> None:
+    """The contents page lists what can be imported, no more and no less."""
+    assert sorted(genpredict.__all__) == sorted(genpredict._MODULE_OF)
+    for name in genpredict.__all__:
+        assert getattr(genpredict, name).__name__ == name
