@@ -100,6 +100,7 @@ def compare(name: str, networks: Networks, repeats: int) -> None:
         if sum(map(len, both)) > sum(map(len, full)):
             report(f"engine {label} vs floor, what is left of layers with dead channels too",
                    engine, lambda m=both: floor(m), 3 * repeats)  # fmt: skip
+    print_profile(weights)
     if name.startswith("a"):
         print_error_of_float32(networks)
 
@@ -172,6 +173,24 @@ def floor(stacks: list[Tensor]) -> None:
     """Compute Gram matrices and eigenvalues as torch does by itself."""
     for matrices in stacks:
         torch.linalg.eigvalsh(torch.bmm(matrices, matrices.mT))
+
+
+def print_profile(weights: list[Tensor]) -> None:
+    """Print where the engine's processor time goes, on one thread."""
+    torch.set_num_threads(1)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        start = time.process_time()
+        measure_weights(weights)
+        total = 1e3 * (time.process_time() - start)
+    torch.set_num_threads(THREADS)
+    names = {"Gram matrices": ("aten::bmm",), "eigenvalues": ("aten::_linalg_eigh",)}
+    names["copies"] = ("aten::copy_", "aten::_foreach_copy_", "aten::index", "aten::cat")
+    spent = {event.key: event.self_cpu_time_total / 1e3 for event in profile.key_averages()}
+    parts = {part: sum(spent.get(key, 0.0) for key in keys) for part, keys in names.items()}
+    calls = sum(event.count for event in profile.key_averages())
+    parts[f"the rest of {calls} calls, profiling included"] = total - sum(parts.values())
+    text = ", ".join(f"{part} {ms:.1f} ms" for part, ms in parts.items())
+    print(f"  profile of the engine, float64, one thread: {text}")
 
 
 def print_error_of_float32(networks: Networks) -> None:
