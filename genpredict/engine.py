@@ -83,8 +83,7 @@ def run_in_order(
 def _stop(pool: ProcessPoolExecutor) -> None:
     """End the pool without waiting for tasks whose results nobody wants any more."""
     processes = list((pool._processes or {}).values())  # terminate_workers() comes with 3.14
-    idle = all(future is None for future in pool._pending_work_items.values())
-    if not idle:
+    if pool._pending_work_items:
         for process in processes:
             process.terminate()
     pool.shutdown(wait=True, cancel_futures=True)

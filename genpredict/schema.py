@@ -13,7 +13,6 @@ UNFOLDINGS = ("in_channel", "out_channel")
 FACTORIZATIONS = ("raw", "low_rank")
 POWERS = (1, 2)
 KINDS = ("conv", "linear")
-STATUSES = ("pending", "done", "failed")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from genpredict.spectral.unfold import DEAD_TOLERANCE, unfolded_shape, unfolding
 Estimator = Literal["global", "reference"]
 ESTIMATORS: tuple[str, ...] = get_args(Estimator)
 #: Elements of Gram matrices held at a time, times 8 bytes in float64; a larger layer goes alone.
-BATCH_ELEMENTS = 1 << 25
+BATCH_ELEMENTS = 1 << 26
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from genpredict.spectral.unfold import (
 #: Elements of a stack of weights, and of a slice of n×n arrays: large enough to hide the cost of
 #: a call, small enough to stay in a core's cache.
 STACK_ELEMENTS = 1 << 19
-SLICE_ELEMENTS = 1 << 18
+SLICE_ELEMENTS = 1 << 19
 
 
 class Block:
@@ -89,8 +89,16 @@ class Block:
         self.columns_left = torch.tensor(self.columns, device=device)
 
     def slices(self) -> Iterator[slice]:
-        """Cut the rows into slices of about SLICE_ELEMENTS elements of n×n arrays."""
-        step = max(1, SLICE_ELEMENTS // self.n**2)
+        """Cut the rows into equal slices of at most SLICE_ELEMENTS elements of n×n arrays.
+
+        Unless there is little to do, every thread gets as many slices as the others.
+        """
+        size = len(self) * self.n**2
+        count = ceil(size / SLICE_ELEMENTS)
+        if size > SLICE_ELEMENTS // 8:
+            threads = torch.get_num_threads()
+            count = threads * ceil(count / threads)
+        step = ceil(len(self) / count)
         for first in range(0, len(self), step):
             yield slice(first, min(first + step, len(self)))
 
