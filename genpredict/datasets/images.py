@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genpredict.datasets.normalization import IDENTITY, Normalization
 from genpredict.errors import GenpredictError
 
 
@@ -16,16 +17,21 @@ class ImageSplit:
 
     Attributes
     ----------
-    train_images : Tensor, shape (N, channels, height, width), float32
+    train_images : Tensor, shape (N, channels, height, width), float32 in [0, 1] or uint8
         Images to train on.
-    train_labels : Tensor, shape (N,), int64
-        Their labels, replaced ones among them where there is label noise.
-    test_images : Tensor, shape (M, channels, height, width), float32
+    train_labels : Tensor, shape (N,), int64, or (N, num_classes), float32
+        Their labels, replaced ones among them where there is label noise. Where an image can
+        have several labels, 1 for each that it has and 0 for the others.
+    test_images : Tensor, shape (M, channels, height, width), the same type
         Images held out.
-    test_labels : Tensor, shape (M,), int64
+    test_labels : Tensor, shape (M,), int64, or (M, num_classes), float32
         Their true labels.
     num_classes : int
         Labels are 0 to `num_classes` − 1.
+    normalization : Normalization
+        Turns a batch of the images into what a network takes.
+    class_names : tuple of str, optional
+        Name of each class, where the source tells.
     """
 
     train_images: Tensor
@@ -33,6 +39,13 @@ class ImageSplit:
     test_images: Tensor
     test_labels: Tensor
     num_classes: int
+    normalization: Normalization = IDENTITY
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether an image can have several labels at once."""
+        return self.train_labels.ndim == 2
 
 
 def stratified_order(labels: Tensor, *, seed: int) -> Tensor:
@@ -68,6 +81,30 @@ def stratified_order(labels: Tensor, *, seed: int) -> Tensor:
         offset = torch.rand((), dtype=torch.float64, generator=generator)
         place[shuffled] = (torch.arange(len(members), dtype=torch.float64) + offset) / len(members)
     return place.argsort(stable=True)
+
+
+def class_of(labels: Tensor) -> Tensor:
+    """Number what `stratified_order` keeps in proportion: classes, or combinations of labels.
+
+    Parameters
+    ----------
+    labels : Tensor, shape (N,), int64, or (N, num_classes), float32
+        Labels of an `ImageSplit`.
+
+    Returns
+    -------
+    Tensor, shape (N,), int64
+        `labels` where each image has one; else which combination of labels it has.
+
+    Examples
+    --------
+    >>> class_of(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]))
+    tensor([1, 0, 1])
+    """
+    if labels.ndim == 1:
+        return labels
+    combination: Tensor = torch.unique(labels, dim=0, return_inverse=True)[1]
+    return combination
 
 
 def replace_labels(

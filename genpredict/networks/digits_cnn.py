@@ -15,13 +15,15 @@ class DigitsCNN(nn.Module):
     ----------
     num_classes : int
         Number of outputs.
+    in_channels : int
+        Channels of the images.
     widths : tuple of int
         Output channels of the four convolutions.
 
     Attributes
     ----------
     features : nn.Sequential
-        Images, shape (N, 1, 8, 8), to feature maps, shape (N, widths[3], 4, 4).
+        Images, shape (N, in_channels, 8, 8), to feature maps, shape (N, widths[3], 4, 4).
     head : nn.Linear
         Pooled features, shape (N, widths[3]), to logits, shape (N, num_classes).
 
@@ -39,11 +41,15 @@ class DigitsCNN(nn.Module):
     """
 
     def __init__(
-        self, *, num_classes: int = 10, widths: tuple[int, int, int, int] = (16, 32, 32, 32)
+        self,
+        *,
+        num_classes: int = 10,
+        in_channels: int = 1,
+        widths: tuple[int, int, int, int] = (16, 32, 32, 32),
     ) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            _block(1, widths[0]),
+            _block(in_channels, widths[0]),
             _block(widths[0], widths[1]),
             nn.MaxPool2d(2),
             _block(widths[1], widths[2]),
@@ -56,7 +62,7 @@ class DigitsCNN(nn.Module):
 
         Parameters
         ----------
-        images : Tensor, shape (N, 1, 8, 8)
+        images : Tensor, shape (N, in_channels, 8, 8)
             Images, scaled to [0, 1].
 
         Returns

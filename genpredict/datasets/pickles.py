@@ -1,0 +1,149 @@
+"""Read the pickles of CIFAR's python version without running what is in them.
+
+A pickle is a program. The reader here executes only what makes numbers, texts, lists, dicts and
+numpy arrays of plain numbers. Even these arrays are rebuilt by functions of this module from
+(type, shape, bytes): a file never gets hold of a function of Python or numpy.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genpredict.errors import GenpredictError
+
+_DTYPES = ("b1", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
+_ORDERS = ("<", ">", "|", "=")  # of bytes; "|" where there is but one
+
+
+class _Type:
+    """Stand-in for ``numpy.dtype``: a plain number and its byte order."""
+
+    def __init__(self, code: object = None, *ignored: object) -> None:
+        self.code = _text(code)
+        self.order = "|"
+
+    def __setstate__(self, state: object) -> None:
+        """Take the byte order, the second entry of numpy's state."""
+        if not isinstance(state, tuple) or len(state) < 5:
+            raise pickle.UnpicklingError("type without a byte order")
+        self.order = _text(state[1])
+
+    def to_numpy(self) -> np.dtype[Any]:
+        """Make the type; anything but a plain number is refused."""
+        if self.code not in _DTYPES or self.order not in _ORDERS:
+            raise pickle.UnpicklingError(f"array of type {self.order}{self.code}")
+        return np.dtype(self.order.replace("|", "=") + self.code)
+
+
+class _ArrayType:
+    """Stand-in for the class ``numpy.ndarray``, which files name only to make arrays."""
+
+
+class _Array:
+    """Stand-in for an array under construction."""
+
+    def __init__(self, *ignored: object) -> None:
+        self.array = np.empty(0)
+
+    def __setstate__(self, state: object) -> None:
+        """Take numpy's state: version, shape, type, whether in Fortran's order, bytes."""
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise pickle.UnpicklingError("array in an unknown form")
+        _, shape, kind, fortran, data = state
+        self.array = _make_array(data, kind, shape, "F" if fortran else "C")
+
+
+def _from_buffer(data: object, kind: object, shape: object, order: object) -> _Array:
+    """Stand in for numpy's ``_frombuffer``, which newer pickles use."""
+    made = _Array()
+    made.array = _make_array(data, kind, shape, _text(order))
+    return made
+
+
+def _make_array(data: object, kind: object, shape: object, order: str) -> np.ndarray:
+    """Make an array of plain numbers from its bytes."""
+    if not (isinstance(kind, _Type) and isinstance(shape, tuple) and order in ("C", "F")):
+        raise pickle.UnpicklingError("array in an unknown form")
+    if not isinstance(data, bytes | bytearray):
+        raise pickle.UnpicklingError("array that holds objects")
+    dtype = kind.to_numpy()
+    sizes = [size for size in shape if isinstance(size, int) and size >= 0]
+    if len(sizes) != len(shape) or math.prod(sizes) * dtype.itemsize != len(data):
+        raise pickle.UnpicklingError(f"array of shape {shape} with {len(data)} bytes")
+    flat = np.frombuffer(data, dtype=dtype)
+    return flat.reshape(sizes, order="F" if order == "F" else "C")
+
+
+def _latin1(text: object, encoding: object = "latin1") -> bytes:
+    """Stand in for ``_codecs.encode``, as which old protocols write bytes."""
+    if not isinstance(text, str) or _text(encoding) not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError("text in an unknown encoding")
+    return text.encode("latin1")
+
+
+def _text(value: object) -> str:
+    """Return a text; those of Python 2 arrive as bytes."""
+    return value.decode("latin1") if isinstance(value, bytes) else str(value)
+
+
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("_codecs", "encode"): _latin1,
+    ("numpy", "dtype"): _Type,
+    ("numpy", "ndarray"): _ArrayType,
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+}
+
+
+class _Reader(pickle.Unpickler):
+    """Unpickler that knows the stand-ins above and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the stand-in of a global; refuse all others."""
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+
+
+def load_pickle(path: Path) -> dict[str, Any]:
+    """Load a dict of numbers, texts, lists and arrays.
+
+    Parameters
+    ----------
+    path : Path
+        A pickle, of Python 2 or 3.
+
+    Returns
+    -------
+    dict of str to Any
+        Texts that Python 2 wrote are bytes, the keys apart. Arrays are numpy's.
+
+    Raises
+    ------
+    GenpredictError
+        If the file is missing, damaged, or holds anything else; nothing of it has been run.
+    """
+    try:
+        content = _Reader(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        if not isinstance(content, dict):
+            raise pickle.UnpicklingError(f"a {type(content).__name__} instead of a dict")
+    except OSError as error:
+        raise GenpredictError(f"{path}: cannot be read ({error.strerror})") from error
+    except Exception as error:  # damaged bytes raise what they like
+        raise GenpredictError(
+            f"{path}: refused, or damaged ({error}); nothing was run. A file of CIFAR holds "
+            "numbers, texts and arrays only: fetch it again from its source"
+        ) from error
+    return {
+        _text(key): value.array if isinstance(value, _Array) else value
+        for key, value in content.items()
+    }
