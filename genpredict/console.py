@@ -5,9 +5,13 @@ Everything here goes to stderr; stdout is for results.
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 from rich.console import Console
@@ -20,10 +24,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from genpredict.errors import GenpredictError
+
 #: A log line at most this often (seconds) where there is no terminal.
 LOG_EVERY = 10.0
 #: Warnings of one kind beyond this many are counted, not printed.
 MOST_WARNINGS = 10
+#: Exit code where the reader of standard output has gone; rich has the same.
+BROKEN_PIPE = 1
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -39,6 +47,66 @@ def warn(warnings: Sequence[str]) -> None:
 def note(message: str) -> None:
     """Print a line about how things went."""
     stderr.print(_plain(message))
+
+
+def forgive_encodings() -> None:
+    """Let standard output that knows ASCII alone show other characters by number."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def piped(run: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run a command whose standard output may be an ASCII stream, or a pipe that closes early.
+
+    Parameters
+    ----------
+    run : callable
+        Takes the arguments, returns the exit code.
+    arguments : list of str
+
+    Returns
+    -------
+    int
+        The exit code; that of a broken pipe (as in ``… | head``) where the reader has gone.
+    """
+    forgive_encodings()
+    try:
+        code = run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is left in the buffer goes nowhere, so that the interpreter's last flush is silent
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return code
+
+
+@contextmanager
+def writing(path: Path, *, make_folder: bool = True) -> Iterator[None]:
+    """Say what to do where a file cannot be written.
+
+    Parameters
+    ----------
+    path : Path
+    make_folder : bool
+        Make its folder first.
+
+    Raises
+    ------
+    GenpredictError
+        Instead of an OSError: names the file, the reason and the remedy.
+    """
+    try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BrokenPipeError:  # of -o /dev/stdout | head
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "free some space, or" if full else "check the folder and its permissions, or"
+        raise GenpredictError(
+            f"{path}: cannot write: {error.strerror or error}; {remedy} name another file with -o"
+        ) from error
 
 
 @contextmanager

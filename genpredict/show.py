@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from genpredict import console
 from genpredict.checkpoints import Checkpoint, open_checkpoints, select_layers
 from genpredict.errors import CheckpointError
 from genpredict.schema import LAYER_MEASURES
@@ -84,7 +85,8 @@ def show_store(path: Path, *, layers: bool = False, output: Path | None = None) 
         out.print(line, markup=False, soft_wrap=True)
     table = layer_table(scores) if layers else network_table(scores)
     if output is not None:
-        table.to_csv(output)
+        with console.writing(output, make_folder=False):
+            table.to_csv(output)
         out.print(f"{len(table)} rows written to {output}", markup=False)
     elif layers:
         shown = table.reset_index()[list(_LAYER_HEADINGS)].rename(columns=_LAYER_HEADINGS)
@@ -206,7 +208,8 @@ def show_checkpoints(
     for name, value in checkpoint.metadata.items():
         out.print(f"  {name}: {value}", markup=False)
     if output is not None:
-        table.to_csv(output, index=False)
+        with console.writing(output, make_folder=False):
+            table.to_csv(output, index=False)
         out.print(f"{len(table)} rows written to {output}", markup=False)
     else:
         _print(out, table, title="tensors", most=len(table))
@@ -280,7 +283,7 @@ def _print(out: Console, table: pd.DataFrame, *, title: str, most: int) -> None:
         shown.add_row(*[_cell(*pair) for pair in zip(table.columns, row, strict=True)])
     out.print(shown)
     if len(table) > most:
-        out.print(f"… {len(table) - most} more rows; write all of them with -o FILE.csv")
+        out.print(f"and {len(table) - most} more rows; write all of them with -o FILE.csv")
 
 
 def _fitting(table: pd.DataFrame, width: int) -> pd.DataFrame:
@@ -307,5 +310,6 @@ def _cell(column: str, value: object) -> str:
 
 def results_console() -> Console:
     """Return a console for results: as wide as the terminal, wide enough where there is none."""
+    console.forgive_encodings()
     plain = Console(highlight=False)
     return plain if plain.is_terminal else Console(highlight=False, width=WIDE)

@@ -12,6 +12,7 @@ import xarray as xr
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from genpredict import console
 from genpredict.errors import GenpredictError
 from genpredict.show import results_console
 from genpredict.stats import to_table
@@ -68,8 +69,7 @@ def write_correlations(correlations: xr.Dataset, path: Path) -> None:
     GenpredictError
         For another suffix, or where the file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with console.writing(path):
         if path.suffix == ".csv":
             to_table(correlations).to_csv(path, index=False)
         elif path.suffix == ".nc":
@@ -78,8 +78,6 @@ def write_correlations(correlations: xr.Dataset, path: Path) -> None:
             correlations.to_zarr(path, mode="w", consolidated=False, zarr_format=3)
         else:
             raise GenpredictError(f"{path}: the output must end in .csv, .nc or .zarr")
-    except OSError as error:
-        raise GenpredictError(f"{path}: cannot write: {error.strerror or error}") from error
 
 
 def _with_plain_texts(correlations: xr.Dataset) -> xr.Dataset:

@@ -21,6 +21,7 @@ OPTIONS = {
     "score": (
         *("--output", "-o", "--manifest", "--nats-epochs", "--nats-datasets", "--indices"),
         *("--estimator", "--device", "--dtype", "--workers", "--chunk-size"),
+        *("--shard", "--engine", "--scheduler", "--task-timeout"),
         *("--include", "--exclude", "--overwrite", "--retry-failed"),
     ),
     "show": ("--layers", "--output", "-o", "--include", "--exclude"),

@@ -76,6 +76,8 @@ def test_table_and_json_show_the_same(store: Path, capsys: pytest.CaptureFixture
         (["correlate", "{}", *FEW, "-o", "out.xlsx"], r"must end in .csv, .nc or .zarr"),
         (["correlate", "missing.zarr"], "no such scores store"),
         (["figure", "scatter", "{}", "--hue", "nope", "-o", "f.png"], "'nope' is no coordinate"),
+        (["figure", "scatter", "{}", "--where", "seed > 99", "-o", "f.png"], "none of 32 scored"),
+        (["figure", "evolution", "{}", "--x", "optimizer", "-o", "f.png"], "(as with --where)"),
         (["figure", "scatter", "{}", "-o", "f.xyz"], "must end in one of .png, .pdf, .svg"),
     ],
 )
@@ -100,6 +102,9 @@ def test_mistakes_are_1(
         ["scatter", "--correlations", "--trend"],
         ["ranking", "--targets", "test_accuracy,generalization_gap"],
         ["heatmap", "--sort", "test_accuracy", "--measure", "rank"],
+        ["heatmap", "--columns", "seed", "--where", "seed < 9"],
+        ["evolution", "--x", "seed", "--where", "optimizer == 'sgd'"],
+        ["scatter", "--columns", "label_noise", "--where", "label_noise in (0, 0.6)"],
     ],
 )
 def test_figures_are_drawn(store: Path, tmp_path: Path, arguments: list[str]) -> None:

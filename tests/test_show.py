@@ -185,7 +185,7 @@ def test_a_long_table_is_cut_and_says_so(
     torch.save(network(0), tmp_path / "n.pt")
     run(["score", str(tmp_path), "-o", str(tmp_path / "s.zarr")])
     run(["show", "--layers", str(tmp_path / "s.zarr")])
-    assert "… 1 more rows; write all of them with -o FILE.csv" in capsys.readouterr().out
+    assert "and 1 more rows; write all of them with -o FILE.csv" in capsys.readouterr().out
 
 
 def test_a_store_of_failures_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from genpredict.figures.style import (
 
 #: More rows or columns than this are numbered, not named.
 MOST_NAMES = 40
+#: Columns of pixels of a page at 300 dpi, labels and colour bar apart.
+MOST_COLUMNS = 1500
 _ABSENT = "#EEEEEE"
 _RANK_ONE = "#D55E00"
 _RANK_ZERO = "#555555"
@@ -82,7 +85,8 @@ def plot_heatmap(
     Notes
     -----
     A low-rank quality of rank 1 is π/2 by definition, the highest there is, and of rank 0 it is 0:
-    both get a colour of their own, and the scale spans the others.
+    both get a colour of their own, and the scale spans the others. Of more than 1,500 columns, a
+    page at 300 dpi, evenly spaced ones are drawn; the label says one in how many.
 
     Examples
     --------
@@ -97,14 +101,27 @@ def plot_heatmap(
         p=p,
         unfolding=unfolding,
     )
+    total = len(matrix.columns)
+    matrix = _thinned(matrix)
     with styled():
         whole = ax is None
         if ax is None:
             ax = new_axes(*_size(matrix, columns, width))
         _draw(ax, matrix, limits, whole=whole)
         _name_layers(ax, matrix)
-        _name_columns(ax, matrix, columns, sort)
+        _name_columns(ax, matrix, columns, sort, total)
     return ax
+
+
+def _thinned(matrix: LayerMatrix) -> LayerMatrix:
+    """Keep one in so many columns: narrower than a pixel, they would mix to colours of no value."""
+    every = math.ceil(len(matrix.columns) / MOST_COLUMNS) or 1
+    return replace(
+        matrix,
+        values=matrix.values[::every],
+        columns=matrix.columns[::every],
+        rank=None if matrix.rank is None else matrix.rank[::every],
+    )
 
 
 def _size(matrix: LayerMatrix, columns: str, width: float | None) -> tuple[float, float]:
@@ -130,7 +147,7 @@ def _draw(
     norm = Normalize(*(limits or _limits(shown[rank >= 2])))
     special = {"over": _RANK_ONE, "under": _RANK_ZERO} if matrix.rank is not None else {}
     cmap = ramp().with_extremes(bad=_ABSENT, **special)
-    image = ax.imshow(shown, aspect="auto", cmap=cmap, norm=norm)
+    image = ax.imshow(shown, aspect="auto", cmap=cmap, norm=norm, interpolation="nearest")
     colour_bar(ax, image, wrapped(matrix.label, 22))
     entries: list[tuple[bool, str, str]] = [
         (matrix.rank is not None and bool((rank == 1).any()), _RANK_ONE, "rank 1 (π/2)"),
@@ -165,13 +182,15 @@ def _name_layers(ax: Axes, matrix: LayerMatrix) -> None:
     ax.set_ylabel("layer" if named and not "".join(matrix.layers).isdigit() else "layer, by depth")
 
 
-def _name_columns(ax: Axes, matrix: LayerMatrix, columns: str, sort: str | None) -> None:
+def _name_columns(
+    ax: Axes, matrix: LayerMatrix, columns: str, sort: str | None, total: int
+) -> None:
     count = len(matrix.columns)
     order = f" in order of {name_of(sort)}" if sort else ""
     label = "" if columns == "checkpoint" else name_of(columns)
     ax.tick_params(axis="x", length=0)
     if columns == "checkpoint" and count > MOST_NAMES:
-        label = f"{count:,} checkpoints"
+        label = f"{total:,} checkpoints"
         ax.set_xticks([])
     elif columns == "checkpoint":
         ax.set_xticks(range(count), told_apart(matrix.columns), rotation=90)
@@ -180,4 +199,5 @@ def _name_columns(ax: Axes, matrix: LayerMatrix, columns: str, sort: str | None)
     else:
         places = range(0, count, math.ceil(count / _MOST_TICKS) or 1)
         ax.set_xticks(places, [level_text(matrix.columns[i]) for i in places])
-    ax.set_xlabel(label + order)
+    thinned = f", one in {math.ceil(total / MOST_COLUMNS)} drawn" if count < total else ""
+    ax.set_xlabel(label + order + thinned)

@@ -118,9 +118,9 @@ def _ordered(scores: xr.Dataset, columns: str, sort: str | None) -> xr.Dataset:
     levels, counts = np.unique(values.values[values.notnull().values], return_counts=True)
     if (counts > 1).any():
         raise ValueError(
-            f"columns={columns!r}: {counts.max()} checkpoints share the value "
-            f"{level_text(levels[counts.argmax()])}; choose those of one run first, "
-            f"or draw columns='checkpoint'"
+            f"{columns}: {counts.max()} checkpoints share the value "
+            f"{level_text(levels[counts.argmax()])}; choose those of one run first (as with "
+            f"--where), or draw a heat map over 'checkpoint'"
         )
     scores = scores.isel(checkpoint=values.notnull().values)
     return scores.isel(checkpoint=np.argsort(scores[columns].values, kind="stable"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import seaborn as sns
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import QuadMesh
 from matplotlib.lines import Line2D
 
 from genpredict.figures.groups import Levels, Numbers
@@ -42,7 +43,8 @@ def draw_legends(
     if colour is None and shape is None:
         hexagons = share_density(list(grid.axes.flat))
         if hexagons is not None:
-            _colour_bar(grid, hexagons, "checkpoints per hexagon", None)
+            cell = "cell" if isinstance(hexagons, QuadMesh) else "hexagon"
+            _colour_bar(grid, hexagons, f"checkpoints per {cell}", None)
 
 
 def _legend(grid: sns.FacetGrid, handles: list[Line2D], title: str, place: str) -> None:

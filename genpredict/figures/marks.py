@@ -9,19 +9,22 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from genpredict.figures.groups import Levels, Numbers
-from genpredict.figures.style import GROUP_COLOURS, INK, MARKERS, ramp
+from genpredict.figures.style import GROUP_COLOURS, INK, MARKERS, ramp, whole_numbers
 
 #: From this many points, marks are pixels in a vector file, translucent, in random order.
 RASTER_FROM = 2_000
-#: From this many points, and without hue and style: hexagons shaded by their count.
+#: From this many points, and without hue and style: hexagons (cells) shaded by their count.
 DENSITY_FROM = 10_000
 HEXAGONS_PER_INCH = 14.0
+#: Whole numbers of at most so many values have bars of cells instead, this wide.
+MOST_WHOLE = 40
+CELL = 0.6
 _HEXAGON_MARGIN = 0.08  # at least half a hexagon
 # Area in points² and opacity of a mark, up to so many points.
 _SIZES = ((60, 22.0, 0.9), (500, 12.0, 0.8), (RASTER_FROM, 7.0, 0.6), (10_000, 4.0, 0.45))
@@ -59,14 +62,58 @@ def draw_points(
         _draw_density(ax, rows, log)
     else:
         _draw_marks(ax, rows, colour, shape)
+    for values, is_log, axis in zip(
+        (rows["x_value"], rows["y_value"]), log, (ax.xaxis, ax.yaxis), strict=True
+    ):
+        if len(rows) and not is_log and (values % 1 == 0).all():
+            axis.set_major_locator(whole_numbers())  # no half layers
 
 
 def _draw_density(ax: Axes, rows: pd.DataFrame, log: tuple[bool, bool]) -> None:
+    whole = [
+        bool((rows[name] % 1 == 0).all()) and rows[name].nunique() <= MOST_WHOLE
+        for name in ("x_value", "y_value")
+    ]
+    if any(whole) and not any(log):
+        _draw_cells(ax, rows, whole)
+    else:
+        _draw_hexagons(ax, rows, log)
+    ax.margins(_HEXAGON_MARGIN, tight=False)  # hexbin ends the axes at the outermost centres
+
+
+def _cells_across(ax: Axes) -> int:
     inches = ax.get_window_extent().width / ax.figure.dpi
+    return max(12, round(HEXAGONS_PER_INCH * inches))
+
+
+def _draw_cells(ax: Axes, rows: pd.DataFrame, whole: Sequence[bool]) -> None:
+    """Draw bars of cells at whole numbers, around which hexagons would stagger."""
+    edges = [
+        _edges(rows[name].to_numpy(), is_whole, _cells_across(ax))
+        for name, is_whole in zip(("x_value", "y_value"), whole, strict=True)
+    ]
+    counts = np.histogram2d(rows["x_value"], rows["y_value"], bins=edges)[0].T
+    shown = np.ma.masked_equal(counts, 0)
+    cells = ax.pcolormesh(*edges, shown, norm=LogNorm(), cmap=ramp().reversed())
+    cells.sticky_edges.x.clear()
+    cells.sticky_edges.y.clear()
+
+
+def _edges(values: NDArray[np.float64], whole: bool, count: int) -> NDArray[np.float64]:
+    """Return edges of cells: around each whole number, or equal ones over the range."""
+    if whole:
+        levels = np.unique(values)
+        if len(levels) == 1:  # a bar, not a wall
+            levels = levels + np.array([-1.0, 0.0, 1.0])
+        return np.sort(np.concatenate([levels - CELL / 2, levels + CELL / 2]))
+    return np.histogram_bin_edges(values, bins=count)
+
+
+def _draw_hexagons(ax: Axes, rows: pd.DataFrame, log: tuple[bool, bool]) -> None:
     ax.hexbin(
         rows["x_value"],
         rows["y_value"],
-        gridsize=max(12, round(HEXAGONS_PER_INCH * inches)),
+        gridsize=_cells_across(ax),
         mincnt=1,
         norm=LogNorm(),
         cmap=ramp().reversed(),
@@ -74,11 +121,10 @@ def _draw_density(ax: Axes, rows: pd.DataFrame, log: tuple[bool, bool]) -> None:
         xscale="log" if log[0] else "linear",
         yscale="log" if log[1] else "linear",
     )
-    ax.margins(_HEXAGON_MARGIN, tight=False)  # hexbin ends the axes at the outermost centres
 
 
-def share_density(panels: Sequence[Axes]) -> PolyCollection | None:
-    """Shade the hexagons of all panels on one scale.
+def share_density(panels: Sequence[Axes]) -> PolyCollection | QuadMesh | None:
+    """Shade the hexagons and cells of all panels on one scale.
 
     Parameters
     ----------
@@ -86,11 +132,13 @@ def share_density(panels: Sequence[Axes]) -> PolyCollection | None:
 
     Returns
     -------
-    PolyCollection or None
-        Some panel's hexagons, for the colour bar; None where no panel has any.
+    PolyCollection, QuadMesh or None
+        Some panel's hexagons or cells (cells where there are both), for the colour bar; None where
+        no panel has any.
     """
-    found = [c for ax in panels for c in ax.collections if isinstance(c, PolyCollection)]
-    counts = [int(np.max(np.asarray(hexagons.get_array()))) for hexagons in found]
+    kinds = (QuadMesh, PolyCollection)
+    found = [c for kind in kinds for ax in panels for c in ax.collections if isinstance(c, kind)]
+    counts = [int(np.ma.max(np.ma.asarray(hexagons.get_array()))) for hexagons in found]
     norm = LogNorm(1, max(counts, default=1) + 1)
     for hexagons in found:
         hexagons.set_norm(norm)
@@ -148,15 +196,16 @@ def draw_trends(ax: Axes, rows: pd.DataFrame, colour: Levels | Numbers | None) -
     colour : Levels or Numbers, optional
         Groups, where it is `Levels`.
     """
+    zorder = 2.0 if len(rows) >= RASTER_FROM else 0.9  # over many marks, under few
     if not isinstance(colour, Levels):
-        _draw_trend(ax, rows, INK)
+        _draw_trend(ax, rows, INK, zorder)
         return
     codes = colour.codes[rows["position"].to_numpy()]
     for code, shade in enumerate(colour.colours):
-        _draw_trend(ax, rows[codes == code], shade)
+        _draw_trend(ax, rows[codes == code], shade, zorder)
 
 
-def _draw_trend(ax: Axes, rows: pd.DataFrame, shade: str) -> None:
+def _draw_trend(ax: Axes, rows: pd.DataFrame, shade: str, zorder: float) -> None:
     if rows["x_value"].nunique() < 2:  # no line through one point or a constant
         return
     halo = withStroke(linewidth=2.6, foreground="white")
@@ -167,6 +216,6 @@ def _draw_trend(ax: Axes, rows: pd.DataFrame, shade: str) -> None:
         ci=None,
         logx=ax.get_xscale() == "log",
         color=shade,
-        line_kws={"linewidth": 1.2, "path_effects": [halo]},
+        line_kws={"linewidth": 1.2, "path_effects": [halo], "zorder": zorder},
         ax=ax,
     )

@@ -43,7 +43,7 @@ _ADJUSTED = {
 }
 _CHOICES = ("name", "factorization", "p")
 _GREY = "#E4E4E4"
-_GREY_INK = "#777777"
+_GREY_INK = "#595959"  # 5.5 : 1 on the grey
 _MEDIUM = 0.56
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,38 @@ def save(drawn: Figure | Axes | Grid, path: str | Path) -> Path:
         For another suffix.
     FileNotFoundError
         When the folder is missing.
+    OSError
+        When the file cannot be written; it is named.
 
     Examples
     --------
     >>> save(plot_scatter(scores), "scatter.pdf")  # doctest: +SKIP
     """
     path = Path(path)
+    check_suffix(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path: no such folder {str(path.parent)!r}; make it first")
+    picture = BytesIO()
+    with mpl.rc_context(_FILE_STYLE):
+        _figure(drawn).savefig(picture, format=path.suffix.lower().removeprefix("."), dpi=DPI)
+    try:
+        path.write_bytes(picture.getbuffer())
+    except OSError as error:  # a full disk is told without the file's name
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    return path
+
+
+def check_suffix(path: Path) -> None:
+    """Check that a file's name tells one of the formats.
+
+    Raises
+    ------
+    ValueError
+        For another suffix.
+    """
     if path.suffix.lower() not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise ValueError(f"path must end in one of {known}, got {str(path)!r}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path: no such folder {str(path.parent)!r}; make it first")
-    with mpl.rc_context(_FILE_STYLE):
-        _figure(drawn).savefig(path, dpi=DPI)
-    return path
 
 
 def _figure(drawn: Figure | Axes | Grid) -> Figure:

@@ -92,7 +92,7 @@ def plot_scatter(
     -----
     From 2,000 points a panel, marks are rasterised in vector files, smaller and translucent, and
     drawn in a random (fixed) order, so that no group hides another; from 10,000 without hue and
-    style they become hexagons shaded by count.
+    style they become hexagons shaded by count, bars of cells where a measure counts something.
 
     Examples
     --------

@@ -51,7 +51,7 @@ def plot_spectrum(
     threshold : float
         x̄, as of `signal_threshold`: signal is what exceeds √(M·s·x̄).
     name : str
-        Of the layer.
+        Of the layer; may have several lines.
     log : bool
         Logarithmic singular values.
     width : float
@@ -101,7 +101,7 @@ def plot_spectrum(
         ax.set_ylabel("singular value")
         ax.spines[["top", "right"]].set_visible(False)
         ax.spines["left"].set_position(("outward", 4))
-        legend_above(ax, handles, title=shortened(name, 48))
+        legend_above(ax, handles, title="\n".join(shortened(line, 48) for line in name.split("\n")))
         tidy(ax)
     return ax
 

@@ -15,11 +15,12 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, Formatter, MaxNLocator
 
 #: Widths of a column and of a page of a two-column journal, inches.
 COLUMN_WIDTH = 3.4
@@ -45,6 +46,8 @@ SMALL_FONT = 7.0
 #: Linear axes that reach this far have ticks such as 300k.
 LARGE = 20_000
 _LINE = 0.6
+#: First digits of the ticks of a logarithmic axis that have texts, the best set first.
+_MANTISSAS = ({"1.0", "2.0", "5.0"}, {"1.0", "2.0", "3.0", "4.0", "6.0", "8.0"})
 
 _STYLE: dict[Any, Any] = {
     "font.size": FONT,
@@ -85,15 +88,36 @@ def tidy(ax: Axes) -> None:
         if axis.get_scale() == "linear" and high >= LARGE:
             axis.set_major_formatter(EngFormatter(sep=""))
         elif axis.get_scale() == "log" and 0 < low < high < 100 * low:
-            axis.set_major_formatter(_plain)
-            axis.set_minor_formatter(_plain)
+            axis.set_major_formatter(_Plain(axis))
+            axis.set_minor_formatter(_Plain(axis))
 
 
-def _plain(value: float, _position: float | None = None) -> str:
-    """Return the text of a tick at 1, 2 or 5 times a power of ten; others have none."""
-    if f"{value:.1e}"[:3] not in ("1.0", "2.0", "5.0"):
-        return ""
-    return EngFormatter(sep="")(value) if value >= LARGE else f"{value:g}"
+class _Plain(Formatter):
+    """Texts of ticks at 1, 2 and 5 times a power of ten, at more where fewer than two show."""
+
+    def __init__(self, axis: Axis) -> None:
+        self._of = axis
+
+    def __call__(self, value: float, _position: float | None = None) -> str:
+        """Return the text of one tick, "" for those without."""
+        low, high = sorted(self._of.get_view_interval())
+        ticks = [*self._of.get_majorticklocs(), *self._of.get_minorticklocs()]
+        inside = {_leading(tick) for tick in ticks if low <= tick <= high}
+        some = next((m for m in _MANTISSAS if len(inside & m) > 1), inside)
+        if _leading(value) not in some:
+            return ""
+        return EngFormatter(sep="")(value) if value >= LARGE else f"{value:g}"
+
+
+def _leading(value: float) -> str:
+    """Return the first two digits of a number.
+
+    Examples
+    --------
+    >>> _leading(500_000.0), _leading(0.012)
+    ('5.0', '1.2')
+    """
+    return f"{value:.1e}"[:3]
 
 
 def whole_numbers() -> MaxNLocator:

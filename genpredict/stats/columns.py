@@ -20,8 +20,9 @@ from genpredict.errors import GenpredictError
 from genpredict.schema import LAYER_MEASURES, NETWORK_MEASURES, TARGETS, coordinate
 from genpredict.stats.coefficients import Array
 
-#: Measures of the table when none are asked for.
-MAIN = ("Q", "Q_adjusted")
+#: Measures of the table when none are asked for. A raw spectrum has no entry of rank 1, so raw
+#: `Q_adjusted` is raw `Q` over again and would only cost the others in Holm's adjustment.
+MAIN = ("Q", "Q_adjusted_low_rank")
 #: What any measure must beat; always in the table.
 BASELINES = ("log_num_parameters", "num_layers", "num_rank_zero", "num_rank_one")
 #: Other ways to aggregate quality to a network measure (options of `aggregate`).
@@ -78,7 +79,7 @@ def measure_columns(scores: xr.Dataset, measures: Sequence[Named] | Named | None
     measures : sequence of str or DataArray, optional
         Network measures, ways to aggregate, measures of layers, numeric coordinates; ``log_`` in
         front takes the logarithm; one column alone by its label. A DataArray over `checkpoint` (and
-        `factorization`, `p`) is taken as it is, under its own name. Default: `Q` and `Q_adjusted`.
+        `factorization`, `p`) is taken as it is, under its own name. Default: `MAIN`.
 
     Returns
     -------

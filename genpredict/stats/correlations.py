@@ -62,8 +62,9 @@ def correlate(
     scores : Dataset
         As of `score` or `open_scores`.
     measures : sequence of str or DataArray, optional
-        Default `Q` and `Q_adjusted`, each by factorization and p. The baselines (log number of
-        parameters, number of layers, entries of rank 0 and 1) always follow.
+        Default `Q` by factorization and p, and low-rank `Q_adjusted` by p: of raw spectra, which
+        have no rank 1, both are the same number. The baselines (log number of parameters, number of
+        layers, entries of rank 0 and 1) always follow.
     targets : sequence of str or DataArray, optional
         Default: those of `schema.TARGETS` that the scores have.
     by : sequence of str, optional

@@ -69,6 +69,19 @@ def test_save_errors(tmp_path: Path) -> None:
         save(figure, tmp_path / "none" / "a.png")
 
 
+def test_save_names_the_file_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An OSError without a name gets one."""
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*a.png'"):
+        save(plt.figure(), tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.py")), ids=lambda file: file.name)
 def test_figures_compute_no_statistic(file: Path) -> None:
     """No module of statistics, no call that estimates from data: figures draw (DESIGN 8.8)."""

@@ -243,6 +243,54 @@ def test_32768_points_keep_their_hue() -> None:
     assert len(points(grid.axes[0, 0])) == 32_768
 
 
+def test_many_counts_are_cells_against_numpy() -> None:
+    """Whole numbers have bars of cells in their place, which together hold every checkpoint."""
+    scores = scores_of(12_000)
+    grid = plot_scatter(scores, measures=["num_layers", "Q"])
+    (cells,) = grid.axes[0, 0].collections
+    counts = cells.get_array()
+    edges = cells.get_coordinates()[0, :, 0]
+    levels, expected = np.unique(scores["num_layers"], return_counts=True)
+    np.testing.assert_allclose((edges[::2] + edges[1::2]) / 2, levels)
+    np.testing.assert_array_equal(counts.sum(axis=0)[::2], expected)
+    assert not counts[:, 1::2].count()
+    assert grid.figure.axes[-1].get_ylabel() == "checkpoints per cell"
+    ticks = grid.axes[0, 0].get_xticks()
+    assert (ticks == ticks.round()).all()
+    check_layout(grid.figure)
+
+
+def test_a_constant_count_is_one_bar() -> None:
+    """Among 12,000 networks of 20 layers: one bar at 20, with room beside it."""
+    scores = scores_of(12_000)
+    scores["num_layers"] = scores["num_layers"] * 0 + 20
+    ax = plot_scatter(scores, measures="num_layers").axes[0, 0]
+    counts = ax.collections[0].get_array()
+    assert counts.sum() == 12_000
+    assert counts[:, [0, 1, 3, 4]].count() == 0
+    low, high = ax.get_xlim()
+    assert (low, high) == (pytest.approx(20 - 1.5, abs=0.1), pytest.approx(20 + 1.5, abs=0.1))
+
+
+def test_a_log_axis_of_less_than_a_decade_has_two_ticks_with_texts() -> None:
+    """300k and 400k where 1, 2 and 5 times a power of ten give fewer than two."""
+    scores = scores_of(9)
+    for span, texts in (((2.7e5, 8.6e5), {"300k", "400k", "600k", "800k"}), ((1e5, 6e5), {"200k"})):
+        scores["num_parameters"] = ("checkpoint", np.geomspace(*span, 9))
+        grid = plot_scatter(scores, measures="log_num_parameters")
+        grid.figure.draw_without_rendering()
+        axis = grid.axes[0, 0].xaxis
+        shown = {t.get_text() for t in [*axis.get_majorticklabels(), *axis.get_minorticklabels()]}
+        assert texts <= shown
+
+
+def test_trends_lie_under_few_marks_and_over_many() -> None:
+    """A line hides none of a dozen checkpoints, and is seen over thousands."""
+    for n, over in ((12, False), (2_500, True)):
+        ax = plot_scatter(scores_of(n), trend=True).axes[0, 0]
+        assert (ax.lines[0].get_zorder() > ax.collections[0].get_zorder()) == over
+
+
 def test_failed_checkpoints_are_not_drawn() -> None:
     scores = scores_of(10)
     scores["status"][:4] = "failed"

@@ -42,9 +42,9 @@ def real_scores() -> xr.Dataset:
 
 
 def test_table_has_labels_of_measures_targets_and_groups() -> None:
-    """Q by factorization and p, then the baselines; `all` first among the groups."""
+    """Q by factorization and p, low-rank Q_adjusted, the baselines; `all` first of the groups."""
     found = correlate(scores_of(), by="network", **QUICK)
-    adjusted = [label.replace("Q_", "Q_adjusted_") for label in Q_LABELS]
+    adjusted = ["Q_adjusted_low_rank_p1", "Q_adjusted_low_rank_p2"]
     assert found["measure"].values.tolist() == Q_LABELS + adjusted + BASELINES
     assert found["target"].values.tolist() == ["test_accuracy", "generalization_gap"]
     assert found["group"].values.tolist() == ["all", "network=a", "network=b", "network=c"]
@@ -54,6 +54,20 @@ def test_table_has_labels_of_measures_targets_and_groups() -> None:
     assert found["plcc"].dims == ("measure", "target", "group")
     assert found["plcc"].attrs == {"long_name": "Pearson's r (PLCC)", "units": "1"}
     assert found.attrs["level"] == 0.95
+
+
+def test_raw_q_adjusted_is_left_out_for_it_is_raw_q_against_aggregation() -> None:
+    """Of raw spectra both are one number: Holm counts it once, and who asks for it gets it."""
+    scores = real_scores()
+    raw = scores.sel(factorization="raw")
+    np.testing.assert_array_equal(raw["Q_adjusted"], raw["Q"])
+    found = correlate(scores, targets=["test_accuracy"], permutations=99, resamples=50)
+    assert not [label for label in found["measure"].values if "adjusted_raw" in label]
+    pvalues = found["plcc_pvalue"].values[found["plcc_pvalue"].notnull().values]
+    least = min(1.0, len(pvalues) * pvalues.min())
+    assert float(found["plcc_pvalue_holm"].min()) == pytest.approx(least)
+    asked = correlate(scores, measures=["Q_adjusted"], targets=["test_accuracy"], **QUICK)
+    assert asked["measure"].values.tolist()[:2] == ["Q_adjusted_raw_p1", "Q_adjusted_raw_p2"]
 
 
 @pytest.mark.parametrize("name", ["plcc", "rocc", "krocc"])
@@ -281,7 +295,7 @@ def test_table_has_the_columns_of_issue_3() -> None:
                   ("", "_lower", "_upper", "_pvalue")]  # fmt: skip
     keys = ["measure", "factorization", "p", "target", "group", "n"]
     assert list(table.columns)[: len(keys + statistics)] == keys + statistics
-    assert len(table) == 12 * 2 * 4
+    assert len(table) == 10 * 2 * 4
     assert table["group"].iloc[0] == "all"
     text = table.to_csv(index=False).splitlines()
     assert text[1].startswith("Q,raw,1,test_accuracy,all,30,")
