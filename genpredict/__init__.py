@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         plot_scatter,
         plot_spectrum,
     )
+    from genpredict.report import write_report
     from genpredict.scoring import score
     from genpredict.spectral import (
         condition_number,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
     from genpredict.stats import correlate, difference, top_fraction
     from genpredict.store import open_scores
+    from genpredict.training import RMSGD, sweep, train
 
 __version__ = "0.1.0"
 
@@ -71,6 +73,8 @@ _MODULES = {
         "plot_evolution",
         "plot_spectrum",
     ),
+    "report": ("write_report",),
+    "training": ("RMSGD", "train", "sweep"),
     "errors": ("GenpredictError", "CheckpointError", "StoreError"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -102,6 +106,10 @@ __all__ = [
     "plot_heatmap",
     "plot_evolution",
     "plot_spectrum",
+    "write_report",
+    "RMSGD",
+    "train",
+    "sweep",
     "GenpredictError",
     "CheckpointError",
     "StoreError",

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.validators import Number
 
 from genpredict import __version__
 from genpredict.cli_figures import figure
-from genpredict.cli_options import Names, OptionalOutput, Output, commas
+from genpredict.cli_options import Names, OptionalOutput
+from genpredict.cli_report import REPORT_EXAMPLES, report
+from genpredict.cli_score import ALL_DONE, ARGUMENTS, FAILED, SCORE_EXAMPLES, score
+from genpredict.cli_stores import CACHE_EXAMPLES, MERGE_EXAMPLES, cache, merge
+from genpredict.cli_training import SWEEP_EXAMPLES, TRAIN_EXAMPLES, sweep, train
 from genpredict.errors import GenpredictError
 
-if TYPE_CHECKING:
-    from genpredict.score_job import Outcome
-
-ALL_DONE, FAILED, USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+USAGE, INTERRUPTED = 2, 130
 
 app = App(
     name="genpredict",
@@ -32,16 +30,13 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(figure)
-#: The arguments of the command that is running, for the record in a store.
-_arguments: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
+app.command(report, help_epilogue=REPORT_EXAMPLES)
+app.command(score, help_epilogue=SCORE_EXAMPLES)
+app.command(merge, help_epilogue=MERGE_EXAMPLES)
+app.command(cache, help_epilogue=CACHE_EXAMPLES)
+app.command(train, help_epilogue=TRAIN_EXAMPLES)
+app.command(sweep, help_epilogue=SWEEP_EXAMPLES)
 
-SCORE_EXAMPLES = """
-Examples:
-
-`genpredict score checkpoints/ --manifest checkpoints/manifest.csv -o scores.zarr`
-
-`genpredict score NATS-sss-v1_0-50262-full --nats-epochs 12,90 --workers 8 -o nats.zarr`
-"""
 CORRELATE_EXAMPLES = """
 Examples:
 
@@ -58,128 +53,6 @@ Examples:
 
 `genpredict show --layers scores.zarr -o layers.csv`
 """
-
-Sources = Annotated[
-    list[Path],
-    Parameter(
-        name="SOURCE", help="Checkpoint files, folders, NATS-Bench archives.",
-        negative=(), consume_multiple=True,
-    ),
-]  # fmt: skip
-
-
-@app.command(help_epilogue=SCORE_EXAMPLES)
-def score(
-    sources: Sources,
-    /,
-    *,
-    output: Output,
-    manifest: Path | None = None,
-    nats_epochs: Annotated[tuple[int, ...] | None, commas(int)] = None,
-    nats_datasets: Annotated[tuple[str, ...] | None, commas(str)] = None,
-    indices: str | None = None,
-    estimator: Literal["global", "reference"] = "global",
-    device: str = "auto",
-    dtype: Literal["float64", "float32"] = "float64",
-    workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
-    chunk_size: Annotated[int, Parameter(validator=Number(gte=1))] = 256,
-    include: Annotated[list[str] | None, Parameter(negative=())] = None,
-    exclude: Annotated[list[str] | None, Parameter(negative=())] = None,
-    overwrite: bool = False,
-    retry_failed: bool = False,
-) -> int:
-    """Measure every layer of every checkpoint into a labelled store.
-
-    Run the same command again to go on after an interruption: what is done is not done again.
-
-    Parameters
-    ----------
-    sources
-        Checkpoint files, folders, NATS-Bench archives.
-    output
-        The store, a folder that ends in .zarr.
-    manifest
-        CSV file with metadata and accuracies (percent), joined by its column `path`.
-    nats_epochs
-        Training epochs to take from NATS-Bench archives, e.g. 12,90; default all.
-    nats_datasets
-        Data sets to take from NATS-Bench archives, e.g. cifar10,cifar100; default all.
-    indices
-        Architectures to take from NATS-Bench archives: 0:32768, or 5, or 1,4,9; default all.
-    estimator
-        EVBMF at the global minimum of its free energy, or as in the released code.
-    device
-        auto, cpu or cuda.
-    dtype
-        Arithmetic of the spectra.
-    workers
-        Processes; default one a core where there are more than 256 MB to read, else one.
-    chunk_size
-        Checkpoints to a Zarr chunk of a new store.
-    include
-        Take only layers whose names match this pattern, e.g. 'layer3.*'; may be repeated.
-    exclude
-        Leave out layers whose names match this pattern; may be repeated.
-    overwrite
-        Delete an existing store first.
-    retry_failed
-        Try failed checkpoints again.
-    """
-    from genpredict import console
-    from genpredict.checkpoints import open_checkpoints
-    from genpredict.score_job import score_into
-    from genpredict.scoring import Options
-
-    options = Options(
-        estimator, dtype, device, include=tuple(include or ()), exclude=tuple(exclude or ())
-    )
-    found = open_checkpoints(
-        sources,
-        manifest=manifest,
-        nats_epochs=nats_epochs,
-        nats_datasets=nats_datasets,
-        indices=indices,
-    )
-    console.warn(found.warnings)
-    attrs = {
-        "nats_epochs": sorted(nats_epochs or ()),
-        "nats_datasets": sorted(nats_datasets or ()),
-        "indices": (indices or "") if any(item.is_whole_space for item in found.items) else "",
-        "command": shlex.join(["genpredict", *_arguments.get()]),
-    }
-    with console.job_progress(len(found.items)) as progress:
-        outcome = score_into(
-            output,
-            found,
-            options,
-            attrs=attrs,
-            workers=workers,
-            chunk_size=chunk_size,
-            overwrite=overwrite,
-            retry_failed=retry_failed,
-            progress=progress,
-        )
-    return _report(output, outcome)
-
-
-def _report(output: Path, outcome: Outcome) -> int:
-    """Say what a store holds after a run, and why rows failed; return the exit code."""
-    from genpredict import console
-
-    console.note(
-        f"{output}: {outcome.done} done, {outcome.failed} failed, {outcome.pending} pending; "
-        f"look at it with `genpredict show {output}`"
-    )
-    if not outcome.done + outcome.failed + outcome.pending:
-        raise GenpredictError(
-            f"{output}: nothing was scored; no row of these archives matches the --nats options"
-        )
-    if outcome.pending:
-        console.warn([f"{outcome.pending} pending checkpoints are not among these sources"])
-    if not outcome.failed:
-        return ALL_DONE
-    console.describe_failures(output, outcome.failures)
-    return SOME_FAILED if outcome.done else FAILED
 
 
 @app.command(help_epilogue=SHOW_EXAMPLES)
@@ -295,12 +168,14 @@ def correlate(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 some checkpoints failed."""
-    sys.exit(run(sys.argv[1:]))
+    from genpredict.console import piped
+
+    sys.exit(piped(run, sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    _arguments.set(tuple(arguments))
+    ARGUMENTS.set(tuple(arguments))
     try:
         code = app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:

@@ -18,6 +18,13 @@ from pathlib import Path
 
 from genpredict.errors import StoreError
 
+#: Waits (seconds) before a lock is believed to be held by a writer: others look for microseconds.
+LOOKERS = (0.01, 0.1)
+
+
+class LockedError(StoreError):
+    """A store, or a part of one, that another process is writing to."""
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[Path]:
@@ -36,9 +43,10 @@ def locked(path: Path) -> Iterator[Path]:
 
     Raises
     ------
+    LockedError
+        When another process holds it, naming that process, its host and its last sign of life.
     StoreError
-        When another process holds it, naming that process, its host and its last sign of life; or
-        when the file system has no locks. A file that a dead owner left is taken over.
+        When the file system has no locks. A file that a dead owner left is taken over.
     """
     handle = _acquire(path)
     try:
@@ -51,18 +59,48 @@ def locked(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+def check_unlocked(path: Path) -> None:
+    """Raise LockedError while another process holds a lock file; leave the file as it is.
+
+    Raises
+    ------
+    LockedError, StoreError
+        As `locked`.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    finally:
+        os.close(handle)
+
+
 def _acquire(path: Path) -> int:
     """Open the lock file and lock it; return its descriptor."""
     while True:
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
         except OSError as error:
             os.close(handle)
             raise _refusal(path, error) from error
         if _is_same_file(handle, path):
             return handle
         os.close(handle)  # its owner removed it between our open and our lock
+
+
+def _lock(handle: int) -> None:
+    """Lock a file, past those who only look whether it is locked."""
+    for wait in LOOKERS:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(wait)
+    return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _is_same_file(handle: int, path: Path) -> bool:
@@ -86,6 +124,6 @@ def _refusal(path: Path, error: OSError) -> StoreError:
         who = f"process {owner['pid']} on host {owner['host']} (last sign of life {age})"
     except (OSError, ValueError, TypeError, KeyError):
         who = "another process"
-    return StoreError(
+    return LockedError(
         f"{store}: {who} is writing to it; wait for it to end, or write to another store"
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,15 +12,15 @@ from typing import Any
 
 import xarray as xr
 
-from genpredict.checkpoints import CheckpointSources, Item
+from genpredict.checkpoints import CheckpointSources
 from genpredict.engine import available_cores, run_in_order
+from genpredict.ledger import changed
 from genpredict.rows import Row, coordinates, join_rows
-from genpredict.scoring import Options, measure_checkpoints, read_items
+from genpredict.scoring import Options
+from genpredict.spool import Spool
 from genpredict.store_writer import CHUNK_SIZE, Writer, open_writer
+from genpredict.units import Unit, cut, is_open, measure_unit, states_of
 
-#: A unit of work ends when its files reach this size (bytes) or number.
-UNIT_BYTES = 32 << 20
-UNIT_ITEMS = 64
 #: Results wait at most this long (seconds) before they are written.
 WRITE_EVERY = 20.0
 #: From this size of the files on (bytes) several processes repay their start of some seconds.
@@ -28,28 +28,25 @@ PARALLEL_FROM = 256 << 20
 
 #: Told after each unit: files done, rows done and failed so far in this run.
 Progress = Callable[[int, int, int], None]
-
-
-@dataclass(frozen=True)
-class Unit:
-    """Files that one process reads and measures together."""
-
-    items: tuple[Item, ...]
-
-    def __str__(self) -> str:
-        first, last = self.items[0].path, self.items[-1].path
-        return str(first) if first == last else f"{first} … {last}"
+#: Units and their rows, in the order of the units; ends early where the rest cannot be had.
+Measured = Generator[tuple[Unit, xr.Dataset | None], None, None]
+#: Measures units, or takes their rows from the spool where they are there already.
+Measurer = Callable[[Sequence[Unit], Spool], Measured]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rows of the store by state after a run, and how many this run took; why rows failed."""
+    """Rows of the store by state after a run, and how many this run took; why rows failed.
+
+    Warnings name files that have changed since they were scored.
+    """
 
     done: int
     failed: int
     pending: int
     new: int
     failures: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def score_into(
@@ -63,6 +60,7 @@ def score_into(
     overwrite: bool = False,
     retry_failed: bool = False,
     progress: Progress | None = None,
+    measurer: Measurer | None = None,
 ) -> Outcome:
     """Score checkpoints into a store, going on where an earlier run stopped.
 
@@ -84,6 +82,8 @@ def score_into(
         Start anew; try failed checkpoints again.
     progress : callable, optional
         Told of every unit done.
+    measurer : callable, optional
+        Does the work somewhere else than on local processes.
 
     Returns
     -------
@@ -95,67 +95,127 @@ def score_into(
         When the store cannot be used or a worker dies; what is done is kept.
     """
     everything = {**options.attrs(), **(attrs or {})}
-    with open_writer(path, everything, overwrite=overwrite, chunk_size=chunk_size) as writer:
-        writer.allot(item.id for item in sources.items if item.rows_known)
-        _refresh(writer, sources)
-        states = _states(writer.status)
-        todo = [unit for unit in cut(sources.items) if _is_open(unit, states, retry_failed)]
-        finished = len(sources.items) - sum(len(unit.items) for unit in todo)
-        run = _Run(writer, chunk_size, progress, finished)
-        results = run_in_order(
-            partial(measure_unit, options=options), todo, workers=_workers(todo, options, workers)
+    spool = Spool.of(path, everything)
+    if measurer is None:
+        measurer = partial(
+            measure_here, options=options, workers=workers, retry_failed=retry_failed
         )
-        try:
-            for unit, rows in zip(todo, results, strict=True):
-                run.take(unit, rows)
-        finally:
-            results.close()
-            run.flush()
-        counts = Counter(writer.status.values())
-        failures = tuple(writer.failures())
+        spool.check_idle()
+    if not overwrite:
+        spool.check()
+    with open_writer(path, everything, overwrite=overwrite, chunk_size=chunk_size) as writer:
+        units = list(cut(sources.items))
+        if overwrite:
+            spool.discard(units)
+        outcome = _complete(writer, sources, units, measurer, spool, retry_failed, progress)
+        spool.discard(units)
+    spool.tidy()
+    return outcome
+
+
+def _complete(
+    writer: Writer,
+    sources: CheckpointSources,
+    units: Sequence[Unit],
+    measurer: Measurer,
+    spool: Spool,
+    retry_failed: bool,
+    progress: Progress | None,
+) -> Outcome:
+    """Measure what a store lacks, and write it."""
+    writer.allot(item.id for item in sources.items if item.rows_known)
+    _refresh(writer, sources)
+    states, ledger = states_of(writer.status), writer.ledger
+    scored = [i for i in sources.items if states(i) and "pending" not in states(i)]
+    # those of a run that died before it could note them
+    ledger.add({item.id: item.size for item in scored if item.id not in ledger.sizes})
+    todo, rest = list[Unit](), list[Unit]()
+    for unit in units:
+        here = is_open(unit, states, ledger.sizes, retry_failed=retry_failed)
+        (todo if here else rest).append(unit)
+    warnings = changed(ledger.sizes, [(i.id, i.size) for unit in rest for i in unit.items])
+    finished = len(sources.items) - sum(len(unit.items) for unit in todo)
+    run = _Run(writer, progress, finished)
+    results = measurer(todo, spool)
+    try:
+        for unit, rows in results:
+            run.take(unit, rows)
+    finally:
+        results.close()
+        run.flush()
+    counts = Counter(writer.status.values())
     return Outcome(
-        counts["done"], counts["failed"], counts["pending"], run.done + run.failed, failures
+        counts["done"],
+        counts["failed"],
+        counts["pending"],
+        run.done + run.failed,
+        tuple(writer.failures()),
+        tuple(warnings),
     )
 
 
-def cut(items: Sequence[Item]) -> Iterator[Unit]:
-    """Cut items into units, the same ones for the same items whatever is done already.
+def measure_here(
+    units: Sequence[Unit],
+    spool: Spool,
+    *,
+    options: Options,
+    workers: int | None,
+    retry_failed: bool = False,
+) -> Measured:
+    """Measure units in this process or on a pool of local ones, save those in the spool.
 
-    An equal cut makes equal batches, so that a resumed run leaves the same bytes.
+    Parameters
+    ----------
+    units : sequence of Unit
+    spool : Spool
+        Where shards have left rows.
+    options : Options
+    workers : int, optional
+        Processes.
+    retry_failed : bool
+        Measure units of the spool again that hold failed rows.
+
+    Yields
+    ------
+    tuple of (Unit, Dataset or None)
     """
-    unit: list[Item] = []
-    size = 0
-    for item in items:
-        unit.append(item)
-        size += item.size
-        if size >= UNIT_BYTES or len(unit) >= UNIT_ITEMS:
-            yield Unit(tuple(unit))
-            unit, size = [], 0
-    if unit:
-        yield Unit(tuple(unit))
+    missing = spool.missing(units, retry_failed=retry_failed)
+    to_measure = set(map(id, missing))
+    measure = partial(measure_unit, options=options)
+    fresh = run_in_order(measure, missing, workers=number_of_workers(missing, options, workers))
+    try:
+        for unit in units:
+            if id(unit) in to_measure:
+                yield unit, next(fresh)
+            else:
+                yield unit, from_spool(unit, spool, options)
+    finally:
+        fresh.close()
 
 
-def measure_unit(unit: Unit, *, options: Options) -> xr.Dataset | None:
-    """Read and measure a unit; None where its archives hold no row that is asked for."""
-    parts = list(measure_checkpoints(read_items(unit.items), options))
-    return join_rows(parts) if parts else None
+def from_spool(unit: Unit, spool: Spool, options: Options) -> xr.Dataset | None:
+    """Return the rows of a unit from its file, measured anew where that is damaged."""
+    try:
+        return spool.get(unit)
+    except KeyError:
+        return measure_unit(unit, options=options)
 
 
 class _Run:
     """Results on their way into the store, written a chunk or some seconds at a time."""
 
-    def __init__(
-        self, writer: Writer, chunk_size: int, progress: Progress | None, files: int
-    ) -> None:
-        self.writer, self.chunk_size, self.progress = writer, chunk_size, progress
+    def __init__(self, writer: Writer, progress: Progress | None, files: int) -> None:
+        self.writer, self.progress = writer, progress
         self.files = files
         self.done = self.failed = 0
         self._waiting: list[xr.Dataset] = []
+        self._taken: dict[str, int] = {}
         self._written = time.monotonic()
 
     def take(self, unit: Unit, rows: xr.Dataset | None) -> None:
         """Take the rows of a unit; write if enough wait."""
         self.files += len(unit.items)
+        self._taken |= {item.id: item.size for item in unit.items}
         if rows is not None:
             self._waiting.append(rows)
             good = int((rows["status"] == "done").sum())
@@ -163,7 +223,7 @@ class _Run:
             self.failed += rows.sizes["checkpoint"] - good
             self._give_up_failed_archives(unit, rows)
         waiting = sum(part.sizes["checkpoint"] for part in self._waiting)
-        if waiting >= self.chunk_size or time.monotonic() - self._written > WRITE_EVERY:
+        if waiting >= self.writer.chunk_size or time.monotonic() - self._written > WRITE_EVERY:
             self.flush()
         if self.progress is not None:
             self.progress(self.files, self.done, self.failed)
@@ -173,6 +233,8 @@ class _Run:
         waiting, self._waiting = self._waiting, []
         if waiting:
             self.writer.write(join_rows(waiting))
+        taken, self._taken = self._taken, {}
+        self.writer.ledger.add(taken)
         self._written = time.monotonic()
 
     def _give_up_failed_archives(self, unit: Unit, rows: xr.Dataset) -> None:
@@ -198,31 +260,7 @@ def _refresh(writer: Writer, sources: CheckpointSources) -> None:
         writer.describe(coordinates(rows, sources.metadata_columns))
 
 
-def _is_open(unit: Unit, states: Callable[[Item], set[str]], retry_failed: bool) -> bool:
-    """Return whether a unit has anything to do.
-
-    An archive's rows are allotted all at once and marked done after they are written, so an
-    archive with rows of which none is pending is complete.
-    """
-    wanted = {"pending", "failed"} if retry_failed else {"pending"}
-    return any(not (found := states(item)) or found & wanted for item in unit.items)
-
-
-def _states(status: Mapping[str, str]) -> Callable[[Item], set[str]]:
-    """Return a look-up of the states of the rows that an item has so far.
-
-    The rows of an archive have its id in front of theirs.
-    """
-    by_id: dict[str, set[str]] = defaultdict(set)
-    for name, state in status.items():
-        by_id[name].add(state)
-        for end, letter in enumerate(name):
-            if letter == "/":
-                by_id[name[:end]].add(state)
-    return lambda item: {status[item.id]} if item.rows_known else by_id[item.id]
-
-
-def _workers(todo: Sequence[Unit], options: Options, workers: int | None) -> int:
+def number_of_workers(todo: Sequence[Unit], options: Options, workers: int | None) -> int:
     """Return the number of processes that is worth starting."""
     if workers is not None:
         return workers

@@ -53,22 +53,36 @@ def open_scores(path: str | Path) -> xr.Dataset:
     >>> scores = open_scores("scores.zarr")  # doctest: +SKIP
     >>> scores["Q"].sel(factorization="low_rank", p=2).to_series().nlargest(3)  # doctest: +SKIP
     """
-    path = Path(path)
+    return with_network_measures(_ordered(texts_as_objects(open_rows(Path(path)))))
+
+
+def open_rows(path: Path) -> xr.Dataset:
+    """Open what a store holds and nothing more; values, texts too, load when they are looked at.
+
+    Raises
+    ------
+    StoreError
+        As of `open_scores`.
+    """
     check_store(path)
     try:
-        stored = xr.open_zarr(path, consolidated=False, chunks=None)
+        stored: xr.Dataset = xr.open_zarr(path, consolidated=False, chunks=None)
         missing = {*LAYER_MEASURES, *LAYER_LABELS, *STATE, "checkpoint"} - set(stored.variables)
     except (ValueError, KeyError) as error:
         raise StoreError(f"{path}: {_INCOMPLETE} ({error})") from error
     if missing:
         raise StoreError(f"{path}: {_INCOMPLETE} ({', '.join(sorted(missing))} missing)")
+    return stored
+
+
+def texts_as_objects(stored: xr.Dataset) -> xr.Dataset:
+    """Load the texts of a Dataset as Python's own, which every tool knows."""
     texts = {
         name: variable.astype(object)
         for name, variable in stored.variables.items()
         if variable.dtype.kind == "T"
     }
-    scores = _ordered(stored.assign(texts))
-    return with_network_measures(scores)
+    return stored.assign(texts)
 
 
 def check_store(path: Path, *, any_format: bool = False) -> Mapping[str, Any]:
@@ -85,6 +99,12 @@ def check_store(path: Path, *, any_format: bool = False) -> Mapping[str, Any]:
     StoreError
         When there is none, or it is of another layout.
     """
+    parts = path.with_name(f"{path.name}.parts")
+    if not path.exists() and parts.is_dir():
+        raise StoreError(
+            f"{path}: no such scores store yet: shards of it are in {parts}; it is made when the "
+            f"last shard is done, or by the same command without --shard"
+        )
     if not path.exists():
         raise StoreError(f"{path}: no such scores store; make one with `genpredict score`")
     try:

@@ -20,6 +20,7 @@ import zarr
 from zarr.core.metadata import ArrayV3Metadata
 
 from genpredict.errors import StoreError
+from genpredict.ledger import Ledger, read_ledger
 from genpredict.locking import locked
 from genpredict.rows import FIXED_SIZES, axis_coords
 from genpredict.schema import (
@@ -104,6 +105,38 @@ def open_writer(
         ) from error
 
 
+def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, int]]:
+    """Read how far a store is, without its lock.
+
+    Parameters
+    ----------
+    path : Path
+        The store; there need not be one.
+    attrs : mapping
+        The choices of the run; those in `IDENTITY` must equal the store's.
+
+    Returns
+    -------
+    tuple of (dict of str to str, dict of str to int)
+        The state of every row by id, and the sizes of the files taken in.
+
+    Raises
+    ------
+    StoreError
+        As of `open_writer`.
+    """
+    if not _holds_something(path):
+        return {}, {}
+    _check_identity(path, check_store(path), attrs)
+    try:
+        group = zarr.open_group(path, mode="r")
+        arrays = [cast("zarr.Array[Any]", group[name]) for name in ("checkpoint", "status")]
+        ids, states = (cast("list[str]", np.asarray(array[:]).tolist()) for array in arrays)
+    except KeyError:  # made a moment ago
+        return {}, {}
+    return dict(zip(ids, states, strict=False)), read_ledger(group)  # it may be growing
+
+
 def lock_of(path: Path) -> Path:
     """Return the lock file of a store: beside it, for it is no part of the data."""
     return path.with_name(f"{path.name}.lock")
@@ -172,12 +205,16 @@ class Writer:
     ----------
     status : dict of str to str
         State of every row by checkpoint id, in the order of rows.
+    chunk_size : int
+        Checkpoints to a Zarr chunk.
+    ledger : Ledger
+        Files taken in.
     """
 
     def __init__(self, path: Path, lock: Path) -> None:
         self.path, self._lock = path, lock
         self._group = zarr.open_group(path, mode="r+")
-        self._chunk_size = int(self._group.attrs["chunk_size"])  # type: ignore[arg-type]
+        self.chunk_size = int(self._group.attrs["chunk_size"])  # type: ignore[arg-type]
         self._row: dict[str, int] = {}
         self._depth = 0
         self._require("checkpoint", _ID)
@@ -190,6 +227,7 @@ class Writer:
         depth = max(self._array(name).shape[1] for name in LAYER_LABELS)
         self._resize(len(ids), depth)
         self.status: dict[str, str] = dict(zip(ids, self._texts("status"), strict=True))
+        self.ledger = Ledger(self._group)
 
     def allot(self, ids: Iterable[str]) -> None:
         """Add a pending row for every id that has none, in this order."""
@@ -294,7 +332,7 @@ class Writer:
         if name in self._group:
             return self._array(name)
         sizes = {"checkpoint": len(self._row), "layer": self._depth, **FIXED_SIZES}
-        chunks = {**FIXED_SIZES, "checkpoint": self._chunk_size, "layer": LAYER_CHUNK}
+        chunks = {**FIXED_SIZES, "checkpoint": self.chunk_size, "layer": LAYER_CHUNK}
         text = variable.dtype == "str"
         fill = "pending" if name == "status" else "" if text else float("nan")
         if variable.dims == ("checkpoint",) and name not in STATE and name != "checkpoint":

@@ -30,21 +30,49 @@ STAGES = {
     "store_writer": 4,
     "engine": 4,
     "score_job": 4,
+    "units": 4,
+    "spool": 4,
+    "ledger": 4,
+    "merge": 4,
+    "dask_engine": 4,
+    "cache": 4,
+    "sharding": 4,
     "stats": 5,
     "figures": 6,
+    "report": 7,
     "training": 7,
     "show": 8,
     "show_correlations": 8,
     "console": 8,
     "cli": 8,
+    "cli_score": 8,
+    "cli_stores": 8,
     "cli_figures": 8,
     "cli_options": 8,
+    "cli_report": 8,
+    "cli_training": 8,
+    "show_training": 8,
 }
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
     {"rows", "aggregation", "scoring"},
-    {"locking", "store", "store_writer", "engine", "score_job"},
-    {"show", "show_correlations", "console", "cli", "cli_figures", "cli_options"},
+    {
+        *("locking", "store", "store_writer", "engine", "score_job"),
+        *("units", "spool", "sharding", "ledger", "merge", "dask_engine", "cache"),
+    },
+    {
+        "show",
+        "show_correlations",
+        "console",
+        "cli",
+        "cli_score",
+        "cli_stores",
+        "cli_figures",
+        "cli_options",
+        "cli_report",
+        "cli_training",
+        "show_training",
+    },
 )
 #: Stages that may import less than the order allows.
 ONLY: dict[str, set[str]] = {
@@ -56,7 +84,17 @@ ONLY: dict[str, set[str]] = {
     "datasets": {"errors"},
     "stats": {"errors", "schema", "rows", "aggregation", "store"},
     "figures": {"errors", "schema", "aggregation", "store"},
-    "training": {"errors", "schema", "checkpoints", "networks", "datasets", "spectral", "engine"},
+    "report": {"errors", "schema", "aggregation", "store", "stats", "figures"},
+    "training": {
+        "errors",
+        "schema",
+        "checkpoints",
+        "networks",
+        "datasets",
+        "spectral",
+        "engine",
+        "locking",
+    },
 }
 #: What a stage does without (DESIGN 5).
 WITHOUT = {
@@ -64,6 +102,7 @@ WITHOUT = {
     "spectral": {"xarray", "zarr", "pandas"},
     "stats": {"torch"},
     "figures": {"torch", "scipy"},
+    "report": {"torch", "scipy"},
     "networks": {"xarray", "zarr", "pandas"},
 }
 HEAVY = ("torch", "xarray", "pandas", "zarr", "scipy", "numpy", "matplotlib", "sklearn")

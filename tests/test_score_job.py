@@ -21,13 +21,14 @@ import torch
 import xarray as xr
 from nats_archives import write_size_space_archive
 
-from genpredict import schema, score_job
+from genpredict import schema, score_job, units
 from genpredict.checkpoints import Item, open_checkpoints
 from genpredict.cli import run as run_command
-from genpredict.score_job import Outcome, cut, measure_unit, score_into
+from genpredict.score_job import Outcome, score_into
 from genpredict.scoring import Options
 from genpredict.store import open_scores
 from genpredict.store_writer import lock_of
+from genpredict.units import cut, measure_unit
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CHECKPOINTS = SHARED / "data" / "checkpoints"
@@ -343,10 +344,10 @@ def test_the_single_file_of_a_space_is_read_once(
     """A rerun knows that all its rows are done, and does not decode it again."""
     source = single_file(tmp_path / "nats", 3, 77)
     assert run(tmp_path / "s.zarr", source).done == 2
-    units: list[str] = []
-    monkeypatch.setattr(score_job, "measure_unit", lambda unit, options: units.append(str(unit)))
+    begun: list[str] = []
+    monkeypatch.setattr(score_job, "measure_unit", lambda unit, options: begun.append(str(unit)))
     outcome = run(tmp_path / "s.zarr", source)
-    assert (outcome.done, outcome.new, units) == (2, 0, [])
+    assert (outcome.done, outcome.new, begun) == (2, 0, [])
 
 
 # --- units ---------------------------------------------------------------------------------------
@@ -383,7 +384,7 @@ def test_a_unit_without_rows_is_nothing(tmp_path: Path) -> None:
 
 def test_progress_counts_files_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each unit: files done, also those of earlier runs; rows done and failed now."""
-    monkeypatch.setattr(score_job, "UNIT_ITEMS", 2)
+    monkeypatch.setattr(units, "UNIT_ITEMS", 2)
     source = save_networks(tmp_path / "nets", 5)
     (source / "n002.pt").write_bytes(b"no checkpoint")
     told: list[tuple[int, int, int]] = []
@@ -403,7 +404,7 @@ def test_progress_counts_files_and_rows(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_results_are_written_before_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk that fills slowly does not keep its rows in memory for hours."""
-    monkeypatch.setattr(score_job, "UNIT_ITEMS", 1)
+    monkeypatch.setattr(units, "UNIT_ITEMS", 1)
     monkeypatch.setattr(score_job, "WRITE_EVERY", 0.0)
     source, path = save_networks(tmp_path / "nets", 3), tmp_path / "s.zarr"
     done: list[int] = []
@@ -420,7 +421,7 @@ def test_results_are_written_before_long(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_two_processes_against_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files, archives and failures: the same bytes."""
-    monkeypatch.setattr(score_job, "UNIT_ITEMS", 2)
+    monkeypatch.setattr(units, "UNIT_ITEMS", 2)
     source = save_networks(tmp_path / "nets", 9)
     (source / "n004.pt").write_bytes(b"no checkpoint")
     save_archive(source / "nats", 3, seeds=(777, 888))
@@ -436,22 +437,22 @@ def test_processes_are_worth_it_for_much_data_only(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(score_job, "available_cores", lambda: 7)
     small, large = list(cut([item("a", 1000)])), list(cut([item("b", 1 << 29)]))
     cpu = Options(device="cpu")
-    assert score_job._workers(small, cpu, None) == 1
-    assert score_job._workers(large, cpu, None) == 7
-    assert score_job._workers(large, Options(device="meta"), None) == 1
-    assert score_job._workers(small, cpu, 3) == 3
+    assert score_job.number_of_workers(small, cpu, None) == 1
+    assert score_job.number_of_workers(large, cpu, None) == 7
+    assert score_job.number_of_workers(large, Options(device="meta"), None) == 1
+    assert score_job.number_of_workers(small, cpu, 3) == 3
 
 
 KILLABLE = """
 import sys
 from pathlib import Path
-from genpredict import score_job
+from genpredict import score_job, units
 from genpredict.checkpoints import open_checkpoints
 from genpredict.scoring import Options
 from genpredict.store_writer import Writer
 
 if __name__ == "__main__":
-    score_job.UNIT_ITEMS = 2
+    units.UNIT_ITEMS = 2
     fill = Writer._fill
     def telling(self, *arguments):
         sys.stdin.readline()
@@ -467,7 +468,7 @@ if __name__ == "__main__":
 
 def test_killed_for_good_then_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGKILL at random moments, one after the other: in the end the undisturbed store's bytes."""
-    monkeypatch.setattr(score_job, "UNIT_ITEMS", 2)
+    monkeypatch.setattr(units, "UNIT_ITEMS", 2)
     source = save_networks(tmp_path / "nets", 8)
     (source / "n004.pt").write_bytes(b"no checkpoint")
     save_archive(source / "nats", 3, seeds=(777, 888))

@@ -19,7 +19,7 @@ import zarr.storage._local as zarr_local
 from nats_archives import write_size_space_archive
 
 import genpredict
-from genpredict import schema, score_job, scoring
+from genpredict import schema, scoring, units
 from genpredict.checkpoints import open_checkpoints
 from genpredict.errors import StoreError
 from genpredict.rows import Row, to_dataset
@@ -70,7 +70,7 @@ def run(path: Path, source: Path, **options: Any) -> Outcome:
 @pytest.fixture(autouse=True)
 def _small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make units of two files, so that a few networks are many units."""
-    monkeypatch.setattr(score_job, "UNIT_ITEMS", 2)
+    monkeypatch.setattr(units, "UNIT_ITEMS", 2)
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -213,7 +213,7 @@ def test_the_layer_axis_grows(tmp_path: Path, depths: tuple[int, int]) -> None:
         nets[f"{name}.pt"] = net
     path = tmp_path / "s.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(score_job, "UNIT_ITEMS", 1)
+        patch.setattr(units, "UNIT_ITEMS", 1)
         run(path, tmp_path, chunk_size=1)
     stored, memory = open_scores(path), score(nets, device="cpu")
     assert stored.sizes["layer"] == max(depths)
@@ -446,7 +446,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("undisturbed")
     source = mixed_sources(folder / "sources")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(score_job, "UNIT_ITEMS", 2)
+        patch.setattr(units, "UNIT_ITEMS", 2)
         outcome = run(folder / "s.zarr", source)
     assert (outcome.done, outcome.failed, outcome.pending) == (6, 2, 0)
     return source, folder / "s.zarr"
@@ -541,7 +541,7 @@ def number_of_files(
 ) -> int:
     """Count the files that an undisturbed run writes."""
     with pytest.MonkeyPatch.context() as patch, one_write_at_a_time():
-        patch.setattr(score_job, "UNIT_ITEMS", 2)
+        patch.setattr(units, "UNIT_ITEMS", 2)
         disk = Disk(patch)
         run(tmp_path_factory.mktemp("count") / "s.zarr", undisturbed[0])
     return disk.written

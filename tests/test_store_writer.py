@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from genpredict import score_job
+from genpredict import units
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_checkpoints
 from genpredict.errors import CheckpointError, StoreError
 from genpredict.score_job import Outcome, score_into
@@ -171,5 +172,58 @@ def test_whatever_one_file_does_the_others_go_on(tmp_path: Path, name: str) -> N
 def test_units_are_no_larger_than_a_chunk_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cut depends on the items alone, so that a resumed run makes the same batches."""
     items = [Item(str(n), Path(str(n)), 10, True, read_archive) for n in range(10)]
-    monkeypatch.setattr(score_job, "UNIT_BYTES", 30)
-    assert [len(unit.items) for unit in score_job.cut(items)] == [3, 3, 3, 1]
+    monkeypatch.setattr(units, "UNIT_BYTES", 30)
+    assert [len(unit.items) for unit in units.cut(items)] == [3, 3, 3, 1]
+
+
+# --- the ledger ----------------------------------------------------------------------------------
+
+
+def test_an_archive_without_rows_is_not_decoded_again(tmp_path: Path) -> None:
+    """What holds nothing that is asked for is known to; a new size makes it new."""
+    begun: list[str] = []
+
+    def read(item_id: str, path: Path) -> Iterator[Checkpoint]:
+        begun.append(item_id)
+        yield from read_archive(item_id, path)
+
+    found = archives(tmp_path, a="", b="1 2", c="")
+    items = [replace(item, reader=read) for item in found.items]
+    run(tmp_path / "s.zarr", CheckpointSources(items))
+    assert begun == ["a", "b", "c"]
+    before = {f: f.read_bytes() for f in (tmp_path / "s.zarr").rglob("*") if f.is_file()}
+    run(tmp_path / "s.zarr", CheckpointSources(items))
+    assert begun == ["a", "b", "c"]
+    assert before == {f: f.read_bytes() for f in before}
+    (tmp_path / "c.txt").write_text("3")
+    items[2] = replace(items[2], size=2)
+    outcome = run(tmp_path / "s.zarr", CheckpointSources(items))
+    assert begun[3:] == ["a", "b", "c"]  # one unit
+    assert (outcome.done, outcome.warnings) == (3, ())
+
+
+def test_a_file_that_has_changed_is_told(tmp_path: Path) -> None:
+    """By its size: the rows stay those of the old file, and the remedy is said."""
+    source, store = save_networks(tmp_path / "nets"), tmp_path / "s.zarr"
+    assert run(store, source).warnings == ()
+    assert run(store, source).warnings == ()
+    old = (source / "n1.pt").stat().st_size
+    torch.save(network(9, layers=5), source / "n1.pt")
+    new = (source / "n1.pt").stat().st_size
+    (warning,) = run(store, source).warnings
+    assert warning.startswith(
+        f"n1.pt: has changed since it was scored ({old:,} bytes then, {new:,} now); its rows are"
+    )
+    assert open_scores(store).sel(checkpoint="n1.pt")["num_layers"] == 2
+    assert run(store, source, overwrite=True).warnings == ()
+    assert open_scores(store).sel(checkpoint="n1.pt")["num_layers"] == 5
+
+
+def test_a_store_without_a_ledger_gets_one(tmp_path: Path) -> None:
+    """Made by an earlier version, or killed before it was written: filled in at the next run."""
+    source, store = save_networks(tmp_path / "nets"), tmp_path / "s.zarr"
+    run(store, source)
+    shutil.rmtree(store / "files")
+    assert run(store, source).new == 0
+    torch.save(network(9, layers=5), source / "n1.pt")
+    assert len(run(store, source).warnings) == 1

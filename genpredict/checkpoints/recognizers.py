@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genpredict.checkpoints.cache_files import CACHE_SUFFIX, FRONT_FILE, read_cached, read_front
 from genpredict.checkpoints.folders import Folder, Found, walk
 from genpredict.checkpoints.items import Reader, read_single
 from genpredict.checkpoints.nats import (
@@ -23,6 +24,7 @@ from genpredict.checkpoints.nats import (
     peek_search_space,
     read_archive,
 )
+from genpredict.checkpoints.runs import recognize_runs
 from genpredict.checkpoints.safetensors_files import (
     SAFETENSORS_SUFFIX,
     read_safetensors,
@@ -80,6 +82,8 @@ def find_in_file(path: Path, selection: Selection) -> Found:
         return next(recognize_shards(folder))
     if path.name.endswith(ARCHIVE_SUFFIX):
         return _archive(folder, path.name, peek_search_space(path))
+    if path.name.endswith(CACHE_SUFFIX):
+        return _cached(folder, path.name, read_front(path.parent))
     if reader := _reader(path.name):
         return folder.found(path.name, reader)
     known = " ".join((*TORCH_SUFFIXES, SAFETENSORS_SUFFIX, ARCHIVE_SUFFIX))
@@ -102,6 +106,19 @@ def recognize_nats(folder: Folder) -> Iterator[Found]:
     for name in names:
         if name not in numbered and name != META_NAME:
             yield _archive(folder, name, peek_search_space(folder.path / name))
+
+
+def recognize_cache(folder: Folder) -> Iterator[Found]:
+    """Recognize archives that `genpredict cache` has decoded."""
+    names = [name for name in folder.names if name.endswith(CACHE_SUFFIX)]
+    if not names:
+        return
+    folder.claim([*names, FRONT_FILE])
+    front = read_front(folder.path)
+    for name in names:
+        stem = name.removesuffix(CACHE_SUFFIX)
+        if not stem.isdecimal() or folder.selection.has_index(int(stem)):
+            yield _cached(folder, name, front)
 
 
 def recognize_hugging_face(folder: Folder) -> Iterator[Found]:
@@ -134,9 +151,10 @@ def recognize_files(folder: Folder) -> Iterator[Found]:
             yield folder.found(name, reader)
 
 
-# Run folders of genpredict's own training will be recognized by one more function, put first.
 RECOGNIZERS: tuple[Recognizer, ...] = (
+    recognize_runs,
     recognize_nats,
+    recognize_cache,
     recognize_hugging_face,
     recognize_shards,
     recognize_files,
@@ -200,3 +218,11 @@ def _archive(folder: Folder, name: str, space: str | None) -> Found:
     # a numbered archive is selected already: its item need not carry the indices to a worker
     kept = folder.selection if index is None else replace(folder.selection, indices=None)
     return folder.found(name, partial(read_archive, selection=kept), id=archive_id, archive=True)
+
+
+def _cached(folder: Folder, name: str, front: str | None) -> Found:
+    """Describe a cache file; its id is that of the archive."""
+    stem = name.removesuffix(CACHE_SUFFIX)
+    archive_id = f"{front}/{stem}" if front else folder.relative(stem)
+    kept = replace(folder.selection, indices=None)
+    return folder.found(name, partial(read_cached, selection=kept), id=archive_id, archive=True)

@@ -76,6 +76,17 @@ def read_header(path: Path) -> dict[str, Any]:
     CheckpointError
         When the header is no header, or speaks of more bytes than the file has.
     """
+    return read_layout(path)[0]
+
+
+def read_layout(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """Read the header, the metadata in it, and where the tensors' bytes begin.
+
+    Raises
+    ------
+    CheckpointError
+        As `read_header`.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -88,7 +99,8 @@ def read_header(path: Path) -> dict[str, Any]:
         file.seek(8)
         text = file.read(length)
     try:
-        header = {name: e for name, e in json.loads(text).items() if name != "__metadata__"}
+        header = dict(json.loads(text).items())
+        metadata = dict(header.pop("__metadata__", {}).items())
         header = dict(sorted(header.items(), key=lambda entry: entry[1]["data_offsets"]))
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
@@ -96,7 +108,7 @@ def read_header(path: Path) -> dict[str, Any]:
     if 8 + length + end != size:
         reason = f"truncated or damaged: {size:,} bytes where its header says {8 + length + end:,}"
         raise CheckpointError(path, f"{reason}; fetch it again")
-    return header
+    return header, metadata, 8 + length
 
 
 def _bad_length(length: int, size: int) -> str:

@@ -1,0 +1,69 @@
+"""Checkpoints of genpredict's own runs: weights that say themselves what they are.
+
+A run folder holds ``config.toml`` and ``checkpoints/*.safetensors``; the header of each file has
+a JSON text with the coordinates and targets of that epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from genpredict.checkpoints.checkpoint import Checkpoint
+from genpredict.checkpoints.folders import Folder, Found
+from genpredict.checkpoints.safetensors_files import SAFETENSORS_SUFFIX, read_safetensors
+from genpredict.errors import CheckpointError
+
+METADATA_KEY = "genpredict"
+RUN_FILE = "config.toml"
+CHECKPOINT_FOLDER = "checkpoints"
+
+
+def recognize_runs(folder: Folder) -> Iterator[Found]:
+    """Recognize the checkpoints of a run, in the folder of that name beside ``config.toml``."""
+    is_run = folder.path.name == CHECKPOINT_FOLDER and (folder.path.parent / RUN_FILE).is_file()
+    if not is_run:
+        return
+    names = [name for name in folder.names if name.endswith(SAFETENSORS_SUFFIX)]
+    folder.claim(names)
+    for name in names:
+        yield folder.found(name, read_run_checkpoint)
+
+
+def read_run_checkpoint(item_id: str, path: Path) -> Iterator[Checkpoint]:
+    """Yield the checkpoint of a file with what its header says about it.
+
+    Raises
+    ------
+    CheckpointError
+        When the header is damaged, or its text is none of genpredict's.
+    """
+    yield Checkpoint(item_id, str(path), read_metadata(path), partial(read_safetensors, path))
+
+
+def read_metadata(path: Path) -> dict[str, str | float | int]:
+    """Read coordinates and targets from the header of a file; none where it has no such text.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is missing or damaged, or the text is not a table of names and values.
+    """
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
+    except Exception as error:  # safetensors has errors of its own
+        raise CheckpointError(path, f"damaged safetensors file ({error}); train again") from error
+    try:
+        found: dict[str, Any] = json.loads(text)
+        plain = all(isinstance(value, str | float | int) for value in found.values())
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(path, "its metadata are no JSON table; train again") from error
+    if not plain:
+        raise CheckpointError(path, "its metadata hold more than names and values; train again")
+    return found

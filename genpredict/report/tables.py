@@ -1,0 +1,270 @@
+"""Tables of the page: what a store holds, the ranking, the ends of the list, failures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from genpredict.figures.labels import axis_label, name_of, signed, told_apart
+from genpredict.report.colours import correlation_colour, ink_on
+from genpredict.report.layers import order_of
+from genpredict.report.marks import drawn_values, short_name
+from genpredict.schema import TARGETS
+from genpredict.stats.columns import Column
+
+#: Adjusted p-values below these earn a star each.
+STARS = (0.05, 0.01, 0.001)
+COEFFICIENTS = {
+    "plcc": "PLCC (Pearson's r)",
+    "rocc": "ROCC (Spearman's ρ)",
+    "krocc": "KROCC (Kendall's τ-b)",
+}
+#: Up to this many checkpoints are all listed; of more, the ends of the order.
+MOST_LISTED = 40
+ENDS = 10
+#: Failed checkpoints named for a reason, and reasons; the rest is counted.
+MOST_NAMES = 100
+MOST_REASONS = 30
+#: Networks, data sets and so on that are named in the summary.
+MOST_VALUES = 6
+_COUNTS = ("num_parameters", "num_layers", "num_rank_zero", "num_rank_one")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A coefficient in a table: texts, and colours where it is significant."""
+
+    text: str
+    interval: str = ""
+    stars: str = ""
+    background: str = ""
+    ink: str = ""
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Checkpoints that failed for one reason; the first names, and how many more."""
+
+    reason: str
+    count: int
+    names: Sequence[str]
+
+    @property
+    def more(self) -> int:
+        """Return how many are not named."""
+        return self.count - len(self.names)
+
+
+def summary_rows(columns: Iterable[Column]) -> list[dict[str, str]]:
+    """Describe columns: how many checkpoints have them, and where their values lie.
+
+    Parameters
+    ----------
+    columns : iterable of Column
+
+    Returns
+    -------
+    list of dict
+        label, n, minimum, median, maximum, as texts; of numbers, where the measure is their log.
+    """
+    rows = []
+    for column in columns:
+        label, values, _ = drawn_values(column)
+        known = values[np.isfinite(values)]
+        if column.name.startswith("Q"):
+            unit = "" if column.units in ("", "1") else f" ({column.units})"
+            label = short_name(column) + unit
+        ends = [np.min(known), np.median(known), np.max(known)] if len(known) else [np.nan] * 3
+        texts = number_texts(np.array(ends))
+        named = dict(zip(("minimum", "median", "maximum"), texts, strict=True))
+        rows.append({"label": label, "n": f"{len(known):,}"} | named)
+    return rows
+
+
+def number_texts(values: NDArray[np.float64]) -> list[str]:
+    """Return numbers of one kind as texts: whole where all are, else with the same digits.
+
+    Examples
+    --------
+    >>> number_texts(np.array([272474.0, np.nan])), number_texts(np.array([0.5, -0.25]))
+    (['272,474', '–'], ['0.5000', '−0.2500'])
+    >>> number_texts(np.array([100.0, 93.123])), number_texts(np.array([1e-5, 2e-5]))
+    (['100.00', '93.12'], ['1e-05', '2e-05'])
+    """
+    known = values[np.isfinite(values)]
+    largest = float(np.abs(known).max(initial=0.0))
+    whole = bool((known == np.rint(known)).all())
+    style = ",.0f" if whole else ",.2f" if largest >= 10 else ".4f" if largest >= 0.01 else ".4g"
+    texts = (format(value, style) if np.isfinite(value) else "–" for value in values.tolist())
+    return [f"−{text[1:]}" if text.startswith("-") else text for text in texts]
+
+
+def ranking(correlations: xr.Dataset, group: str) -> list[dict[str, Any]]:
+    """Return the measures in order of ROCC with test accuracy (else the first target).
+
+    Parameters
+    ----------
+    correlations : Dataset
+        As of `genpredict.stats.correlate`.
+    group : str
+        A label along `group`.
+
+    Returns
+    -------
+    list of dict
+        key, label, and `targets`: by target, the `Cell` of each coefficient and `n`.
+    """
+    table = correlations.sel(group=group)
+    targets = [str(target) for target in table["target"].values]
+    first = "test_accuracy" if "test_accuracy" in targets else targets[0]
+    order = np.argsort(-table["rocc"].sel(target=first).values, kind="stable")
+    return [_ranked(table.isel(measure=int(row)), targets) for row in order]
+
+
+def _ranked(row: xr.Dataset, targets: Sequence[str]) -> dict[str, Any]:
+    texts = [str(row[part].item()) for part in ("measure", "name", "factorization", "long_name")]
+    key, name, factorization, long_name = texts
+    label = short_name(Column(key, name, np.zeros(0), factorization, float(row["p"]), long_name))
+    cells = {
+        target: {name: cell_of(row.sel(target=target), name) for name in COEFFICIENTS}
+        | {"n": int(row["n"].sel(target=target))}
+        for target in targets
+    }
+    return {"key": key, "label": label, "targets": cells}
+
+
+def cell_of(row: xr.Dataset, name: str) -> Cell:
+    """Return a coefficient as a cell: coloured where its Holm-adjusted p is below 0.05.
+
+    Parameters
+    ----------
+    row : Dataset, without dimensions
+    name : {"plcc", "rocc", "krocc"}
+
+    Returns
+    -------
+    Cell
+    """
+    value, lower, upper, p = (
+        float(row[name + part]) for part in ("", "_lower", "_upper", "_pvalue_holm")
+    )
+    if np.isnan(value):
+        return Cell("–")
+    interval = "" if np.isnan([lower, upper]).any() else f"[{signed(lower)}, {signed(upper)}]"
+    stars = "*" * sum(p < limit for limit in STARS)
+    if not stars:
+        return Cell(signed(value), interval)
+    background = correlation_colour(value)
+    return Cell(signed(value), interval, stars, background, ink_on(background))
+
+
+def target_names(correlations: xr.Dataset) -> list[tuple[str, str]]:
+    """Return label and name of each target."""
+    names = correlations["target_long_name"].values
+    return [(str(t), str(n)) for t, n in zip(correlations["target"].values, names, strict=True)]
+
+
+def checkpoint_table(scores: xr.Dataset) -> dict[str, Any]:
+    """List checkpoints with their numbers, best first; of many, both ends of the order.
+
+    Parameters
+    ----------
+    scores : Dataset
+        Of checkpoints that are done.
+
+    Returns
+    -------
+    dict
+        `headings`, `rows` (texts; None for the gap between the ends), `order` (a name), `total`.
+    """
+    name, values = order_of(scores)
+    order = np.argsort(-values, kind="stable")
+    shown = order if len(order) <= MOST_LISTED else np.concatenate([order[:ENDS], order[-ENDS:]])
+    part = scores.isel(checkpoint=shown)
+    columns = {axis_label(n): part[n] for n in (*TARGETS, *_COUNTS) if _useful(part, n)}
+    qualities = {
+        "Q (rad)": part["Q"].sel(factorization="low_rank", p=2),
+        "Q_adjusted (rad)": part["Q_adjusted"].sel(factorization="low_rank", p=2),
+    }
+    texts = [number_texts(_floats(values)) for values in (qualities | columns).values()]
+    ids = [str(one) for one in part["checkpoint"].values]
+    rows: list[Any] = list(zip(ids, told_apart(ids), *texts, strict=True))
+    if len(shown) < len(order):
+        rows.insert(ENDS, None)
+    return {
+        "headings": [*qualities, *columns],
+        "rows": rows,
+        "order": name,
+        "total": len(order),
+    }
+
+
+def _useful(scores: xr.Dataset, name: str) -> bool:
+    return name in scores.variables and bool(scores[name].notnull().any())
+
+
+def _floats(values: xr.DataArray) -> NDArray[np.float64]:
+    return np.asarray(values.values, dtype=np.float64)
+
+
+def failures_of(scores: xr.Dataset) -> list[Failures]:
+    """Group failed checkpoints by reason, the most common first.
+
+    Parameters
+    ----------
+    scores : Dataset
+        All checkpoints of a store.
+
+    Returns
+    -------
+    list of Failures
+    """
+    if "status" not in scores.variables or "error" not in scores.variables:
+        return []
+    failed = scores.isel(checkpoint=scores["status"].values == "failed")
+    ids = [str(one) for one in failed["checkpoint"].values]
+    sources = failed["source"].values if "source" in failed.variables else ids
+    groups: dict[str, list[str]] = {}
+    for name, source, error in zip(ids, sources, failed["error"].values, strict=True):
+        reason = str(error).removeprefix(f"{source}: ").removeprefix(f"{name}: ")
+        groups.setdefault(reason or "no reason recorded", []).append(name)
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [Failures(reason, len(names), names[:MOST_NAMES]) for reason, names in ordered]
+
+
+def status_counts(scores: xr.Dataset) -> dict[str, int]:
+    """Count checkpoints by status: done, failed, pending."""
+    total = scores.sizes["checkpoint"]
+    if "status" not in scores.variables:
+        return {"done": total, "failed": 0, "pending": 0}
+    counts = Counter(str(status) for status in scores["status"].values)
+    return {status: counts[status] for status in ("done", "failed", "pending")}
+
+
+def composition(scores: xr.Dataset) -> list[tuple[str, str]]:
+    """Say which networks, data sets, optimizers and epochs there are, the most common first."""
+    found = []
+    for name in ("network", "dataset", "optimizer", "epoch"):
+        if name not in scores.variables:
+            continue
+        values = scores[name].values.tolist()
+        known = [value for value in values if value not in ("", None) and value == value]
+        counts = Counter(f"{v:g}" if isinstance(v, float) else str(v) for v in known)
+        if counts:
+            found.append((name_of(name), _counted(counts)))
+    return found
+
+
+def _counted(counts: Counter[str]) -> str:
+    """Return the most common values with their counts; where each occurs once, how many."""
+    if len(counts) > MOST_VALUES and max(counts.values()) == 1:
+        return f"{len(counts):,} different ones"
+    first = [f"{text} ({n:,})" for text, n in counts.most_common(MOST_VALUES)]
+    rest = len(counts) - len(first)
+    return ", ".join([*first, *[f"{rest:,} other{'s' * (rest > 1)}"] * (rest > 0)])

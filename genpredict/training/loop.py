@@ -1,0 +1,214 @@
+"""Train a network, epoch by epoch, so that any epoch can be the last of one process."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from genpredict.checkpoints import select_layers
+from genpredict.locking import locked
+from genpredict.spectral import measure_weights
+from genpredict.training.epochs import EpochMeans, train_epoch
+from genpredict.training.evaluation import Evaluation, evaluate
+from genpredict.training.history import epoch_dataset, join_epochs
+from genpredict.training.materials import Materials, prepare
+from genpredict.training.metadata import checkpoint_metadata
+from genpredict.training.run_folder import Run
+from genpredict.training.schedules import rate_factor
+from genpredict.training.settings import Settings, complete
+from genpredict.training.watching import Watcher
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FINISHED, DIVERGED = "finished", "diverged"
+
+
+def train(output: str | Path = "runs", *, watcher: Watcher | None = None, **given: Any) -> Run:
+    """Train a network, or go on with a run that was broken off.
+
+    Parameters
+    ----------
+    output : path
+        The folder of all runs; this one gets ``output/<id>``.
+    watcher : Watcher, optional
+        Told of every step and epoch.
+    **given
+        Fields of `Settings`: ``network``, ``dataset``, ``optimizer``, ``epochs``, ``seed``,
+        ``hyperparameters``, …; the rest is filled up by ``recipe``.
+
+    Returns
+    -------
+    Run
+        Its folder: history, summary, checkpoints. A run of these settings that is over is
+        returned as it is.
+
+    Raises
+    ------
+    GenpredictError
+        For settings that make no sense, a data set that is not there, a folder that cannot be
+        written to, or a run that another process is at.
+
+    Notes
+    -----
+    On the CPU, with one number of threads, a run that was broken off and taken up again ends with
+    the same bits as one that was not; wall-clock times apart.
+
+    Examples
+    --------
+    >>> run = train("runs", optimizer="adam", epochs=5)  # doctest: +SKIP
+    >>> run.history["test_accuracy"]  # doctest: +SKIP
+    """
+    return train_settings(complete(given), Path(output), watcher=watcher or Watcher())
+
+
+def train_settings(settings: Settings, output: Path, *, watcher: Watcher) -> Run:
+    """Train by settings that are complete; see `train`."""
+    run = Run(output / settings.id)
+    if run.is_over:
+        return run
+    with _threads(settings.threads):
+        materials = prepare(settings)
+        run.begin(settings)
+        with locked(output / f"{run.id}.lock"), materials.randomness():
+            if not run.is_over:  # another process may have ended it since
+                _Training(settings, run, materials, watcher).go()
+    return run
+
+
+class _Training:
+    """A run in memory: what `materials` do not know of its course."""
+
+    def __init__(
+        self, settings: Settings, run: Run, materials: Materials, watcher: Watcher
+    ) -> None:
+        self.settings, self.run, self.materials, self.watcher = settings, run, materials, watcher
+        self.done = 0
+        self.seconds = 0.0
+        self.is_lost = False
+        self.history: xr.Dataset | None = None
+        self.last: dict[str, float] = {}
+
+    def go(self) -> None:
+        """Train from where the run stands to its end."""
+        self._resume()
+        self.watcher.started(self.run, epochs=self.settings.epochs, done=self.done)
+        if self.history is None:
+            self._record(None, 0.0, self._layer_rates())
+        while not self._is_last():
+            self._epoch()
+            if self.is_lost:
+                self._end(DIVERGED)
+                return
+            self.run.write_state(self._state())
+        self._end(FINISHED)
+
+    def _epoch(self) -> None:
+        """Train for one epoch, measure, write down."""
+        materials = self.materials
+        for group in materials.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * rate_factor(self.settings, self.done)
+        rates = self._layer_rates()
+        start = time.perf_counter()
+        means = train_epoch(materials, self.settings.batch_size, self.watcher)
+        self.is_lost = not (math.isfinite(means.loss) and materials.has_finite_weights())
+        if not self.is_lost and hasattr(materials.optimizer, "epoch_step"):
+            materials.optimizer.epoch_step()
+        seconds = time.perf_counter() - start
+        self.done += 1
+        self.seconds += seconds
+        self._record(means, seconds, rates)
+        is_kept = self._is_last() or self.done in self.settings.checkpoint_epochs
+        if is_kept and not self.is_lost:
+            self._keep_weights()
+
+    def _is_last(self) -> bool:
+        budget = self.settings.budget_seconds
+        spent = budget is not None and self.seconds >= budget
+        return self.done >= self.settings.epochs or spent
+
+    def _record(self, means: EpochMeans | None, seconds: float, rates: list[float]) -> None:
+        """Evaluate and measure the network as it stands, and write the history."""
+        materials, split = self.materials, self.materials.split
+        train = evaluate(
+            materials.network, split.train_images, split.train_labels, split.normalization
+        )
+        test = evaluate(
+            materials.network, split.test_images, split.test_labels, split.normalization
+        )
+        self.last = _numbers(train, test)
+        if means is not None:
+            self.last |= {"running_accuracy": means.accuracy, "running_loss": means.loss}
+            self.last |= {"seconds": seconds}
+        layers, _ = select_layers(materials.network.state_dict())
+        measures = measure_weights([layer.weight for layer in layers])
+        latest = epoch_dataset(self.done, self.last, layers, measures, rates)
+        self.history = join_epochs(self.history, latest)
+        self.run.write_history(self.history)
+        if means is not None:
+            self.watcher.epoch_done(self.done, self.last)
+
+    def _layer_rates(self) -> list[float]:
+        """Return the learning rate of each layer."""
+        layers, _ = select_layers(self.materials.network.state_dict())
+        rates = self.materials.rates()
+        return [rates[layer.name.partition("[")[0]] for layer in layers]
+
+    def _keep_weights(self) -> None:
+        """Write the weights as a checkpoint."""
+        metadata = checkpoint_metadata(self.settings, self.run.id, self.done, self.last)
+        self.run.write_checkpoint(self.materials.network.state_dict(), metadata)
+
+    def _state(self) -> dict[str, Any]:
+        return {"done": self.done, "seconds": self.seconds, **self.materials.state()}
+
+    def _resume(self) -> None:
+        """Take up a run that was broken off, at the end of its last full epoch."""
+        state = self.run.read_state()
+        if state is None:
+            return
+        self.done, self.seconds = state.pop("done"), state.pop("seconds")
+        self.materials.load_state(state)
+        kept = self.run.history
+        self.history = kept.isel(epoch=kept["epoch"].values <= self.done)
+        latest = self.history.isel(epoch=-1)
+        self.last = {str(name): float(latest[name]) for name in latest if latest[name].ndim == 0}
+
+    def _end(self, status: str) -> None:
+        """Write the last word."""
+        summary: dict[str, Any] = {"status": status, "epochs": self.done, "seconds": self.seconds}
+        summary |= {name: value for name, value in self.last.items() if math.isfinite(value)}
+        summary["seconds"] = self.seconds
+        self.run.finish(summary)
+        self.watcher.ended(self.run)
+
+
+def _numbers(train: Evaluation, test: Evaluation) -> dict[str, float]:
+    """Name the numbers of two evaluations as `EPOCH_NUMBERS` does."""
+    return {
+        "train_accuracy": train.accuracy,
+        "test_accuracy": test.accuracy,
+        "generalization_gap": train.accuracy - test.accuracy,
+        "train_loss": train.loss,
+        "test_loss": test.loss,
+        "train_top5_accuracy": train.top5_accuracy,
+        "test_top5_accuracy": test.top5_accuracy,
+    }
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Compute on that many CPU threads for the time of a block."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

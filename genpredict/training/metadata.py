@@ -1,0 +1,58 @@
+"""What a checkpoint of a run says about itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from genpredict.training.settings import Settings
+
+#: Fields of `Settings` that become coordinates of a score.
+_FROM_SETTINGS = (
+    "network", "dataset", "optimizer", "seed", "recipe", "batch_size", "schedule", "label_noise",
+    "num_train", "flip", "crop_padding", "cutout_holes",
+)  # fmt: skip
+#: Hyperparameters that become coordinates, and how these are called.
+_FROM_HYPERPARAMETERS = {
+    "lr": "learning_rate",
+    "weight_decay": "weight_decay",
+    "momentum": "momentum",
+    "beta": "beta",
+    "zeta": "zeta",
+    "rho": "rho",
+}
+#: Numbers of the epoch that are kept.
+_NUMBERS = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
+
+
+def checkpoint_metadata(
+    settings: Settings, run_id: str, epoch: int, numbers: Mapping[str, float]
+) -> dict[str, str | float | int]:
+    """Collect coordinates and targets by the names of `genpredict.schema`.
+
+    Parameters
+    ----------
+    settings : Settings
+    run_id : str
+        Becomes the coordinate ``run``.
+    epoch : int
+        Epochs done.
+    numbers : mapping
+        Accuracies (percent) and losses (nat) after it.
+
+    Returns
+    -------
+    dict
+        What is not known is left out.
+    """
+    found: dict[str, str | float | int] = {"run": run_id, "epoch": epoch}
+    for name in _FROM_SETTINGS:
+        value = getattr(settings, name)
+        if value is not None:
+            found[name] = int(value) if isinstance(value, bool) else value
+    for name, coordinate in _FROM_HYPERPARAMETERS.items():
+        value = settings.hyperparameters.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found[coordinate] = value
+    found |= {name: value for name in _NUMBERS if math.isfinite(value := numbers[name])}
+    return found

@@ -1,0 +1,186 @@
+"""The folder of a run: settings, history, checkpoints, and what is needed to go on.
+
+``runs/<id>/`` holds
+
+- ``config.toml``: the settings, in full, and the version that wrote them;
+- ``history.nc``: every number of every epoch, a Dataset (`history`);
+- ``checkpoints/epoch-012.safetensors``: weights, with everything known about them in the header;
+- ``summary.json``: the last word; a run that has one is over;
+- ``state.pt``: weights, optimizer, random states after the last full epoch; gone once it is over.
+
+Every file is written under another name first and then put in its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genpredict.errors import GenpredictError
+from genpredict.training.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor
+
+CONFIG, HISTORY, SUMMARY, STATE = "config.toml", "history.nc", "summary.json", "state.pt"
+CHECKPOINTS = "checkpoints"
+#: Key of the JSON text in a checkpoint's header.
+METADATA_KEY = "genpredict"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    """
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def settings(self) -> Settings:
+        """What was asked for."""
+        return read_settings(self.path / CONFIG)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do: trained to the end, or diverged."""
+        return (self.path / SUMMARY).exists()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The last word: status, epochs, accuracies (percent), losses (nat), seconds.
+
+        Raises
+        ------
+        GenpredictError
+            When the run is not over.
+        """
+        try:
+            found: dict[str, Any] = json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise GenpredictError(
+                f"{self.path}: the run is not over; train with the same settings to go on"
+            ) from error
+        return found
+
+    @property
+    def history(self) -> xr.Dataset:
+        """Every number of every epoch, over (epoch, layer, unfolding, factorization, p)."""
+        import xarray as xr
+
+        return xr.load_dataset(self.path / HISTORY, engine="scipy")
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The weights that were kept, first epoch first."""
+        return sorted((self.path / CHECKPOINTS).glob("epoch-*.safetensors"))
+
+    def begin(self, settings: Settings) -> None:
+        """Make the folder and write the settings down.
+
+        Raises
+        ------
+        GenpredictError
+            When it cannot be written to.
+        """
+        import tomli_w
+
+        from genpredict import __version__
+
+        try:
+            (self.path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _not_written(self.path, error) from error
+        head = f"# Written by genpredict {__version__}.\n"
+        text = head + tomli_w.dumps(settings.to_table())
+        self._write(CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def write_history(self, history: xr.Dataset) -> None:
+        """Write the numbers of all epochs so far."""
+        self._write(HISTORY, lambda path: history.to_netcdf(path, engine="scipy"))
+
+    def write_checkpoint(
+        self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str | float | int]
+    ) -> None:
+        """Write the weights of an epoch, named by ``metadata["epoch"]``."""
+        from safetensors.torch import save_file
+
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        header = {METADATA_KEY: json.dumps(dict(metadata))}
+        name = f"{CHECKPOINTS}/epoch-{metadata['epoch']:03d}.safetensors"
+        self._write(name, lambda path: save_file(whole, path, metadata=header))
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Write what is needed to go on."""
+        import torch
+
+        self._write(STATE, lambda path: torch.save(dict(state), path))
+
+    def read_state(self) -> dict[str, Any] | None:
+        """Read what is needed to go on; None where no epoch is done.
+
+        Raises
+        ------
+        GenpredictError
+            When the file is damaged.
+        """
+        import torch
+
+        path = self.path / STATE
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        except Exception as error:  # torch and pickle share no base class
+            raise GenpredictError(
+                f"{path}: damaged ({error}); delete it to start the run anew"
+            ) from error
+        return state
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the last word, and drop what is only needed to go on."""
+        text = json.dumps(dict(summary), indent=2) + "\n"
+        self._write(SUMMARY, lambda path: path.write_text(text, encoding="utf-8"))
+        (self.path / STATE).unlink(missing_ok=True)
+
+    def _write(self, name: str, write: Callable[[Path], object]) -> None:
+        """Write a file under another name, then put it in its place."""
+        path = self.path / name
+        with _reporting(path):
+            partial = path.with_name(f".{path.name}.partial")
+            write(partial)
+            partial.replace(path)
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Name the file when a disk is full or a folder read-only."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise _not_written(path, error) from error
+    except RuntimeError as error:  # what torch.save says when a disk is full
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: Exception) -> GenpredictError:
+    return GenpredictError(
+        f"{path}: cannot be written: {error}; free some space or choose another folder, then train "
+        f"with the same settings to go on"
+    )

@@ -1,0 +1,194 @@
+"""Settings of a training run: given, filled up by a recipe, checked, written beside results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from genpredict.errors import GenpredictError
+from genpredict.training.recipes import find_recipe
+
+Schedule = Literal["constant", "step", "cosine"]
+Hyperparameter = bool | int | float | str
+_Count = Annotated[int, Field(ge=1)]
+_Rest = Annotated[int, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+#: Where a run is computed is no part of what is computed.
+NO_PART_OF_RESULT = ("device", "data_folder", "threads")
+#: The longest network name in a run's id; the digest tells longer ones apart.
+_LONGEST = 40
+
+
+class Settings(BaseModel):
+    """What a run is, in full.
+
+    Attributes
+    ----------
+    recipe : str
+        Where settings that were not given come from.
+    network, dataset, optimizer : str
+        Names for `build_network`, `load_dataset`, `build_optimizer`.
+    hyperparameters : dict
+        Of the optimizer, all of them.
+    epochs : int
+        Passes over the training images.
+    batch_size : int
+        Images a step.
+    schedule : {"constant", "step", "cosine"}
+        What multiplies the learning rate; see `rate_factor`.
+    step_epochs, step_factor : int, float
+        Of the schedule "step".
+    flip, crop_padding, cutout_holes, cutout_length
+        Augmentation of training images; see `Augmentation`.
+    label_noise : float
+        Share of training labels replaced by a wrong one.
+    num_train : int, optional
+        Training images to use, a stratified choice; None takes all.
+    image_size : int, optional
+        Height and width to scale images to; None leaves them as they are.
+    annotations : str, optional
+        CSV file with the labels of the data set "folder".
+    seed : int
+        Of initial weights, order of images, augmentation and dropout.
+    budget_seconds : float, optional
+        Training ends with the epoch in which this much time has gone into training itself
+        (evaluation and measures apart), even if `epochs` are not done.
+    checkpoint_epochs : tuple of int
+        Epochs after which the weights are kept; always after the last.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1", …
+    data_folder : str, optional
+        Where the images are.
+    threads : int, optional
+        CPU threads; None leaves torch's number.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    network: str
+    dataset: str
+    optimizer: str
+    hyperparameters: dict[str, Hyperparameter]
+    epochs: _Count
+    batch_size: _Count
+    schedule: Schedule = "constant"
+    step_epochs: _Count = 25
+    step_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    flip: bool = False
+    crop_padding: _Rest = 0
+    cutout_holes: _Rest = 0
+    cutout_length: _Count = 16
+    label_noise: _Share = 0.0
+    num_train: _Count | None = None
+    image_size: _Count | None = None
+    annotations: str | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    budget_seconds: Annotated[float, Field(gt=0)] | None = None
+    checkpoint_epochs: tuple[_Count, ...] = ()
+    device: str = "auto"
+    data_folder: str | None = None
+    threads: _Count | None = None
+
+    @property
+    def id(self) -> str:
+        """A readable name, unique to what is computed: ``digits_cnn-digits-rmsgd-s0-1f2e3d``."""
+        kept = self.model_dump(mode="json", exclude=set(NO_PART_OF_RESULT))
+        digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:6]
+        network = re.sub(r"[^A-Za-z0-9_.]+", "-", self.network).strip("-")[:_LONGEST]
+        return f"{network}-{self.dataset}-{self.optimizer}-s{self.seed}-{digest}"
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the fields that are set, for a TOML file."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def complete(given: Mapping[str, Any]) -> Settings:
+    """Fill settings up from their recipe and the optimizer's defaults, and check them.
+
+    Parameters
+    ----------
+    given : mapping
+        Fields of `Settings`. Without `recipe`: the recipe "digits" for the digits (and where no
+        data set is named), else "paper".
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    GenpredictError
+        Naming the field, the rule and the value.
+
+    Notes
+    -----
+    A schedule that a recipe brings is for optimizers whose rate has to be lowered by hand: RMSGD
+    and the line search keep a constant multiplier unless a schedule is asked for.
+
+    Examples
+    --------
+    >>> complete({"optimizer": "adam", "epochs": 3}).hyperparameters["lr"]
+    0.001
+    """
+    from genpredict.training.optimizers import OPTIMIZERS, default_hyperparameters
+    from genpredict.training.optimizers.hyperparameters import check_hyperparameters
+
+    given = {name: value for name, value in given.items() if value is not None}
+    name = given.get("recipe") or _usual_recipe(given)
+    recipe = find_recipe(name)
+    fields = {**recipe.settings, **given, "recipe": name}
+    optimizer = fields["optimizer"]
+    asked = dict(given.get("hyperparameters", {}))
+    fields["hyperparameters"] = check_hyperparameters(
+        optimizer,
+        {**recipe.hyperparameters.get(optimizer, {}), **asked},
+        default_hyperparameters(optimizer),
+    )
+    if "schedule" not in given and not OPTIMIZERS[optimizer].steps_down:
+        fields["schedule"] = "constant"
+    try:
+        return Settings(**fields)
+    except ValidationError as error:
+        raise GenpredictError(_worded(error)) from error
+
+
+def read_settings(path: Path) -> Settings:
+    """Read the settings that stand beside a run's results.
+
+    Raises
+    ------
+    GenpredictError
+        When the file is no settings file.
+    """
+    import tomllib
+
+    try:
+        return Settings(**tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise GenpredictError(
+            f"{path}: no settings of a run ({error}); delete the run's folder to start it anew"
+        ) from error
+
+
+def _usual_recipe(given: Mapping[str, Any]) -> str:
+    return "digits" if given.get("dataset", "digits") == "digits" else "paper"
+
+
+def _worded(error: ValidationError) -> str:
+    """Say what is wrong with each field in one line."""
+    faults = []
+    for fault in error.errors():
+        name = ".".join(map(str, fault["loc"])) or "settings"
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(Settings.model_fields)
+            faults.append(f"{name}: no such setting; known settings: {known}")
+        else:
+            faults.append(f"{name}: {fault['msg']}, not {fault['input']!r}")
+    return "; ".join(faults)

@@ -1,0 +1,106 @@
+"""Units of work: files that one process reads and measures together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import xarray as xr
+
+from genpredict.checkpoints import Item
+from genpredict.rows import join_rows
+from genpredict.scoring import Options, measure_checkpoints, read_items
+
+#: A unit of work ends when its files reach this size (bytes) or number.
+UNIT_BYTES = 32 << 20
+UNIT_ITEMS = 64
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Files that one process reads and measures together."""
+
+    items: tuple[Item, ...]
+
+    def __str__(self) -> str:
+        first, last = self.items[0].path, self.items[-1].path
+        return str(first) if first == last else f"{first} … {last}"
+
+
+def cut(items: Sequence[Item]) -> Iterator[Unit]:
+    """Cut items into units, the same ones for the same items whatever is done already.
+
+    An equal cut makes equal batches, so that a resumed run leaves the same bytes.
+    """
+    unit: list[Item] = []
+    size = 0
+    for item in items:
+        unit.append(item)
+        size += item.size
+        if size >= UNIT_BYTES or len(unit) >= UNIT_ITEMS:
+            yield Unit(tuple(unit))
+            unit, size = [], 0
+    if unit:
+        yield Unit(tuple(unit))
+
+
+def measure_unit(unit: Unit, *, options: Options) -> xr.Dataset | None:
+    """Read and measure a unit; None where its archives hold no row that is asked for."""
+    parts = list(measure_checkpoints(read_items(unit.items), options))
+    return join_rows(parts) if parts else None
+
+
+def is_open(
+    unit: Unit,
+    states: Callable[[Item], set[str]],
+    ledger: Mapping[str, int],
+    *,
+    retry_failed: bool,
+) -> bool:
+    """Return whether a unit has anything to do.
+
+    An archive's rows are allotted all at once and marked done after they are written, so an
+    archive with rows of which none is pending is complete; one without rows is where the ledger
+    knows it.
+
+    Parameters
+    ----------
+    unit : Unit
+    states : callable
+        As made by `states_of`.
+    ledger : mapping of str to int
+        Sizes of the files that the store has taken in.
+    retry_failed : bool
+        Whether failed rows are to be done again.
+    """
+    wanted = {"pending", "failed"} if retry_failed else {"pending"}
+    return any(
+        found & wanted if (found := states(item)) else ledger.get(item.id) != item.size
+        for item in unit.items
+    )
+
+
+def states_of(status: Mapping[str, str]) -> Callable[[Item], set[str]]:
+    """Return a look-up of the states of the rows that an item has so far.
+
+    The rows of an archive have its id in front of theirs.
+
+    Parameters
+    ----------
+    status : mapping of str to str
+        State of every row by checkpoint id.
+    """
+    by_id: dict[str, set[str]] = defaultdict(set)
+    for name, state in status.items():
+        by_id[name].add(state)
+        for end, letter in enumerate(name):
+            if letter == "/":
+                by_id[name[:end]].add(state)
+
+    def look_up(item: Item) -> set[str]:
+        if item.rows_known:
+            return {status[item.id]} if item.id in status else set()
+        return by_id.get(item.id, set())
+
+    return look_up
