@@ -169,7 +169,7 @@ def _shapes(config: dict[str, Any], classes: int) -> Iterator[tuple[str, tuple[i
     before = widths[0]
     for number, width in enumerate(cells):
         is_reduction = number in (1, 3) if "channels" in config else width != before
-        cell = _reduction if is_reduction else _cell if "channels" in config else _topology_cell
+        cell = _reduction if is_reduction else _cell
         yield from cell(f"cells.{number}", width, before, genotype)
         before = width
     yield from _normalization("lastact.0", before)
@@ -207,20 +207,9 @@ def _cell(
         operation, _, source = edge.partition("~")
         inputs = before if source == "0" else width
         if operation.startswith("nor_conv"):
-            yield from _convolution(f"{name}.layers.{number}.op.1", width, inputs, 3)
+            kernel = int(operation[-1])
+            yield from _convolution(f"{name}.layers.{number}.op.1", width, inputs, kernel)
             yield from _normalization(f"{name}.layers.{number}.op.2", width)
-        elif inputs != width:  # a skip connection that changes the width is a 1×1 convolution
+        elif operation == "skip_connect" and inputs != width:  # then it is a 1×1 convolution
             yield from _convolution(f"{name}.layers.{number}.conv", width, inputs, 1)
             yield from _normalization(f"{name}.layers.{number}.bn", width)
-
-
-def _topology_cell(
-    name: str, width: int, before: int, genotype: str
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for node, edges in enumerate(genotype.split("+"), start=1):
-        for edge in edges.strip("|").split("|"):
-            operation, _, source = edge.partition("~")
-            if operation.startswith("nor_conv"):
-                full = f"{name}.edges.{node}<-{source}.0.op"
-                yield from _convolution(f"{full}.1", width, width, int(operation[-1]))
-                yield from _normalization(f"{full}.2", width)

@@ -57,13 +57,17 @@ def test_names_number_all_operations() -> None:
     assert "cells.16.layers.5.op.1.weight" in keys
 
 
-def test_shapes_against_archives(tmp_path: Path) -> None:
-    """Kinds, shapes and order of the tensors are those of the archives' networks."""
-    write_topology_space_archive(tmp_path, 7, ALL_KINDS, rng=np.random.default_rng(0))
+@pytest.mark.parametrize("cell", [ALL_KINDS, *RECORDED])
+def test_weights_of_archives_load(cell: str, tmp_path: Path) -> None:
+    """Names, shapes and order of the tensors are those of the archives' networks."""
+    write_topology_space_archive(tmp_path, 7, cell, rng=np.random.default_rng(0))
     (checkpoint,) = open_checkpoints(tmp_path)
-    theirs = [(k.split(".")[-1], tuple(t.shape)) for k, t in checkpoint.tensors().items()]
-    own = build_network(f"tss:{checkpoint.metadata['network']}").state_dict()
-    assert [(key.split(".")[-1], tuple(t.shape)) for key, t in own.items()] == theirs
+    theirs = checkpoint.tensors()
+    network = build_network(f"tss:{checkpoint.metadata['network']}")
+    network.load_state_dict(theirs, strict=True)
+    own = network.state_dict()
+    assert list(own) == list(theirs)
+    assert all(torch.equal(own[name], tensor) for name, tensor in theirs.items())
 
 
 @pytest.mark.parametrize("cell", [ALL_KINDS, *RECORDED])
