@@ -31,16 +31,19 @@ if TYPE_CHECKING:
         dead_channels,
         effective_rank,
         evbmf,
+        free_energy,
         frobenius_norm,
+        layer_spectrum,
         measure_weights,
         quality,
+        signal_threshold,
         singular_values,
         spectral_entropy,
         spectral_norm,
         stable_rank,
         unfold,
     )
-    from genpredict.stats import correlate, difference, top_fraction
+    from genpredict.stats import correlate, difference, summary, to_table, top_fraction
     from genpredict.store import open_scores
     from genpredict.training import RMSGD, sweep, train
 
@@ -53,6 +56,9 @@ _MODULES = {
         "dead_channels",
         "singular_values",
         "evbmf",
+        "signal_threshold",
+        "free_energy",
+        "layer_spectrum",
         "stable_rank",
         "condition_number",
         "quality",
@@ -65,7 +71,7 @@ _MODULES = {
     "scoring": ("score",),
     "store": ("open_scores",),
     "aggregation": ("aggregate",),
-    "stats": ("correlate", "difference", "top_fraction"),
+    "stats": ("correlate", "difference", "top_fraction", "summary", "to_table"),
     "figures": (
         "plot_scatter",
         "plot_ranking",
@@ -87,6 +93,9 @@ __all__ = [
     "dead_channels",
     "singular_values",
     "evbmf",
+    "signal_threshold",
+    "free_energy",
+    "layer_spectrum",
     "stable_rank",
     "condition_number",
     "quality",
@@ -101,6 +110,8 @@ __all__ = [
     "correlate",
     "difference",
     "top_fraction",
+    "summary",
+    "to_table",
     "plot_scatter",
     "plot_ranking",
     "plot_heatmap",

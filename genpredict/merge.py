@@ -21,7 +21,7 @@ from genpredict.errors import StoreError
 from genpredict.ledger import read_ledger
 from genpredict.locking import check_unlocked, locked
 from genpredict.rows import join_rows
-from genpredict.store import check_store, open_rows, texts_as_objects
+from genpredict.store import check_store, damage_named, open_rows, texts_as_objects
 from genpredict.store_writer import CHUNK_SIZE, IDENTITY, Writer, lock_of, open_writer
 
 Prefer = Literal["error", "first", "last"]
@@ -178,7 +178,7 @@ def _write_block(
     prefer: Prefer,
 ) -> None:
     """Write some rows; those that are pending everywhere stay so."""
-    loaded = _load(stores, block)
+    loaded = _load(stores, paths, block)
     parts: list[xr.Dataset] = []
     run: list[Place] = []  # rows of one store that stand in no other
 
@@ -203,20 +203,19 @@ def _write_block(
 
 
 def _load(
-    stores: Sequence[xr.Dataset], block: Mapping[str, list[Place]]
+    stores: Sequence[xr.Dataset], paths: Sequence[Path], block: Mapping[str, list[Place]]
 ) -> dict[int, tuple[xr.Dataset, dict[Place, int]]]:
     """Read the rows of a block, store by store, and say where in that each of them is."""
     wanted: dict[int, list[Place]] = {}
     for places in block.values():
         for place in places:
             wanted.setdefault(place.store, []).append(place)
-    return {
-        number: (
-            texts_as_objects(stores[number].isel(checkpoint=[p.row for p in places]).load()),
-            {place: at for at, place in enumerate(places)},
-        )
-        for number, places in wanted.items()
-    }
+    found = {}
+    for number, places in wanted.items():
+        with damage_named(paths[number]):
+            rows = stores[number].isel(checkpoint=[place.row for place in places]).load()
+        found[number] = texts_as_objects(rows), {place: at for at, place in enumerate(places)}
+    return found
 
 
 def _chosen(

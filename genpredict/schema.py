@@ -69,7 +69,10 @@ COORDINATES: dict[str, Variable] = {
     "num_parameters": Variable(("checkpoint",), "number of parameters"),
 }
 #: Coordinates that count something, integers where every checkpoint has them.
-INTEGERS = ("epoch", "seed", "num_parameters", "architecture_index")
+INTEGERS = (
+    *("epoch", "seed", "num_parameters", "architecture_index"),
+    *("num_train", "batch_size", "flip", "crop_padding", "cutout_holes"),
+)
 # Known where a source gives them; a store holds those that occur.
 EXTRA_COORDINATES: dict[str, Variable] = {
     "architecture_index": Variable(("checkpoint",), "architecture index in its search space"),
@@ -78,6 +81,20 @@ EXTRA_COORDINATES: dict[str, Variable] = {
     "learning_rate": Variable(("checkpoint",), "learning rate"),
     "weight_decay": Variable(("checkpoint",), "weight decay"),
     "label_noise": Variable(("checkpoint",), "share of training labels replaced at random"),
+    "run": Variable(("checkpoint",), "training run", "", "str"),
+    "recipe": Variable(("checkpoint",), "training recipe", "", "str"),
+    "schedule": Variable(("checkpoint",), "learning-rate schedule", "", "str"),
+    "num_train": Variable(("checkpoint",), "number of training images"),
+    "batch_size": Variable(("checkpoint",), "batch size", "images"),
+    "momentum": Variable(("checkpoint",), "momentum"),
+    # Of whichever optimizer: RMSGD's gains β and ζ (DESIGN 3.7), the ρ of SAM.
+    "beta": Variable(("checkpoint",), "optimizer's β"),
+    "zeta": Variable(("checkpoint",), "optimizer's ζ"),
+    "rho": Variable(("checkpoint",), "optimizer's ρ"),
+    "flip": Variable(("checkpoint",), "random horizontal flips: 1 with, 0 without"),
+    "crop_padding": Variable(("checkpoint",), "padding before random crops", "pixel"),
+    "cutout_holes": Variable(("checkpoint",), "squares cut out of each training image"),
+    "manifest_source": Variable(("checkpoint",), "source, as the manifest has it", "", "str"),
 }
 TARGETS: dict[str, Variable] = {
     "train_accuracy": Variable(("checkpoint",), "train accuracy", "%"),
@@ -106,8 +123,8 @@ def coordinate(name: str, *, numeric: bool) -> Variable:
     --------
     >>> coordinate("test_accuracy", numeric=True).units
     '%'
-    >>> coordinate("batch_size", numeric=True).long_name
-    'batch size'
+    >>> coordinate("num_workers", numeric=True).long_name
+    'num workers'
     """
     known = COORDINATES | EXTRA_COORDINATES | TARGETS
     if name in known:

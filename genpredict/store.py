@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def open_scores(path: str | Path) -> xr.Dataset:
     >>> scores = open_scores("scores.zarr")  # doctest: +SKIP
     >>> scores["Q"].sel(factorization="low_rank", p=2).to_series().nlargest(3)  # doctest: +SKIP
     """
-    return with_network_measures(_ordered(texts_as_objects(open_rows(Path(path)))))
+    with damage_named(Path(path)):
+        return with_network_measures(_ordered(texts_as_objects(open_rows(Path(path)))))
 
 
 def open_rows(path: Path) -> xr.Dataset:
@@ -73,6 +75,47 @@ def open_rows(path: Path) -> xr.Dataset:
     if missing:
         raise StoreError(f"{path}: {_INCOMPLETE} ({', '.join(sorted(missing))} missing)")
     return stored
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turn what decoders raise on damaged bytes into an error that names the file.
+
+    Raises
+    ------
+    StoreError
+        When a chunk of the store cannot be decoded.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError, EOFError) as error:
+        chunk = _damaged_chunk(path)
+        if chunk is None:
+            raise
+        raise StoreError(
+            f"{path}: {chunk.relative_to(path)} is damaged ({error}); delete that file and "
+            f"status/c/{_chunk_row(chunk, path)}, then run the command that made the store again "
+            f"to measure these rows anew, or --overwrite all"
+        ) from error
+
+
+def _damaged_chunk(path: Path) -> Path | None:
+    """Return the first chunk of a store that cannot be decoded."""
+    group = zarr.open_group(path, mode="r")
+    for name, array in group.arrays():
+        for chunk in sorted((path / name / "c").rglob("*")):
+            if chunk.is_file():
+                at = [int(part) for part in chunk.relative_to(path / name / "c").parts]
+                try:
+                    array.get_block_selection(tuple(at))
+                except Exception:  # decoders raise what they like
+                    return chunk
+    return None
+
+
+def _chunk_row(chunk: Path, path: Path) -> str:
+    """Return the number of a chunk along the first dimension."""
+    return chunk.relative_to(path).parts[2]
 
 
 def texts_as_objects(stored: xr.Dataset) -> xr.Dataset:

@@ -31,7 +31,7 @@ from genpredict.schema import (
     Variable,
     coordinate,
 )
-from genpredict.store import FORMAT, check_store
+from genpredict.store import FORMAT, check_store, damage_named
 
 CHUNK_SIZE = 256
 #: Layers to a Zarr chunk; a deeper network spans several.
@@ -97,7 +97,9 @@ def open_writer(
                 zarr.create_group(path, zarr_format=3, attributes={**attrs, **layout})
             _remove_partial_files(path)
             _write_axes(path)
-            yield Writer(path, lock)
+            with damage_named(path):
+                writer = Writer(path, lock)
+            yield writer
     except OSError as error:
         raise StoreError(
             f"{path}: cannot write: {error.strerror or error}; everything marked done is complete; "

@@ -34,9 +34,7 @@ import pandas as pd
 import torch
 
 import genpredict
-from genpredict.spectral import signal_threshold
 
-# %matplotlib inline
 # %config InlineBackend.figure_formats = ["retina"]
 HERE = Path.cwd()
 ROOT = HERE if (HERE / "data" / "digits-zoo").is_dir() else HERE.parent
@@ -88,19 +86,11 @@ print(f"L = {rows} rows, M = {columns} columns; σ from {raw[0]:.2f} down to {ra
 # depends on the shape of the matrix alone; signal is shrunk, the rest is dropped.
 
 # %%
-found = genpredict.evbmf(weight, "in_channel")
-threshold = signal_threshold(torch.tensor(rows / columns, dtype=torch.float64))
-print(f"noise variance s = {found.noise_variance:.5f}, threshold x̄ = {threshold:.3f}")
-cut = (columns * found.noise_variance * threshold).sqrt()
+found = genpredict.layer_spectrum(weight, "in_channel")
+print(f"noise variance s = {found.noise_variance:.5f}, threshold x̄ = {found.threshold:.3f}")
+cut = np.sqrt(found.columns * found.noise_variance * found.threshold)
 print(f"rank r = {found.rank}: the singular values above √(M s x̄) = {cut:.3f}")
-ax = genpredict.plot_spectrum(
-    raw,
-    found.singular_values,
-    noise_variance=float(found.noise_variance),
-    columns=columns,
-    threshold=float(threshold),
-    name=f"{layers[2].name}, input channels",
-)
+ax = genpredict.plot_spectrum(found, name=f"{layers[2].name}, input channels")
 
 # %% [markdown]
 # Seven values stand above the upper line. The spectrum has no gap there: it falls smoothly, and
@@ -118,10 +108,10 @@ ax = genpredict.plot_spectrum(
 # must agree.
 
 # %%
-low = found.singular_values
+low, rank = found.low_rank, torch.tensor(found.rank)
 s = genpredict.stable_rank(low, p=2)
-kappa = genpredict.condition_number(low, rank=found.rank)
-q = genpredict.quality(low, p=2, rank=found.rank)
+kappa = genpredict.condition_number(low, rank=rank)
+q = genpredict.quality(low, p=2, rank=rank)
 print(f"s = {s:.4f}   κ = {kappa:.4f}   q = {q:.4f} rad")
 
 scores = genpredict.score(ZOO, manifest=ZOO / "manifest.csv")
@@ -171,25 +161,12 @@ assert Q[ones].min() > Q[~ones].max()
 #
 # ## The free energy has several minima
 #
-# Where does $s$ come from? It minimises the free energy of the model. Here it is, written down
-# plainly (after Nakajima et al., JMLR 14, 2013), with the factor $M/2$ that makes its unit the
-# nat, the unit of log-evidence: one nat is a factor of $e$ in (a bound on) probability.
+# Where does $s$ come from? It minimises the free energy of the model (Nakajima et al., JMLR 14,
+# 2013). `free_energy` evaluates it at any $s$. Times $M/2$ its unit is the nat, the unit of
+# log-evidence: one nat is a factor of $e$ in (a bound on) probability.
 
 
 # %%
-def free_energy(noise_variance, eigenvalues, columns):
-    """Return the free energy in nats, up to a constant, and the number of signals, at each s."""
-    alpha = len(eigenvalues) / columns
-    limit = float(signal_threshold(torch.tensor(alpha, dtype=torch.float64)))
-    x = eigenvalues / (columns * noise_variance[:, None])
-    z = np.maximum(x - 1 - alpha, 2 * np.sqrt(alpha))
-    tau = (z + np.sqrt(z**2 - 4 * alpha)) / 2
-    cost = 1 + alpha + alpha / tau + np.log1p(tau) + alpha * np.log1p(tau / alpha)
-    terms = np.where(x > limit, cost, x).sum(axis=1)
-    value = len(eigenvalues) * np.log(noise_variance) + terms
-    return columns / 2 * value, (x > limit).sum(axis=1)
-
-
 def local_minima(values):
     """Return the positions of the inner local minima of a curve."""
     inner = values[1:-1]
@@ -197,13 +174,15 @@ def local_minima(values):
 
 
 # %%
-eigenvalues = raw.numpy() ** 2
-exact = float(found.noise_variance)
+eigenvalues = raw**2
+exact = found.noise_variance
 reference = genpredict.evbmf(weight, "in_channel", estimator="reference")
 released = float(reference.noise_variance)
 grid = np.linspace(0.93 * exact, 1.2 * exact, 20_001)
-energy, signals = free_energy(grid, eigenvalues, columns)
-(at_exact, at_released), _ = free_energy(np.array([exact, released]), eigenvalues, columns)
+noise_variances = torch.tensor([*grid, exact, released], dtype=torch.float64)
+nats = columns / 2 * genpredict.free_energy(eigenvalues, noise_variances, rows, columns).numpy()
+energy, (at_exact, at_released) = nats[:-2], nats[-2:]
+signals = (eigenvalues.numpy() > columns * grid[:, None] * found.threshold).sum(axis=1)
 minima = local_minima(energy)
 
 figure, ax = plt.subplots(figsize=(5.0, 3.2), layout="constrained")
@@ -219,10 +198,10 @@ ax.set(xlabel="noise variance s", ylabel="free energy above the least (nats)", y
 ax.spines[["top", "right"]].set_visible(False)
 ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
 print(f"local minima at ranks {signals[minima].tolist()}")
-print(f"exact rank {int(found.rank)}; released code: rank {int(reference.rank)}, ", end="")
+print(f"exact rank {found.rank}; released code: rank {int(reference.rank)}, ", end="")
 print(f"{at_released - at_exact:.2f} nats higher")
 assert energy.min() > at_exact - 1e-6  # nothing on the grid is lower than the exact solution
-assert int(found.rank) == 7
+assert found.rank == 7
 assert int(reference.rank) == 4
 
 # %% [markdown]

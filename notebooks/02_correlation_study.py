@@ -40,9 +40,7 @@ import numpy as np
 import pandas as pd
 
 import genpredict
-from genpredict.stats import to_table
 
-# %matplotlib inline
 # %config InlineBackend.figure_formats = ["retina"]
 HERE = Path.cwd()
 ROOT = HERE if (HERE / "data" / "digits-zoo").is_dir() else HERE.parent
@@ -64,24 +62,6 @@ SPECTRAL = [
     "log_frobenius_norm_raw",
 ]
 TARGETS = ["test_accuracy", "generalization_gap"]
-
-
-def summary(table, coefficient="rocc"):
-    """Show estimate, interval and Holm-adjusted p-value of each measure and target."""
-    shown = {}
-    for target in table["target"].values:
-        part = table.isel(group=0).sel(target=target)
-        ends = zip(part[f"{coefficient}_lower"], part[f"{coefficient}_upper"], strict=True)
-        shown[target] = pd.DataFrame(
-            {
-                coefficient: [f"{float(value):+.2f}" for value in part[coefficient]],
-                "interval": [f"[{float(low):+.2f}, {float(high):+.2f}]" for low, high in ends],
-                "p (Holm)": part[f"{coefficient}_pvalue_holm"].values.round(3),
-            },
-            index=part["measure"].values,
-        )[part[coefficient].notnull().values]
-    return pd.concat(shown, axis=1)
-
 
 # %% [markdown]
 # ## The networks
@@ -110,9 +90,12 @@ rivals = genpredict.correlate(
     measures=["train_accuracy", "train_loss", "label_noise", "log_num_train", "epoch"],
     targets=TARGETS,
 )
-summary(rivals)
+genpredict.summary(rivals)
 
 # %% [markdown]
+# Stars count the levels 0.05, 0.01 and 0.001 that a p-value adjusted by Holm lies below; "–" is a
+# constant, which correlates with nothing.
+#
 # That is the bar. Train accuracy, which costs one pass over data one already has, ranks test
 # accuracy at $\rho = 0.66$; label noise at $-0.76$.
 #
@@ -150,10 +133,10 @@ print(f"95 % interval {main['rocc_lower']:+.2f} to {main['rocc_upper']:+.2f}")
 ax = genpredict.plot_ranking(table, adjust="holm")
 
 # %%
-summary(table)
+genpredict.summary(table)
 
 # %%
-pvalues = to_table(table).dropna(subset="rocc")
+pvalues = genpredict.to_table(table).dropna(subset="rocc")
 counts = {
     "tests": len(pvalues),
     "p < 0.05, not adjusted": int((pvalues["rocc_pvalue"] < 0.05).sum()),
@@ -179,7 +162,7 @@ pd.Series(counts, name="ROCC").to_frame()
 held = genpredict.correlate(
     scores, measures=SPECTRAL, targets=TARGETS, partial=["label_noise", "log_num_train"]
 )
-summary(held)
+genpredict.summary(held)
 
 # %% [markdown]
 # For test accuracy nothing changes: every interval holds zero. For the gap several measures grow
@@ -195,7 +178,7 @@ noisy = genpredict.correlate(scores, measures=SPECTRAL, targets=TARGETS, where="
 halves = {"no wrong labels": clean, "wrong labels": noisy}
 split = pd.concat(
     {
-        f"{name}, n = {int(part['n'].max())}": summary(part)["generalization_gap"].iloc[:, :2]
+        f"{name}, n = {int(part['n'].max())}": genpredict.summary(part)["generalization_gap"]
         for name, part in halves.items()
     },
     axis=1,
@@ -213,7 +196,7 @@ grid = genpredict.plot_scatter(
     targets="generalization_gap",
     columns="labels",
     correlations=by_labels,
-    hue="num_train",
+    hue="log_num_train",
 )
 
 # %% [markdown]
@@ -327,11 +310,7 @@ if has_published:
     cifar_table = genpredict.correlate(
         cifar, measures=[*SPECTRAL, "epoch"], targets=TARGETS, by="network"
     )
-    is_conv = cifar["layer_kind"] == "conv"
-    effective_rank = cifar["effective_rank"].sel(factorization="raw", drop=True).where(is_conv)
-    cifar["mean_effective_rank"] = effective_rank.mean(("layer", "unfolding"))
-    cifar["mean_effective_rank"].attrs = {"long_name": "mean effective rank, raw", "units": "1"}
-    drawn = [MAIN, "mean_effective_rank"]
+    drawn = [MAIN, "effective_rank_raw"]
     grid = genpredict.plot_scatter(
         cifar,
         measures=drawn,
@@ -346,7 +325,7 @@ else:
 # %%
 if has_published:
     print("All 14 networks, ROCC:")
-    print(summary(cifar_table.sel(group=["all"])).to_string())
+    print(genpredict.summary(cifar_table.sel(group=["all"])).to_string())
 
 # %% [markdown]
 # Pooled over 14 networks the raw effective rank looks splendid. But so does the mere number of
@@ -357,7 +336,7 @@ if has_published:
 if has_published:
     within = cifar_table.sel(group=["network=basecnn"])
     print("11 networks of one architecture, ROCC:")
-    print(summary(within).to_string())
+    print(genpredict.summary(within).to_string())
     ax = genpredict.plot_ranking(cifar_table, group="network=basecnn")
 
 # %% [markdown]
@@ -374,7 +353,7 @@ if has_published:
         cifar, measures=chosen, targets="test_accuracy", partial="log_num_parameters"
     )
     print("All 14, number of parameters held fixed:")
-    print(summary(size).to_string())
+    print(genpredict.summary(size).to_string())
     length = genpredict.correlate(
         cifar,
         measures=chosen,
@@ -383,7 +362,7 @@ if has_published:
         where="network == 'basecnn'",
     )
     print("\nbasecnn, number of epochs held fixed:")
-    print(summary(length).to_string())
+    print(genpredict.summary(length).to_string())
 
 # %% [markdown]
 # Size held fixed changes nothing, for it never separated the two clusters. Epochs held fixed leave

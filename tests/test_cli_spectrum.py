@@ -12,10 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from genpredict.cli import run
-from genpredict.cli_figures.layer_spectrum import layer_spectrum
-from genpredict.cli_figures.weights import Method, choose_layer, open_network
+from genpredict.cli_figures.weights import choose_layer, open_network
 from genpredict.errors import GenpredictError
-from genpredict.spectral import Estimator, evbmf, singular_values, unfold
+from genpredict.spectral import evbmf, singular_values, unfold
 from genpredict.store import open_scores
 
 ZOO = Path(__file__).resolve().parents[1] / "data" / "digits-zoo"
@@ -104,7 +103,7 @@ def test_folder_takes_a_checkpoint_by_its_id(
 def test_the_source_column_of_a_manifest_does_not_hide_the_weights(
     tmp_path: Path, drawn: Callable[..., Any]
 ) -> None:
-    """Where a manifest says where weights are from, they are found through the command."""
+    """What a manifest says of it stands apart; the weights are found where they were read."""
     folder, store = tmp_path / "runs" / "a", tmp_path / "s.zarr"
     folder.mkdir(parents=True)
     weight = torch.randn(8, 30, generator=torch.Generator().manual_seed(0))
@@ -113,7 +112,9 @@ def test_the_source_column_of_a_manifest_does_not_hide_the_weights(
     manifest.write_text("path,source\na/x.safetensors,github someone/something\n")
     arguments = ["score", str(tmp_path / "runs"), "--manifest", str(manifest), "-o", str(store)]
     assert run(arguments) == 0
-    assert open_scores(store)["source"].item() == "github someone/something"
+    scores = open_scores(store)
+    assert scores["manifest_source"].item() == "github someone/something"
+    assert scores["source"].item() == str(folder / "x.safetensors")
     check_against_spectral(drawn(store), weight, "out_channel")
 
 
@@ -122,34 +123,6 @@ def test_archive_rows_have_spectra(shared: Path, drawn: Callable[..., Any]) -> N
     row = "NATS-sss/000011/cifar10/12/777"
     ax = drawn(shared / "data" / "nats-sss-mini", "--checkpoint", row)
     assert "NATS-sss/0" in ax.get_legend().get_title().get_text()
-
-
-def test_threshold_parts_signal_from_noise_against_evbmf() -> None:
-    """√(M s x̄) of what is left lies between the last signal and the first noise."""
-    rng = torch.Generator().manual_seed(1)
-    weight = torch.randn(24, 10, 3, 3, generator=rng, dtype=torch.float64)
-    weight[:12] += 4 * torch.randn(1, 10, 3, 3, generator=rng, dtype=torch.float64)
-    full = weight.clone()
-    full[3] = 0.0  # a dead channel
-    cases: list[tuple[torch.Tensor, Estimator]] = [
-        (weight, "global"),
-        (full, "global"),
-        (weight, "reference"),
-    ]
-    for one, estimator in cases:
-        found = layer_spectrum(one, "out_channel", Method(estimator))
-        cut = (found.columns * found.noise_variance * found.threshold) ** 0.5
-        assert found.rank >= 1
-        assert int((found.raw > cut).sum()) == found.rank
-        assert found.rows == 24 - int(one is full)
-        assert found.columns == 90
-
-
-def test_layer_with_nothing_left() -> None:
-    """All-zero weights have a spectrum of zeros, no signal and no noise."""
-    found = layer_spectrum(torch.zeros(4, 6), "out_channel", Method())
-    assert (found.rank, found.noise_variance, found.rows) == (0, 0.0, 0)
-    assert not found.raw.any()
 
 
 def test_weights_that_changed_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

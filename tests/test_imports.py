@@ -83,7 +83,7 @@ ONLY: dict[str, set[str]] = {
     "networks": {"errors"},
     "datasets": {"errors"},
     "stats": {"errors", "schema", "rows", "aggregation", "store"},
-    "figures": {"errors", "schema", "aggregation", "store"},
+    "figures": {"errors", "schema", "aggregation", "store", "spectral", "stats"},
     "report": {"errors", "schema", "aggregation", "store", "stats", "figures"},
     "training": {
         "errors",

@@ -786,3 +786,25 @@ def test_metadata_on_disk_are_readable_text(made: Path) -> None:
     attrs = json.loads(text)["attributes"]
     assert attrs["genpredict_format"] == 1
     assert not any("time" in name or "date" in name for name in attrs)
+
+
+@pytest.mark.parametrize("chunk", ["quality/c/0/0/0/0/0", "status/c/0", "checkpoint/c/0"])
+@pytest.mark.parametrize("damage", [b"", b"noise" * 20])
+def test_a_damaged_chunk_is_named_with_the_remedy(
+    tmp_path: Path, chunk: str, damage: bytes
+) -> None:
+    """No traceback of a decoder's; doing what the error says mends the store, to the byte."""
+    source, path = save_networks(tmp_path / "nets", 3), tmp_path / "s.zarr"
+    run(path, source)
+    before = {f: f.read_bytes() for f in path.rglob("*") if f.is_file()}
+    (path / chunk).write_bytes(damage)
+    said = rf"s\.zarr: {chunk} is damaged \(.*\); delete that file and status/c/0, then run"
+    with pytest.raises(StoreError, match=said):
+        open_scores(path)
+    if chunk != "quality/c/0/0/0/0/0":  # what a run reads of a store
+        with pytest.raises(StoreError, match=said):
+            run(path, source)
+    (path / chunk).unlink()
+    (path / "status/c/0").unlink(missing_ok=True)
+    run(path, source)
+    assert {f: f.read_bytes() for f in path.rglob("*") if f.is_file()} == before

@@ -155,7 +155,12 @@ def _list(root: Path, path: Path, warnings: list[str]) -> tuple[list[str], list[
     for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
         if entry.is_symlink() and not _link_is_usable(root, path / entry.name, warnings):
             continue
-        (subfolders if entry.is_dir() else files).append(entry.name)
+        if entry.is_dir():
+            subfolders.append(entry.name)
+        elif entry.is_file():
+            files.append(entry.name)
+        else:
+            warnings.append(f"{path / entry.name}: a pipe or device, passed over")
     return files, subfolders
 
 

@@ -3,7 +3,8 @@
 A manifest has a header, a column ``path`` and any other columns. Those that `genpredict.schema`
 knows keep their meaning (accuracies in percent); the others become coordinates. A cell that is
 empty, or one of NA, N/A, nan and null, is unknown. A column is numeric where all its known cells
-are numbers, text otherwise.
+are numbers, text otherwise. A column ``source`` becomes the coordinate ``manifest_source``: the
+coordinate ``source`` is the file that the weights were read from.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from genpredict.checkpoints.items import Item
 from genpredict.errors import GenpredictError
 
 PATH_COLUMN = "path"
+#: Columns that a coordinate of another meaning would swallow, and what they become.
+RENAMED = {"source": "manifest_source"}
 UNKNOWN = ("", "na", "n/a", "nan", "null")
 _LISTED = 10
 _EXACT = 2**53  # integers beyond are no float64
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_KNOWN = {**schema.COORDINATES, **schema.EXTRA_COORDINATES, **schema.TARGETS}
-_RESERVED = {
+# each digit can be matched in one way only: a long wrong number costs no more than it is long
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+KNOWN = {**schema.COORDINATES, **schema.EXTRA_COORDINATES, **schema.TARGETS}
+RESERVED = {
     "checkpoint", "layer", "unfolding", "factorization", "p",
     *schema.LAYER_LABELS, *schema.LAYER_MEASURES, *schema.STATE, *schema.NETWORK_MEASURES,
 }  # fmt: skip
@@ -162,7 +166,10 @@ class _Places:
 
 def _find(row: Row, folders: Sequence[Path], at: dict[Path, int], places: _Places) -> int | None:
     """Return the number of the item that a row means."""
-    found = (at.get(places.real(folder / row.path)) for folder in folders)
+    try:
+        found = [at.get(places.real(folder / row.path)) for folder in folders]
+    except (OSError, ValueError, RuntimeError):  # no path at all: too long, with a NUL, a circle
+        return None
     return next((number for number in found if number is not None), None)
 
 
@@ -201,22 +208,23 @@ def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 def _column_names(file: Path, header: Sequence[str]) -> list[str]:
     """Turn the header into identifiers; refuse doubles, reserved names and a missing ``path``."""
-    names: list[str] = []
+    names: dict[str, None] = {}  # a set that keeps the order
     for title in header:
         name = re.sub(r"\W+", "_", title.strip()).strip("_")
         name = f"column_{name}" if not name or name[0].isdigit() else name
+        name = RENAMED.get(name, name)
         if name in names:
             raise _error(file, 1, title, f"two columns are named {name!r}; rename one")
-        if name in _RESERVED:
+        if name in RESERVED:
             raise _error(file, 1, title, "genpredict computes a variable of that name; rename it")
-        names.append(name)
+        names[name] = None
     if PATH_COLUMN not in names:
         seen = ", ".join(title.strip() for title in header)
         remedy = "add or rename it"
         if len(header) == 1 and re.search(r"[;\t|]", seen):
             remedy = "put commas between the columns"
         raise GenpredictError(f"{file}, line 1: no column 'path' among: {seen}; {remedy}")
-    return names
+    return list(names)
 
 
 def _check_paths(file: Path, rows: Sequence[Row]) -> None:
@@ -237,7 +245,7 @@ def _convert(
     """Convert a column as a whole; None is unknown."""
     texts = [text.strip() for _, text in cells]
     known = [text for text in texts if text.lower() not in UNKNOWN]
-    variable = _KNOWN.get(name)
+    variable = KNOWN.get(name)
     if variable is not None and variable.dtype == "str":
         numeric = False
     else:
@@ -263,7 +271,7 @@ def _number(text: str) -> int | float | None:
     value = float(text)
     if not math.isfinite(value):
         return None
-    return int(text) if abs(value) < _EXACT and re.fullmatch(r"[+-]?\d+", text) else value
+    return int(value) if abs(value) < _EXACT and re.fullmatch(r"[+-]?\d+", text) else value
 
 
 def _check_accuracies(

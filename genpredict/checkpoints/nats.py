@@ -29,7 +29,13 @@ from typing import TYPE_CHECKING, Any
 
 from genpredict.checkpoints.checkpoint import Checkpoint
 from genpredict.checkpoints.layers import is_statistic
-from genpredict.checkpoints.nats_unpickling import StoredTensor, load_nats_pickle, read_tensors
+from genpredict.checkpoints.nats_unpickling import (
+    MAX_UNPACKED_BYTES,
+    MAX_WHOLE_SPACE_BYTES,
+    StoredTensor,
+    load_nats_pickle,
+    read_tensors,
+)
 from genpredict.errors import CheckpointError, GenpredictError
 
 if TYPE_CHECKING:
@@ -160,7 +166,9 @@ def read_archive(
         When the file cannot be read, is no archive, or holds no weights at all.
     """
     selection = selection or Selection()
-    decoded = load_nats_pickle(path)
+    is_one = archive_index(path.name) is not None
+    most = MAX_UNPACKED_BYTES if is_one else MAX_WHOLE_SPACE_BYTES
+    decoded = load_nats_pickle(path, max_bytes=most)
     if not isinstance(decoded, dict):
         raise CheckpointError(path, "not a NATS-Bench archive; fetch it again")
     try:

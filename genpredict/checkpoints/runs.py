@@ -7,6 +7,7 @@ a JSON text with the coordinates and targets of that epoch.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,15 @@ from typing import Any
 
 from genpredict.checkpoints.checkpoint import Checkpoint
 from genpredict.checkpoints.folders import Folder, Found
+from genpredict.checkpoints.manifest import KNOWN, RENAMED, RESERVED
 from genpredict.checkpoints.safetensors_files import SAFETENSORS_SUFFIX, read_safetensors
 from genpredict.errors import CheckpointError
 
 METADATA_KEY = "genpredict"
 RUN_FILE = "config.toml"
 CHECKPOINT_FOLDER = "checkpoints"
+MOST = 2**63
+"""Bound on the numbers of a header."""
 
 
 def recognize_runs(folder: Folder) -> Iterator[Found]:
@@ -61,9 +65,20 @@ def read_metadata(path: Path) -> dict[str, str | float | int]:
         raise CheckpointError(path, f"damaged safetensors file ({error}); train again") from error
     try:
         found: dict[str, Any] = json.loads(text)
-        plain = all(isinstance(value, str | float | int) for value in found.values())
-    except (ValueError, AttributeError) as error:
+        wrong = [name for name, value in found.items() if not _is_plain(name, value)]
+    except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(path, "its metadata are no JSON table; train again") from error
-    if not plain:
-        raise CheckpointError(path, "its metadata hold more than names and values; train again")
+    if wrong:
+        reason = f"its metadata hold more than names and values ({wrong[0]!r:.60}); train again"
+        raise CheckpointError(path, reason)
     return found
+
+
+def _is_plain(name: str, value: object) -> bool:
+    """Return whether a name and its value can be a coordinate, and mean what the schema says."""
+    if not name.isidentifier() or name in RESERVED or name in RENAMED:
+        return False
+    is_number = isinstance(value, int | float) and abs(value) < MOST and math.isfinite(value)
+    if name in KNOWN:
+        return is_number if KNOWN[name].dtype == "float64" else isinstance(value, str)
+    return is_number or isinstance(value, str)

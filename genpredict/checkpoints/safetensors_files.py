@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 SAFETENSORS_SUFFIX = ".safetensors"
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit on the header."""
+_NO_HEADER = (
+    ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
+    MemoryError,
+)  # fmt: skip
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -102,8 +106,8 @@ def read_layout(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
         header = dict(json.loads(text).items())
         metadata = dict(header.pop("__metadata__", {}).items())
         header = dict(sorted(header.items(), key=lambda entry: entry[1]["data_offsets"]))
-        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+    except _NO_HEADER as error:
         raise CheckpointError(path, "its header is damaged; fetch it again") from error
     if 8 + length + end != size:
         reason = f"truncated or damaged: {size:,} bytes where its header says {8 + length + end:,}"

@@ -122,6 +122,8 @@ def _find(paths: Sequence[Path], selection: Selection, warnings: list[str]) -> I
     for path in paths:
         if not path.exists():
             raise GenpredictError(f"{path}: no such file or folder; check the path")
+        if not path.is_dir() and not path.is_file():
+            raise GenpredictError(f"{path}: is a pipe or device, not a file; save it to disk first")
         if path.is_dir():
             yield from find_in_folder(path, selection, warnings)
         else:

@@ -25,6 +25,10 @@ WRAPPERS = (
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put before every name."""
 
+MOST_REPEATED = 2**20
+"""Elements from which on a tensor may not have more of them than its storage holds: a few bytes
+can say that they are a matrix of any size."""
+
 _NOT_WEIGHTS = ("optim", "sched", "ema", "scaler", "loop", "callback", "hyper", "rng", "arg")
 _REMEDY = "save the weights with torch.save(model.state_dict(), path)"
 
@@ -42,16 +46,37 @@ def find_state_dict(loaded: object, source: str | Path) -> dict[str, Tensor]:
     Raises
     ------
     CheckpointError
-        When there are no tensors by name, or several state dicts to choose from.
+        When there are no tensors by name, several state dicts to choose from, or tensors that
+        are larger than what is stored of them.
     """
     if not isinstance(loaded, Mapping):
         kind = type(loaded).__name__
         raise CheckpointError(source, f"holds a {kind}, not tensors by name; {_REMEDY}")
     found = _unwrap(loaded, source, depth=2)
     if found is None:
-        keys = ", ".join(sorted(map(str, loaded))[:8]) or "none"
+        keys = ", ".join(sorted(map(str, _entries(loaded)))[:8])[:400] or "none"
         raise CheckpointError(source, f"holds no tensors by name (keys seen: {keys}); {_REMEDY}")
+    check_stored(found, source)
     return strip_prefixes(found)
+
+
+def check_stored(tensors: Mapping[str, Tensor], source: str | Path) -> None:
+    """Raise CheckpointError on a large tensor that repeats or overlaps what is stored of it."""
+    import torch
+
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.device.type == "meta":
+            continue
+        stored = tensor.untyped_storage().nbytes() // tensor.element_size()
+        if tensor.numel() > max(stored, MOST_REPEATED):
+            shape = "x".join(map(str, tensor.shape))
+            reason = f"refused: {name} is {shape}, of which {stored:,} elements are stored"
+            raise CheckpointError(source, f"{reason}; do not trust this file, or {_REMEDY}")
+
+
+def _entries(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return what a mapping holds; its class says how, not an attribute that a file has set."""
+    return dict(type(mapping).items(mapping))
 
 
 def strip_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -80,6 +105,7 @@ def _shared_prefix(tensors: Mapping[str, Tensor]) -> str | None:
 
 def _unwrap(loaded: Mapping[Any, Any], source: str | Path, depth: int) -> dict[str, Tensor] | None:
     """Look under the known wrapper keys, then for bare tensors, then under any one key."""
+    loaded = _entries(loaded)
     wrapped = [loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)]
     for inner in wrapped if depth else ():
         if (found := _unwrap(inner, source, depth - 1)) is not None:
@@ -92,7 +118,7 @@ def _tensors(entries: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
     """Yield the named tensors, and those inside tuples (packed quantized weights)."""
     import torch
 
-    for name, value in entries.items():
+    for name, value in _entries(entries).items():
         if not isinstance(name, str):
             continue
         if isinstance(value, torch.Tensor):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genpredict.checkpoints.natural_order import natural_key
-from genpredict.checkpoints.state_dicts import find_state_dict, strip_prefixes
+from genpredict.checkpoints.state_dicts import check_stored, find_state_dict, strip_prefixes
 from genpredict.checkpoints.unpickling import check_file, load_torch_file
 from genpredict.errors import CheckpointError
 
@@ -87,4 +87,7 @@ def load_shard(path: Path) -> dict[str, Tensor]:
     loaded = load_torch_file(path)
     if not isinstance(loaded, Mapping):
         raise CheckpointError(path, f"a shard that holds a {type(loaded).__name__}; fetch it again")
-    return {str(k): v for k, v in loaded.items() if isinstance(v, torch.Tensor)}
+    entries = type(loaded).items(loaded)
+    tensors = {str(k): v for k, v in entries if isinstance(v, torch.Tensor)}
+    check_stored(tensors, path)
+    return tensors

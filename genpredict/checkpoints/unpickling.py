@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import stat
 import tarfile
 import threading
 import warnings
@@ -17,11 +18,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from genpredict.checkpoints.memory_limit import limited_memory
 from genpredict.errors import CheckpointError
 
 MMAP_FROM_BYTES = 64 * 2**20
 """Zip files from this size on are mapped into memory instead of read, so that optimizer states
 and other tensors which nobody asks for cost nothing."""
+
+MEMORY_ROOM = 4 * 2**30
+"""Memory that loading may take beyond four times the file."""
+MOST_UNPACKED = 2**26
+"""Bytes from which on a zip file may not unpack to more than `MOST_RATIO` times its size: torch
+itself never compresses, and weights cannot be compressed by much."""
+MOST_RATIO = 20
 
 RESAVE = "re-save the weights alone with torch.save(model.state_dict(), path)"
 # Functions that turn data into action; a class of the user's own is far more often an accident.
@@ -33,6 +42,8 @@ _REFUSED = (
     re.compile(r"GLOBAL (\S+) was not an allowed global"),
     re.compile(r"unsupported GLOBAL (\S+) whose module"),
 )
+_ZIP_KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_TORCH_REASON = "WeightsUnpickler error:"  # after a page of advice that does not apply here
 _STAND_IN_LOCK = threading.Lock()
 
 
@@ -98,30 +109,34 @@ def load_torch_file(path: Path) -> Any:
     """
     check_file(path)
     is_zip = _check_format(path)
-    mmap = is_zip and path.stat().st_size >= MMAP_FROM_BYTES
-    try:
-        return torch_load(path, mmap=mmap)
-    except pickle.UnpicklingError as error:
-        if _refused_global(error) not in STAND_INS:
-            raise _refusal(path, error) from error
-    except Exception as error:  # torch raises what it likes on damaged bytes
-        raise _damaged(path, error) from error
-    return _load_with_stand_ins(path, mmap=mmap)
+    size = path.stat().st_size
+    mmap = is_zip and size >= MMAP_FROM_BYTES
+    with limited_memory(4 * size + MEMORY_ROOM):
+        try:
+            return torch_load(path, mmap=mmap)
+        except pickle.UnpicklingError as error:
+            if _refused_global(error) not in STAND_INS:
+                raise _refusal(path, error) from error
+        except Exception as error:  # torch raises what it likes on damaged bytes
+            raise _damaged(path, error) from error
+        return _load_with_stand_ins(path, mmap=mmap)
 
 
 def check_file(path: Path) -> None:
     """Raise CheckpointError unless the path is a readable, non-empty file."""
     try:
-        size = path.stat().st_size
-        if path.is_dir():
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
             raise CheckpointError(path, "is a folder, not a file; pass it as a SOURCE of its own")
+        if not stat.S_ISREG(found.st_mode):
+            raise CheckpointError(path, "is a pipe or device, not a file; save it to disk first")
         with path.open("rb"):
             pass
     except FileNotFoundError:
         raise CheckpointError(path, "no such file; check the path") from None
     except OSError as error:
         raise CheckpointError(path, f"cannot be read: {error.strerror}") from error
-    if size == 0:
+    if found.st_size == 0:
         raise CheckpointError(path, "is empty (0 bytes); fetch or save it again")
 
 
@@ -168,8 +183,14 @@ def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+            _check_sizes(path, archive.infolist())
+            bad = archive.testzip()  # torch itself does not look at checksums
+    except CheckpointError:
+        raise
+    except Exception as error:  # zipfile raises what it likes on damaged bytes
         raise _damaged(path, error) from error
+    if bad is not None:
+        raise _damaged(path, ValueError(f"the checksum of {bad} does not match"))
     leaves = {name.rpartition("/")[2] for name in names}
     if "constants.pkl" in leaves:
         raise CheckpointError(
@@ -180,6 +201,19 @@ def _check_zip(path: Path) -> None:
     if "data.pkl" not in leaves:
         raise CheckpointError(
             path, f"a zip archive, but not one of torch (it holds no data.pkl); {RESAVE}"
+        )
+
+
+def _check_sizes(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    """Raise on a decompression bomb before anything is unpacked."""
+    if any(entry.compress_type not in _ZIP_KINDS for entry in entries):
+        raise CheckpointError(path, f"compressed in a way that torch cannot read; {RESAVE}")
+    unpacked, packed = sum(entry.file_size for entry in entries), path.stat().st_size
+    if unpacked > max(MOST_UNPACKED, MOST_RATIO * packed):
+        raise CheckpointError(
+            path,
+            f"refused: unpacks to {unpacked:,} bytes, {unpacked // packed} times its size, which "
+            "no weights do; do not trust this file",
         )
 
 
@@ -237,5 +271,6 @@ def _refusal(path: Path, error: Exception) -> CheckpointError:
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
     """Explain bytes that do not make a torch file."""
-    detail = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    text = str(error).rpartition(_TORCH_REASON)[2]
+    detail = (text.strip().splitlines() or [type(error).__name__])[0][:160]
     return CheckpointError(path, f"truncated or damaged ({detail}); fetch it again, or {RESAVE}")

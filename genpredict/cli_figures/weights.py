@@ -202,7 +202,7 @@ def _found_again(store: Path, row: xr.Dataset, estimator: str) -> Checkpoint:
 
 
 def _places(row: xr.Dataset) -> Iterator[Path]:
-    """Yield where the weights may be; a manifest's column `source` replaces the file's path."""
+    """Yield where the weights may be: where they were read, or below the paths of the command."""
     name = str(row["checkpoint"].item())
     if source := str(row["source"].item()):
         yield Path(source)

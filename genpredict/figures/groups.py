@@ -11,8 +11,9 @@ import xarray as xr
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from numpy.typing import NDArray
 
+from genpredict.errors import GenpredictError
 from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of
-from genpredict.figures.quantities import coordinate_of
+from genpredict.figures.quantities import coordinate_of, quantity
 from genpredict.figures.style import GROUP_COLOURS, MARKERS, MISSING, ramp
 
 #: A numeric coordinate that spans more than this factor gets a logarithmic colour bar.
@@ -78,16 +79,26 @@ class Numbers:
         return found.tolist() if (gaps > _TICK_GAP).all() else None
 
 
-def grouping(scores: xr.Dataset, name: str, *, parameter: str) -> Levels | Numbers:
-    """Return a coordinate as colours take it: numbers as numbers, texts as groups.
+def grouping(
+    scores: xr.Dataset,
+    name: str,
+    *,
+    parameter: str,
+    factorization: str = "low_rank",
+    p: int = 2,
+) -> Levels | Numbers:
+    """Return a coordinate or measure as colours take it: numbers as numbers, texts as groups.
 
     Parameters
     ----------
     scores : Dataset
     name : str
-        A coordinate along `checkpoint`.
+        A coordinate along `checkpoint`, or what `quantity` knows: ``log_num_train`` has a
+        logarithmic colour bar.
     parameter : str
         For messages.
+    factorization, p : str, int
+        Of a measure that leaves them open.
 
     Returns
     -------
@@ -96,11 +107,13 @@ def grouping(scores: xr.Dataset, name: str, *, parameter: str) -> Levels | Numbe
     Raises
     ------
     ValueError
-        When there is no such coordinate, or every checkpoint is a group of its own.
+        When there is neither, or every checkpoint is a group of its own.
     """
-    values = coordinate_of(scores, name, parameter=parameter)
+    if name not in scores.variables or scores[name].dims != ("checkpoint",):
+        return _measure(scores, name, parameter, factorization, p)
+    values = scores[name]
     if values.dtype.kind in "fiu":
-        return _numbers(values, name)
+        return _numbers(np.asarray(values.values, dtype=np.float64), axis_label(name, values))
     return _levels(values, name, parameter=parameter, most=len(GROUP_COLOURS))
 
 
@@ -116,14 +129,23 @@ def shapes(scores: xr.Dataset, name: str, *, parameter: str) -> Levels:
     return _levels(values, name, parameter=parameter, most=len(MARKERS))
 
 
-def _numbers(values: xr.DataArray, name: str) -> Numbers:
-    numbers = np.asarray(values.values, dtype=np.float64)
+def _measure(scores: xr.Dataset, name: str, parameter: str, factorization: str, p: int) -> Numbers:
+    """Return a measure as numbers."""
+    try:
+        found = quantity(scores, name, parameter=parameter, factorization=factorization, p=p)
+    except GenpredictError:
+        coordinate_of(scores, name, parameter=parameter)  # raises: most want a coordinate here
+        raise
+    return _numbers(found.values, found.label, log=found.log)
+
+
+def _numbers(numbers: NDArray[np.float64], title: str, *, log: bool = False) -> Numbers:
     known = numbers[np.isfinite(numbers)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
-    norm = LogNorm if low > 0 and high > LOG_SPAN * low else Normalize
+    norm = LogNorm if low > 0 and (log or high > LOG_SPAN * low) else Normalize
     if low == high:  # one value: the middle of the palette
-        low, high = low - 0.5, high + 0.5
-    return Numbers(axis_label(name, values), numbers, norm(low, high))
+        norm, low, high = Normalize, low - 0.5, high + 0.5
+    return Numbers(title, numbers, norm(low, high))
 
 
 def _levels(values: xr.DataArray, name: str, *, parameter: str, most: int) -> Levels:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
 
-from genpredict.figures.labels import level_text, name_of, shortened, told_apart, wrapped
+from genpredict.figures.labels import axis_label, level_text, name_of, shortened, wrapped
 from genpredict.figures.layers import LayerMatrix, layer_matrix
 from genpredict.figures.style import (
     COLUMN_WIDTH,
@@ -22,6 +22,7 @@ from genpredict.figures.style import (
     legend_above,
     new_axes,
     ramp,
+    root_of,
     styled,
     tidy,
 )
@@ -35,6 +36,7 @@ _RANK_ONE = "#D55E00"
 _RANK_ZERO = "#555555"
 _MOST_TICKS = 16
 _LINE = 0.13  # inches, of a named row or column
+_CHARACTER = 0.066  # mean width in inches
 
 
 def plot_heatmap(
@@ -43,6 +45,7 @@ def plot_heatmap(
     measure: str = "quality",
     columns: str = "checkpoint",
     sort: str | None = None,
+    names: str | None = None,
     factorization: str = "low_rank",
     p: int = 2,
     unfolding: str = "out_channel",
@@ -63,6 +66,9 @@ def plot_heatmap(
         checkpoints of one run.
     sort : str, optional
         Coordinate that orders checkpoints, e.g. "test_accuracy", the least left.
+    names : str, optional
+        Coordinate that names the checkpoints under their columns, e.g. "network"; by default their
+        ids.
     factorization, p, unfolding : str, int, str
         Choices, for a measure that has these dimensions.
     limits : pair of float, optional
@@ -97,6 +103,7 @@ def plot_heatmap(
         measure,
         columns=columns,
         sort=sort,
+        names=names,
         factorization=factorization,
         p=p,
         unfolding=unfolding,
@@ -106,10 +113,10 @@ def plot_heatmap(
     with styled():
         whole = ax is None
         if ax is None:
-            ax = new_axes(*_size(matrix, columns, width))
+            ax = new_axes(*_size(matrix, width))
         _draw(ax, matrix, limits, whole=whole)
         _name_layers(ax, matrix)
-        _name_columns(ax, matrix, columns, sort, total)
+        _name_columns(ax, matrix, columns, sort, names, total)
     return ax
 
 
@@ -120,18 +127,19 @@ def _thinned(matrix: LayerMatrix) -> LayerMatrix:
         matrix,
         values=matrix.values[::every],
         columns=matrix.columns[::every],
+        names=matrix.names[::every],
         rank=None if matrix.rank is None else matrix.rank[::every],
     )
 
 
-def _size(matrix: LayerMatrix, columns: str, width: float | None) -> tuple[float, float]:
+def _size(matrix: LayerMatrix, width: float | None) -> tuple[float, float]:
     """Return width and height in inches: a line of text a named row, at most a page."""
     layers = len(matrix.layers)
     if width is None:
         width = COLUMN_WIDTH if len(matrix.columns) < 20 else PAGE_WIDTH
     below = 0.6
-    if columns == "checkpoint" and len(matrix.columns) <= MOST_NAMES:
-        below += 0.05 * max(map(len, told_apart(matrix.columns)), default=0)
+    if len(matrix.names) <= MOST_NAMES:
+        below += 0.05 * max(map(len, matrix.names), default=0)
     body = _LINE * layers if layers <= MOST_NAMES else 0.05 * layers
     return width, below + min(max(body, 1.3), 6.0)
 
@@ -183,7 +191,7 @@ def _name_layers(ax: Axes, matrix: LayerMatrix) -> None:
 
 
 def _name_columns(
-    ax: Axes, matrix: LayerMatrix, columns: str, sort: str | None, total: int
+    ax: Axes, matrix: LayerMatrix, columns: str, sort: str | None, names: str | None, total: int
 ) -> None:
     count = len(matrix.columns)
     order = f" in order of {name_of(sort)}" if sort else ""
@@ -193,11 +201,12 @@ def _name_columns(
         label = f"{total:,} checkpoints"
         ax.set_xticks([])
     elif columns == "checkpoint":
-        ax.set_xticks(range(count), told_apart(matrix.columns), rotation=90)
+        ax.set_xticks(range(count), matrix.names, rotation=90)
         ax.tick_params(axis="x", labelsize=SMALL_FONT - 1)
-        label = "checkpoints"
+        label = "checkpoints" + (f" by {axis_label(names)}" if names else "")
     else:
         places = range(0, count, math.ceil(count / _MOST_TICKS) or 1)
         ax.set_xticks(places, [level_text(matrix.columns[i]) for i in places])
     thinned = f", one in {math.ceil(total / MOST_COLUMNS)} drawn" if count < total else ""
-    ax.set_xlabel(label + order + thinned)
+    wide = int(0.75 * root_of(ax).get_figwidth() / _CHARACTER)
+    ax.set_xlabel(wrapped(label + order + thinned, wide))

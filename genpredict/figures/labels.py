@@ -34,8 +34,8 @@ def name_of(name: str, values: xr.DataArray | None = None) -> str:
     --------
     >>> name_of("test_accuracy")
     'test accuracy'
-    >>> name_of("log_num_parameters"), name_of("batch_size")
-    ('log number of parameters', 'batch size')
+    >>> name_of("log_num_parameters"), name_of("num_workers")
+    ('log number of parameters', 'num workers')
     """
     if name in _KNOWN:
         return _KNOWN[name].long_name
@@ -74,14 +74,39 @@ def axis_label(
     >>> axis_label("num_layers")
     'number of layers'
     """
-    text = name_of(name, values)
+    units = _KNOWN[name].units if name in _KNOWN else ""
+    if name not in _KNOWN and values is not None:
+        units = str(values.attrs.get("units", ""))
+    return composed(name_of(name, values), units, factorization=factorization, p=p)
+
+
+def composed(
+    text: str, units: str, *, factorization: str | None = None, p: int | str | None = None
+) -> str:
+    """Return the label of an axis from its parts.
+
+    Parameters
+    ----------
+    text : str
+        What is on the axis.
+    units : str
+        "" and "1" are not written.
+    factorization, p : optional
+        Choices to name.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> composed("mean quality", "rad", factorization="raw")
+    'mean quality, raw (rad)'
+    """
     if factorization is not None:
         text += f", {_FACTORIZATIONS.get(factorization, factorization)}"
     if p is not None:
         text += f", p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{p}"
-    units = _KNOWN[name].units if name in _KNOWN else ""
-    if name not in _KNOWN and values is not None:
-        units = str(values.attrs.get("units", ""))
     if units not in ("", "1") and units not in text:
         text += f" ({units})"
     return text

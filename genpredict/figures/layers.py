@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from genpredict.figures.labels import axis_label, level_text
+from genpredict.figures.labels import axis_label, level_text, shortened, told_apart
 from genpredict.figures.quantities import coordinate_of, done_only
 
 
@@ -29,6 +29,8 @@ class LayerMatrix:
         Of the numbers, with the unit.
     rank : array, shape (columns, layers), optional
         Of the low-rank spectra that a quality was taken of.
+    names : list of str
+        Of the columns, where these are checkpoints.
     """
 
     values: NDArray[np.float64]
@@ -36,6 +38,7 @@ class LayerMatrix:
     layers: list[str]
     label: str
     rank: NDArray[np.float64] | None = None
+    names: list[str] = field(default_factory=list)
 
 
 def layer_matrix(
@@ -47,6 +50,7 @@ def layer_matrix(
     p: int,
     unfolding: str,
     sort: str | None = None,
+    names: str | None = None,
 ) -> LayerMatrix:
     """Take one number per layer out of a Dataset.
 
@@ -62,6 +66,8 @@ def layer_matrix(
         Choices, for a measure that has these dimensions.
     sort : str, optional
         Coordinate that orders the checkpoints, the least first.
+    names : str, optional
+        Coordinate that names the checkpoints; by default their ids do.
 
     Returns
     -------
@@ -88,14 +94,27 @@ def layer_matrix(
     found = values.transpose(dim, "layer")
     there = found.notnull().any(dim).values  # padding beyond the deepest network
     rank = _rank(scores, measure, chosen, there) if dim == "checkpoint" else None
-    names = scores[columns].values.tolist() if columns in scores.variables else []
+    places = scores[columns].values.tolist() if columns in scores.variables else []
     return LayerMatrix(
         np.asarray(found.values[:, there], dtype=np.float64),
-        names or list(range(found.sizes[dim])),
+        places or list(range(found.sizes[dim])),
         _layer_names(scores, there),
         label,
         rank,
+        _column_names(scores, columns, names),
     )
+
+
+def _column_names(scores: xr.Dataset, columns: str, names: str | None) -> list[str]:
+    """Return the names of columns that are checkpoints, as short as keeps ids apart."""
+    if names is not None and columns != "checkpoint":
+        raise ValueError(f"names={names!r} names checkpoints, but columns is {columns!r}")
+    if columns != "checkpoint" or "checkpoint" not in scores.variables:
+        return []
+    if names is None:
+        return told_apart(scores["checkpoint"].values.tolist())
+    values = coordinate_of(scores, names, parameter="names")
+    return [shortened(level_text(value), 24) for value in values.values.tolist()]
 
 
 def _check_measure(scores: xr.Dataset, measure: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +11,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from genpredict.figures.labels import axis_label
-from genpredict.schema import LAYER_MEASURES
-
-_CHOICES = ("factorization", "p")
-_SUFFIXED = re.compile(r"(?P<name>.+?)_(?P<factorization>raw|low_rank)(?:_p(?P<p>\d+))?")
+from genpredict.figures.labels import composed
+from genpredict.stats.columns import Column, columns_of
 
 
 @dataclass(frozen=True)
@@ -42,14 +39,16 @@ class Quantity:
 def quantity(
     scores: xr.Dataset, name: str, *, parameter: str, factorization: str, p: int
 ) -> Quantity:
-    """Find a measure or target by its name.
+    """Find a measure or target by the name that `genpredict.stats.correlate` knows it by.
 
     Parameters
     ----------
     scores : Dataset
     name : str
-        A variable or numeric coordinate over `checkpoint` ("Q", "test_accuracy"); with the
-        choices written out ("Q_raw_p1"), those; with ``log_`` in front, on a logarithmic axis.
+        A network measure, a way to aggregate, a numeric coordinate ("Q", "Q_mean",
+        "test_accuracy"), or a measure of layers, averaged over a network's convolutions
+        ("stable_rank"); with the choices written out ("Q_raw_p1"), those; with ``log_`` in front,
+        on a logarithmic axis.
     parameter : str
         Where the name came from, for the message.
     factorization, p : str, int
@@ -61,67 +60,45 @@ def quantity(
 
     Raises
     ------
+    GenpredictError
+        For a name that is none of these; the message lists those that are.
     ValueError
-        When there is no such number per checkpoint.
+        For a choice that the measure does not have.
     """
-    found, match = name, _SUFFIXED.fullmatch(name)
-    if name not in scores.variables and match is not None and match["name"] in scores.variables:
-        found, factorization = match["name"], match["factorization"]
-        p = int(match["p"]) if match["p"] else p
-    log = found not in scores.variables and found.removeprefix("log_") in scores.variables
-    base = found.removeprefix("log_") if log else found
-    _check_per_checkpoint(scores, base, name, parameter)
-    values = scores[base]
-    chosen = {
-        dim: choice
-        for dim, choice in (("factorization", factorization), ("p", p))
-        if dim in values.dims
-    }
-    values = _select(values, chosen)
-    key = found + "".join(f"_{'p' if d == 'p' else ''}{c}" for d, c in chosen.items())
-    label = axis_label(
-        base,
-        values,
-        factorization=factorization if "factorization" in chosen else None,
-        p=p if "p" in chosen else None,
+    column = _chosen(columns_of(scores, name, parameter), name, factorization, p)
+    key = column.label
+    log = name not in scores.variables and name.startswith("log_")
+    if log:  # the numbers themselves, on an axis that takes the logarithm
+        base = columns_of(scores, name.removeprefix("log_"), parameter)
+        column = _chosen(base, name.removeprefix("log_"), factorization, p)
+    label = composed(
+        column.long_name,
+        column.units,
+        factorization=column.factorization or None,
+        p=None if math.isnan(column.p) else int(column.p),
     )
-    numbers = np.asarray(values.values, dtype=np.float64)
-    if log:
-        numbers = np.where(numbers > 0, numbers, np.nan)
+    numbers = np.where(column.values > 0, column.values, np.nan) if log else column.values
     return Quantity(key, numbers, label, log)
 
 
-def _select(values: xr.DataArray, chosen: dict[str, Any]) -> xr.DataArray:
-    for dim, choice in chosen.items():
-        known = values[dim].values.tolist() if dim in values.coords else []
+def _chosen(columns: list[Column], name: str, factorization: str, p: int) -> Column:
+    """Choose one of the columns that a name stands for; what the name writes out stays."""
+    written = name.removeprefix(columns[0].name)  # such as _raw_p1
+    for option, choice in (("factorization", factorization), ("p", p)):
+        known = dict.fromkeys(getattr(column, option) for column in columns)
+        if known.keys() <= {""} or (option == "p" and math.isnan(next(iter(known)))):
+            continue
+        if len(known) == 1 and _tag(option, next(iter(known))) in written:
+            continue
         if choice not in known:
-            raise ValueError(f"{dim} must be one of {tuple(known)}, got {choice!r}")
-    return values.sel(chosen)
+            found = tuple(int(one) if option == "p" else one for one in known)
+            raise ValueError(f"{option} must be one of {found}, got {choice!r}")
+        columns = [column for column in columns if getattr(column, option) == choice]
+    return columns[0]
 
 
-def _check_per_checkpoint(scores: xr.Dataset, base: str, name: str, parameter: str) -> None:
-    if base in scores.variables:
-        values = scores[base]
-        if set(values.dims) - set(_CHOICES) == {"checkpoint"} and values.dtype.kind in "fiub":
-            return
-        if base in LAYER_MEASURES:
-            raise ValueError(
-                f"{parameter}: {name!r} is a measure of layers; aggregate it to a number per "
-                f"checkpoint first, or draw it with plot_heatmap or plot_evolution"
-            )
-    raise ValueError(
-        f"{parameter}: {name!r} is no number per checkpoint of these scores; "
-        f"there are {', '.join(numbers_of(scores))}"
-    )
-
-
-def numbers_of(scores: xr.Dataset) -> list[str]:
-    """List what can be drawn: variables and coordinates with one number per checkpoint."""
-    return [
-        str(name)
-        for name, values in scores.variables.items()
-        if set(values.dims) - set(_CHOICES) == {"checkpoint"} and values.dtype.kind in "fiub"
-    ]
+def _tag(option: str, choice: Any) -> str:
+    return f"_p{int(choice)}" if option == "p" else f"_{choice}"
 
 
 def coordinate_of(scores: xr.Dataset, name: str, *, parameter: str) -> xr.DataArray:

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
 from genpredict.figures.coefficients import check_correlations
-from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of, signed, wrapped
+from genpredict.figures.labels import NOT_GIVEN, composed, level_text, name_of, signed, wrapped
 from genpredict.figures.quantities import names_list
 from genpredict.figures.style import (
     COLUMN_WIDTH,
@@ -45,6 +45,7 @@ _CHOICES = ("name", "factorization", "p")
 _GREY = "#E4E4E4"
 _GREY_INK = "#595959"  # 5.5 : 1 on the grey
 _MEDIUM = 0.56
+_CHARACTER = 0.055  # mean width of a small one, inches
 
 
 def plot_ranking(
@@ -69,7 +70,8 @@ def plot_ranking(
         What `genpredict.stats.correlate` returned.
     coefficient : {"rocc", "plcc", "krocc"}
     measures, targets : sequence of str, optional
-        Labels to draw; all by default.
+        Labels to draw; by default all, but for measures without any value (constants, such as the
+        number of layers of one architecture), which a note under the figure names.
     group : str
         A label along `group`.
     adjust : {"holm", "bh", "none"}
@@ -100,6 +102,9 @@ def plot_ranking(
     >>> plot_ranking(correlate(scores), coefficient="plcc")  # doctest: +SKIP
     """
     table = _table(correlations, coefficient, measures, targets, group, adjust)
+    empty: list[str] = []
+    if measures is None:
+        table, empty = _with_values(table, coefficient)
     if sort:
         key = table[coefficient].isel(target=0)
         if targets is None and "test_accuracy" in table["target"].values:
@@ -114,7 +119,16 @@ def plot_ranking(
             ax = new_axes(width or max(COLUMN_WIDTH, 2.5 + 0.85 * columns), height)
         _draw(ax, table, coefficient, adjust, level, intervals=intervals, whole=whole)
         _name(ax, table, group)
+        _note(ax, empty)
     return ax
+
+
+def _with_values(table: xr.Dataset, coefficient: str) -> tuple[xr.Dataset, list[str]]:
+    """Leave out measures that have no value at all, and name them; keep all where none has one."""
+    there = table[coefficient].notnull().any("target").values
+    if there.all() or not there.any():
+        return table, []
+    return table.isel(measure=there), _rows(table.isel(measure=~there), None)
 
 
 def _table(
@@ -171,7 +185,8 @@ def _draw(
         vmin=-1.0,
         vmax=1.0,
     )
-    colour_bar(ax, image, _TITLES[coefficient], aspect=8 * root_of(ax).get_figheight())
+    if significant.any():  # else the bar would tell colours that are not there
+        colour_bar(ax, image, _TITLES[coefficient], aspect=8 * root_of(ax).get_figheight())
     for (row, column), value in np.ndenumerate(values):
         cell = table.isel(measure=row, target=column)
         text = signed(value) + (_interval(cell, coefficient) if intervals else "")
@@ -180,6 +195,8 @@ def _draw(
     if not significant.all():
         none = " or no value" if np.isnan(values).any() else ""
         label = f"{_ADJUSTED[adjust]} ≥ {level:g}{none}"
+        if not significant.any():
+            label = f"{_TITLES[coefficient]}, all {label}"
         legend_above(
             ax,
             [Patch(color=_GREY, label=label)],
@@ -221,19 +238,29 @@ def _name(ax: Axes, table: xr.Dataset, group: str) -> None:
         ax.set_xlabel(group.replace("=", ": "))
 
 
+def _note(ax: Axes, empty: list[str]) -> None:
+    """Say under the figure which measures have no value."""
+    if empty:
+        wide = int(0.75 * root_of(ax).get_figwidth() / _CHARACTER)
+        note = wrapped(f"without a value: {', '.join(empty)}", wide)
+        above = ax.get_xlabel()
+        ax.set_xlabel(f"{above}\n{note}" if above else note, loc="right", fontsize=SMALL_FONT)
+
+
 def _count(n: NDArray[np.float64]) -> str:
     least, most = int(n.min()), int(n.max())
     return f"\nn = {least:,}" if least == most else f"\nn = {least:,} to {most:,}"
 
 
-def _rows(table: xr.Dataset) -> list[str]:
-    """Return what the measures are called, with factorization and p where they have them."""
+def _rows(table: xr.Dataset, width: int | None = 28) -> list[str]:
+    """Return what the measures are called, with factorization and p; in lines of some width."""
     found = []
     for row in range(table.sizes["measure"]):
         cell = table.isel(measure=row)
         choices = {name: level_text(cell[name].item()) for name in _CHOICES if name in cell.coords}
         name = choices.pop("name", str(cell["measure"].item()))
         given = {k: v for k, v in choices.items() if v != NOT_GIVEN}
-        text = axis_label(name, factorization=given.get("factorization"), p=given.get("p"))
-        found.append(wrapped(text.partition(" (rad)")[0], 28))
+        called = str(cell["long_name"].item()) if "long_name" in cell.coords else name_of(name)
+        text = composed(called, "", factorization=given.get("factorization"), p=given.get("p"))
+        found.append(text if width is None else wrapped(text, width))
     return found

@@ -58,14 +58,16 @@ def plot_scatter(
     scores : Dataset
         As of `open_scores`. Checkpoints that failed are not drawn.
     measures : sequence of str
-        One column of panels each: variables or numeric coordinates over `checkpoint`; "Q_raw_p1"
+        One column of panels each, by the names that `genpredict.stats.correlate` takes: network
+        measures, numeric coordinates, measures of layers (averaged over convolutions); "Q_raw_p1"
         writes out factorization and p; "log_num_parameters" has a logarithmic axis.
     targets : sequence of str
         One row of panels each.
     factorization, p : str, int
         Of measures that leave them open.
     hue, style : str, optional
-        Coordinate along `checkpoint` for the colour (numbers get a colour bar), for the shape.
+        Coordinate along `checkpoint` for the colour, for the shape. Numbers get a colour bar, and
+        so does any measure, such as "log_num_train" or "effective_rank_raw".
     correlations : Dataset, optional
         What `genpredict.stats.correlate` returned: PLCC and ROCC with intervals, and n, are written
         over each panel. With `columns`, correlate by it.
@@ -85,8 +87,10 @@ def plot_scatter(
 
     Raises
     ------
+    GenpredictError
+        For measures and targets that the scores do not hold.
     ValueError
-        For names that the scores or the correlations do not hold.
+        For other names that the scores or the correlations do not hold.
 
     Notes
     -----
@@ -104,7 +108,7 @@ def plot_scatter(
     ys = _quantities(scores, targets, "targets", choices)
     if correlations is not None:
         check_correlations(correlations)
-    colour = None if hue is None else grouping(scores, hue, parameter="hue")
+    colour = None if hue is None else grouping(scores, hue, parameter="hue", **choices)
     shape = None if style is None else shapes(scores, style, parameter="style")
     levels = _column_levels(scores, columns)
     table = _long_table(scores, xs, ys, columns)

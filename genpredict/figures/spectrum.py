@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, TypeAlias
+
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -19,18 +21,21 @@ from genpredict.figures.style import (
     whole_numbers,
 )
 
+if TYPE_CHECKING:
+    from genpredict.spectral import LayerSpectrum
+
+#: torch.Tensor; drawing needs no more of torch than its weights.
+Tensor: TypeAlias = Any
+
 _RAW = "#777777"
 #: Up to so many values are marked one by one.
 MARKED = 80
 
 
 def plot_spectrum(
-    raw: ArrayLike,
-    low_rank: ArrayLike,
+    spectrum: LayerSpectrum | Tensor,
     *,
-    noise_variance: float,
-    columns: int,
-    threshold: float,
+    unfolding: str | None = None,
     name: str = "",
     log: bool = False,
     width: float = COLUMN_WIDTH,
@@ -40,16 +45,11 @@ def plot_spectrum(
 
     Parameters
     ----------
-    raw : array-like, shape (n,)
-        Singular values of the unfolding, as of `singular_values`.
-    low_rank : array-like, shape (n,) or (r,)
-        Shrunk singular values, as of `evbmf`; zeros are noise and not drawn.
-    noise_variance : float
-        s, as of `evbmf`, in squared weights.
-    columns : int
-        M, the longer side of the matrix (what is left of it, DESIGN 3.3).
-    threshold : float
-        x̄, as of `signal_threshold`: signal is what exceeds √(M·s·x̄).
+    spectrum : Tensor, shape (n_o, n_i, *kernel), or LayerSpectrum
+        A layer's weight, or what `layer_spectrum` made of it; that takes other estimators and
+        tolerances, too.
+    unfolding : {"out_channel", "in_channel"}, optional
+        Of a weight; "out_channel" by default.
     name : str
         Of the layer; may have several lines.
     log : bool
@@ -62,27 +62,24 @@ def plot_spectrum(
     Returns
     -------
     Axes
+        Of low-rank values only the signal is drawn. The upper line is √(M s x̄), which a singular
+        value must exceed to be signal, the lower one the noise level √(M s).
 
     Raises
     ------
     ValueError
-        For spectra that are no descending non-negative numbers, or a negative noise variance.
+        For weights or an unfolding that `layer_spectrum` refuses; for spectra that are no
+        descending non-negative numbers, or a negative noise variance.
 
     Examples
     --------
-    >>> from genpredict.spectral import evbmf, signal_threshold, singular_values, unfold
-    >>> found = evbmf(weight)  # doctest: +SKIP
-    >>> plot_spectrum(  # doctest: +SKIP
-    ...     singular_values(unfold(weight)),
-    ...     found.singular_values,
-    ...     noise_variance=found.noise_variance,
-    ...     columns=144,
-    ...     threshold=signal_threshold(torch.tensor(16 / 144)),
-    ... )
+    >>> plot_spectrum(weight, unfolding="in_channel")  # doctest: +SKIP
+    >>> plot_spectrum(layer_spectrum(weight, estimator="reference"))  # doctest: +SKIP
     """
-    first, second = _spectrum(raw, "raw"), _spectrum(low_rank, "low_rank")
-    noise = _level(noise_variance, "noise_variance") * _level(columns, "columns")
-    cut = np.sqrt(noise * _level(threshold, "threshold"))
+    found = _factorized(spectrum, unfolding)
+    first, second = _spectrum(found.raw, "raw"), _spectrum(found.low_rank, "low_rank")
+    noise = _level(found.noise_variance, "noise_variance") * _level(found.columns, "columns")
+    cut = np.sqrt(noise * _level(found.threshold, "threshold"))
     with styled():
         ax = ax or new_axes(width, 0.75 * width)
         handles: list[Artist] = [
@@ -104,6 +101,25 @@ def plot_spectrum(
         legend_above(ax, handles, title="\n".join(shortened(line, 48) for line in name.split("\n")))
         tidy(ax)
     return ax
+
+
+def _factorized(spectrum: LayerSpectrum | Tensor, unfolding: str | None) -> LayerSpectrum:
+    """Return what is to be drawn; a weight is factorized first."""
+    from genpredict.spectral import LayerSpectrum, layer_spectrum  # loads torch, 2 s
+
+    if isinstance(spectrum, LayerSpectrum):
+        if unfolding is not None:
+            raise ValueError(
+                f"unfolding={unfolding!r} is for weights; a LayerSpectrum has its own, "
+                f"give it to layer_spectrum"
+            )
+        return spectrum
+    if not hasattr(spectrum, "detach"):
+        raise ValueError(
+            f"spectrum must be a weight (a torch tensor) or a LayerSpectrum, got "
+            f"{type(spectrum).__name__}; see torch.as_tensor and genpredict.layer_spectrum"
+        )
+    return layer_spectrum(spectrum, unfolding or "out_channel")
 
 
 def _draw(
@@ -128,7 +144,7 @@ def _draw(
 
 
 def _spectrum(values: ArrayLike, parameter: str) -> NDArray[np.float64]:
-    found = np.asarray(values, dtype=np.float64)
+    found = np.asarray(values.cpu() if hasattr(values, "cpu") else values, dtype=np.float64)
     if found.ndim != 1 or not len(found) or not (np.isfinite(found) & (found >= 0)).all():
         raise ValueError(
             f"{parameter} must be a row of finite non-negative singular values, "

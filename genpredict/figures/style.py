@@ -68,9 +68,20 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw with the style of genpredict; the caller's settings are back afterwards."""
-    with mpl.rc_context(_STYLE):
-        yield
+    """Draw with the style of genpredict; the caller's settings are back afterwards.
+
+    But for `interactive`: the first figure of a session loads Jupyter's backend, which turns it on
+    (figures of later cells are shown by it). Taken back, only the first figure would appear.
+    """
+    interactive = mpl.is_interactive()
+    try:
+        with mpl.rc_context(_STYLE):
+            try:
+                yield
+            finally:
+                interactive = mpl.is_interactive()
+    finally:
+        mpl.interactive(interactive)
 
 
 def tidy(ax: Axes) -> None:

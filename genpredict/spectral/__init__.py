@@ -19,6 +19,8 @@ from genpredict.spectral.evbmf import (
     solve_evbmf,
 )
 from genpredict.spectral.factorization import evbmf
+from genpredict.spectral.free_energy import free_energy
+from genpredict.spectral.layer_spectrum import LayerSpectrum, layer_spectrum
 from genpredict.spectral.measures import (
     condition_number,
     effective_rank,
@@ -39,6 +41,9 @@ __all__ = [
     "evbmf",
     "solve_evbmf",
     "signal_threshold",
+    "free_energy",
+    "layer_spectrum",
+    "LayerSpectrum",
     "null_directions",
     "LowRank",
     "stable_rank",

@@ -292,13 +292,13 @@ def _energies(
     batch, n = problem.u.shape
     u = problem.u[matrix]
     signal = _position(u) < k.unsqueeze(-1)
-    F = _free_energy(u, root, signal, problem.alpha[matrix], problem.rows[matrix])
+    F = scaled_free_energy(u, root, signal, problem.alpha[matrix], problem.rows[matrix])
     inner = torch.full_like(problem.u, torch.inf).index_put(at, F.where(valid, torch.inf))
     points = torch.ones_like(problem.u).index_put(at, root.where(valid, 1.0))
 
     bounds = torch.stack([torch.ones_like(problem.t_max), problem.t_max], dim=-1)
     x = problem.u.unsqueeze(-2) * bounds.unsqueeze(-1)
-    outer = _free_energy(
+    outer = scaled_free_energy(
         problem.u.unsqueeze(-2).expand(batch, 2, n),
         bounds,
         x > problem.threshold[:, None, None],
@@ -308,8 +308,23 @@ def _energies(
     return torch.cat([inner, outer], dim=-1), torch.cat([points, bounds], dim=-1)
 
 
-def _free_energy(u: Tensor, t: Tensor, signal: Tensor, alpha: Tensor, L: Tensor) -> Tensor:
-    """Return F of DESIGN 3.3 up to the constant L·log s_up, at noise variance s_up/t."""
+def scaled_free_energy(u: Tensor, t: Tensor, signal: Tensor, alpha: Tensor, L: Tensor) -> Tensor:
+    """Return F of DESIGN 3.3 up to the constant L·log s_up, at noise variance s_up/t.
+
+    Parameters
+    ----------
+    u : Tensor, shape (..., n)
+        Eigenvalues in units of M·s_up.
+    t : Tensor, shape (...)
+        s_up/s.
+    signal : Tensor of bool, shape (..., n)
+        Which eigenvalues are signal at t.
+    alpha, L : Tensor, shape (...)
+
+    Returns
+    -------
+    Tensor, shape (...)
+    """
     alpha = alpha.unsqueeze(-1)
     x = u * t.unsqueeze(-1)
     tau = _tau(x, alpha)

@@ -4,7 +4,7 @@ from genpredict.aggregation import aggregate
 from genpredict.stats.correlations import correlate
 from genpredict.stats.differences import difference
 from genpredict.stats.multiplicity import benjamini_hochberg, holm
-from genpredict.stats.tables import to_table
+from genpredict.stats.tables import summary, to_table
 from genpredict.stats.top import top_fraction
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "top_fraction",
     "holm",
     "benjamini_hochberg",
+    "summary",
     "to_table",
 ]

@@ -17,7 +17,7 @@ import xarray as xr
 
 from genpredict.aggregation import aggregate
 from genpredict.errors import GenpredictError
-from genpredict.schema import LAYER_MEASURES, NETWORK_MEASURES, TARGETS, coordinate
+from genpredict.schema import LAYER_MEASURES, NETWORK_MEASURES, TARGETS, Variable, coordinate
 from genpredict.stats.coefficients import Array
 
 #: Measures of the table when none are asked for. A raw spectrum has no entry of rank 1, so raw
@@ -271,7 +271,7 @@ def _checked(scores: xr.Dataset, values: xr.DataArray, parameter: str) -> xr.Dat
 
 
 def _columns(name: str, values: xr.DataArray, chosen: dict[str, str]) -> Iterator[Column]:
-    long_name, units = _long_name(name, values), str(values.attrs.get("units", "1"))
+    long_name, units = _long_name(name, values), _units(name, values)
     for factorization in values["factorization"].values if "factorization" in values.dims else [""]:
         for p in values["p"].values if "p" in values.dims else [float("nan")]:
             at = {"factorization": factorization, "p": p}
@@ -284,9 +284,16 @@ def _columns(name: str, values: xr.DataArray, chosen: dict[str, str]) -> Iterato
 
 
 def _long_name(name: str, values: xr.DataArray) -> str:
+    return str(values.attrs.get("long_name", _described(name).long_name))
+
+
+def _units(name: str, values: xr.DataArray) -> str:
+    return str(values.attrs.get("units", _described(name).units))
+
+
+def _described(name: str) -> Variable:
     known = NETWORK_MEASURES | LAYER_MEASURES
-    fallback = known[name] if name in known else coordinate(name, numeric=True)
-    return str(values.attrs.get("long_name", fallback.long_name))
+    return known[name] if name in known else coordinate(name, numeric=True)
 
 
 def _indicators(texts: Any) -> list[Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -21,6 +21,7 @@ from genpredict.stats.groups import groups_of, selected
 from genpredict.stats.multiplicity import benjamini_hochberg, holm
 from genpredict.stats.threads import one_blas_thread
 
+Family = Literal["table", "group"]
 DIMS = ("measure", "target", "group")
 LONG_NAMES = {
     "plcc": "Pearson's r (PLCC)",
@@ -54,6 +55,7 @@ def correlate(
     partial: Sequence[str] | str | None = None,
     seed: int = 0,
     adjust: Sequence[str] = ("holm", "bh"),
+    family: Family = "table",
 ) -> xr.Dataset:
     """Correlate measures with targets, signed, with confidence intervals and p-values.
 
@@ -92,7 +94,10 @@ def correlate(
     seed : int
         Resamples and permutations are functions of it and of the number of checkpoints alone.
     adjust : sequence of {"holm", "bh"}
-        Multiplicity: over all tests of one coefficient in the table, baselines and groups included.
+        Multiplicity of tests; see Notes.
+    family : {"table", "group"}
+        Which tests of a coefficient are adjusted together: all of the table, baselines and groups
+        included, or those of each group apart.
 
     Returns
     -------
@@ -114,6 +119,14 @@ def correlate(
     data. The p-value and the interval are made in different ways, and may disagree at the edge.
     Checkpoints of few networks are clusters, not independent draws: look within groups, too.
 
+    A family is the tests among which one would pick a finding. Who looks at every group picks among
+    all of them, so the whole table is the default; asking for groups then costs the pooled tests
+    some power, which is the price of having looked. ``family="group"`` is for groups that are
+    questions of their own, each of which would be reported whatever the others say (a data set a
+    paper section): at 5 %, each group then has its own 5 % chance of a false finding. A measure
+    and target fixed beforehand is one test: read its plain p-value. Three coefficients of a pair
+    are one question asked thrice and are not counted; choose one beforehand.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -130,6 +143,8 @@ def correlate(
     unknown = set(adjust) - set(ADJUSTMENTS)
     if unknown:
         raise GenpredictError(f"adjust must hold some of {tuple(ADJUSTMENTS)}, got {adjust!r}")
+    if family not in get_args(Family):
+        raise GenpredictError(f"family must be one of {get_args(Family)}, got {family!r}")
     scores = selected(scores, where)
     rows, columns = measure_columns(scores, measures), target_columns(scores, targets)
     x, y = matrix(rows), matrix(columns)
@@ -146,7 +161,8 @@ def correlate(
         kinds = [kind_for(settings, int(n)) for n in largest]
         found[name] = ("group", np.array(kinds, dtype=object))
     found = found.assign(n=found["n"].astype(np.int64))
-    return described(_adjusted(found, adjust), settings, partial)
+    found = described(_adjusted(found, adjust, family), settings, partial)
+    return found.assign_attrs(family=family)
 
 
 def matrix(columns: Sequence[Column]) -> Any:
@@ -209,15 +225,16 @@ def described(
     )
 
 
-def _adjusted(found: xr.Dataset, adjust: Sequence[str]) -> xr.Dataset:
-    """Add p-values adjusted over the whole table, after those of each coefficient."""
-    ordered = {"n": found["n"]}
+def _adjusted(found: xr.Dataset, adjust: Sequence[str], family: Family) -> xr.Dataset:
+    """Add p-values adjusted over the table or each group, after those of each coefficient."""
+    ordered, groups = {"n": found["n"]}, found.sizes["group"]
     for coefficient in COEFFICIENTS:
         names = [coefficient + statistic for statistic in STATISTICS]
         ordered |= {name: found[name] for name in names}
         pvalue = found[coefficient + "_pvalue"]
         for how in adjust:
-            adjusted = ADJUSTMENTS[how](pvalue.values)
+            parts = [pvalue.values] if family == "table" else np.split(pvalue.values, groups, -1)
+            adjusted = np.concatenate([ADJUSTMENTS[how](part) for part in parts], axis=-1)
             ordered[f"{coefficient}_pvalue_{how}"] = pvalue.copy(data=adjusted)
     others = [name for name in found.data_vars if name not in ordered]
     return xr.Dataset(ordered | {str(name): found[name] for name in others})

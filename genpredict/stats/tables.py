@@ -1,13 +1,23 @@
-"""Correlations as a table in long form, one row a measure, target and group."""
+"""Correlations as tables: in long form for files, in short for the eye."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from genpredict.errors import GenpredictError
 from genpredict.stats.correlations import ADJUSTMENTS
 from genpredict.stats.estimation import COEFFICIENTS, STATISTICS
+
+Coefficient = Literal["plcc", "rocc", "krocc"]
+Adjustment = Literal["holm", "bh", "none"]
+#: P-values below these earn a star each.
+STARS = (0.05, 0.01, 0.001)
 
 
 def to_table(correlations: xr.Dataset) -> pd.DataFrame:
@@ -23,7 +33,9 @@ def to_table(correlations: xr.Dataset) -> pd.DataFrame:
     DataFrame
         Columns measure (its name, e.g. Q), factorization ("raw", "low_rank" or ""), p (1, 2 or
         missing), target, group, n, then c, c_lower, c_upper, c_pvalue for c in plcc, rocc, krocc,
-        then the adjusted p-values. Rows by group, then target, then measure.
+        then the p-values adjusted by Holm and by Benjamini and Hochberg over the `family` of
+        `correlate` (the whole table by default), then label, the measure with its choices, e.g.
+        Q_low_rank_p2, as `plot_scatter` takes it. Rows by group, then target, then measure.
     """
     statistics = [c + s for c in COEFFICIENTS for s in STATISTICS]
     statistics += [f"{c}_pvalue_{how}" for c in COEFFICIENTS for how in ADJUSTMENTS]
@@ -39,4 +51,89 @@ def to_table(correlations: xr.Dataset) -> pd.DataFrame:
         "group": correlations["group"].values[group],
     }
     columns |= {name: correlations[name].transpose(*order).values.ravel() for name in kept}
+    columns["label"] = correlations["measure"].values[measure]
     return pd.DataFrame(columns)
+
+
+def summary(
+    correlations: xr.Dataset,
+    *,
+    coefficient: Coefficient = "rocc",
+    adjust: Adjustment = "holm",
+) -> pd.DataFrame:
+    """Show one coefficient of every measure and target, as "+0.50 [+0.14, +0.75] **".
+
+    Parameters
+    ----------
+    correlations : Dataset
+        As of `correlate`.
+    coefficient : {"rocc", "plcc", "krocc"}
+    adjust : {"holm", "bh", "none"}
+        The p-value that earns the stars: adjusted by Holm, by Benjamini and Hochberg over the
+        `family` of `correlate`, or not adjusted.
+
+    Returns
+    -------
+    DataFrame
+        Texts: estimate, interval, and a star each for p below 0.05, 0.01 and 0.001; "–" where there
+        is no value (a constant, or too few checkpoints). Rows are labels of measures, columns
+        targets, under their group where the table has several.
+
+    Raises
+    ------
+    GenpredictError
+        For another coefficient or adjustment, or one that the table was not made with.
+
+    Examples
+    --------
+    >>> summary(correlate(scores, by="epoch"), coefficient="plcc")  # doctest: +SKIP
+    """
+    names = [coefficient + part for part in ("", "_lower", "_upper", *_pvalue(adjust))]
+    _check(correlations, coefficient, adjust, names)
+    parts = [
+        correlations[name].transpose("measure", "group", "target").values.ravel() for name in names
+    ]
+    texts = [_cell(*(float(value) for value in values)) for values in zip(*parts, strict=True)]
+    groups, targets = (correlations[dim].values.tolist() for dim in ("group", "target"))
+    columns = pd.Index(targets, name="target")
+    if len(groups) > 1:
+        columns = pd.MultiIndex.from_product([groups, targets], names=["group", "target"])
+    rows = pd.Index(correlations["measure"].values, name="measure")
+    return pd.DataFrame(np.reshape(texts, (len(rows), -1)), index=rows, columns=columns)
+
+
+def stars(pvalue: float) -> str:
+    """Return a star for each of `STARS` that a p-value lies below; none for NaN.
+
+    Examples
+    --------
+    >>> stars(0.003), stars(0.05)
+    ('**', '')
+    """
+    return "*" * sum(pvalue < limit for limit in STARS)
+
+
+def _cell(estimate: float, lower: float, upper: float, pvalue: float) -> str:
+    if math.isnan(estimate):
+        return "–"
+    interval = "" if math.isnan(lower) else f"[{lower:+.2f}, {upper:+.2f}]"
+    return " ".join(part for part in (f"{estimate:+.2f}", interval, stars(pvalue)) if part)
+
+
+def _pvalue(adjust: str) -> tuple[str]:
+    return ("_pvalue" if adjust == "none" else f"_pvalue_{adjust}",)
+
+
+def _check(correlations: xr.Dataset, coefficient: str, adjust: str, names: Sequence[str]) -> None:
+    for parameter, value, known in (
+        ("coefficient", coefficient, get_args(Coefficient)),
+        ("adjust", adjust, get_args(Adjustment)),
+    ):
+        if value not in known:
+            raise GenpredictError(f"{parameter} must be one of {known}, got {value!r}")
+    missing = [name for name in names if name not in correlations]
+    if missing:
+        raise GenpredictError(
+            f"correlations hold no {missing[0]}; give what correlate returned, made with "
+            f"adjust={adjust!r} too"
+        )

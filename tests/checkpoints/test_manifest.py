@@ -165,6 +165,16 @@ def test_files_that_are_no_manifest(folder: Path) -> None:
         open_checkpoints(folder, manifest=folder / "a.pth")
 
 
+def test_a_column_source_leaves_the_file_in_its_place(folder: Path) -> None:
+    """The coordinate `source` stays the file read; what the manifest says stands beside it."""
+    text = "path,source\na.pth,github someone/something\n"
+    (one,) = (c for c in opened(folder, text) if c.id == "a.pth")
+    assert dict(one.metadata) == {"manifest_source": "github someone/something"}
+    assert Path(one.source) == folder / "a.pth"
+    with pytest.raises(GenpredictError, match="two columns are named 'manifest_source'; rename"):
+        opened(folder, "path,source,manifest_source\na.pth,1,2\n")
+
+
 def test_the_real_manifest(shared: Path) -> None:
     """All 14 published networks find their rows; what is not known is left out."""
     folder = shared / "data" / "checkpoints"
@@ -175,6 +185,8 @@ def test_the_real_manifest(shared: Path) -> None:
     resnet = found["akamaster/resnet20-12fca82f.th"]
     assert (resnet["epoch"], resnet["test_accuracy"], resnet["optimizer"]) == (200, 91.73, "sgd")
     assert resnet["schedule"] == "step 100,150 x0.1"
+    assert resnet["manifest_source"].startswith("github akamaster")
+    assert "source" not in resnet
     initial = found["basecnn/base_cnn_v9_initial.pth"]
     assert not {"epoch", "optimizer", "learning_rate"} & set(initial)
     assert initial["input_normalization"] == "none"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import bz2
 import pickle
+import resource
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_too_large(tmp_path: Path) -> None:
     path = write_pbz2(tmp_path / "b.pickle.pbz2", {"w": bytes(50_000_000)})
     assert path.stat().st_size < 1000
     start = time.perf_counter()
-    with pytest.raises(CheckpointError, match=r"more than 1,000,000 bytes; raise max_bytes"):
+    with pytest.raises(CheckpointError, match=r"refused: unpacks to more than 1,000,000 bytes"):
         load_nats_pickle(path, max_bytes=1_000_000)
     assert time.perf_counter() - start < 1
     assert load_nats_pickle(path)["w"] == bytes(50_000_000)
@@ -192,3 +193,59 @@ def test_damaged_storages_fail_cleanly_against_torch_load(noise: bytes, at: int)
         return
     assert flat.ndim == 1
     assert flat.numel() * flat.element_size() <= len(bad)
+
+
+def test_a_memo_bomb_is_refused(tmp_path: Path) -> None:
+    """A pickle of nine bytes that makes the unpickler reserve 64 GB gets no memory."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the limit on memory is Linux's")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    path = tmp_path / "b.pickle.pbz2"
+    path.write_bytes(bz2.compress(b"\x80\x02Nr\xff\xff\xff\xff."))
+    with pytest.raises(CheckpointError, match="refused: asks for more memory than any archive"):
+        load_nats_pickle(path)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+class Decoder:
+    """A faster decoder, of which the tests know what it does."""
+
+    def __init__(self, fails: bool) -> None:
+        self.fails, self.opened = fails, 0
+
+    def open(self, path: str, *, parallelization: int) -> Any:
+        """Open as bz2 does, or fail."""
+        assert parallelization == 1
+        self.opened += 1
+        if self.fails:
+            raise RuntimeError("no valid block")
+        return bz2.open(path, "rb")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_faster_decoder_against_bz2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """It reads where it can; where it cannot, bz2 reads, and words the errors as ever."""
+    decoder = Decoder(fails)
+    monkeypatch.setattr(nats_unpickling, "_fast_bz2", lambda: decoder)
+    good = write_pbz2(tmp_path / "g.pickle.pbz2", {"w": torch.ones(2, 2)})
+    assert read_tensors(load_nats_pickle(good))["w"].sum() == 4
+    good.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match="truncated or damaged bz2"):
+        load_nats_pickle(good)
+    assert decoder.opened == 2
+
+
+def test_indexed_bzip2_against_bz2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real one, where it is installed: the same tensors, damage noticed."""
+    module = pytest.importorskip("indexed_bzip2")
+    monkeypatch.setattr(nats_unpickling, "_fast_bz2", lambda: module)
+    weight = torch.randn(300, 300)
+    path = write_pbz2(tmp_path / "g.pickle.pbz2", {"w": weight})
+    assert torch.equal(read_tensors(load_nats_pickle(path))["w"], weight)
+    whole = path.read_bytes()
+    for at in (12, len(whole) // 2):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(CheckpointError, match="damaged"):
+            load_nats_pickle(path)

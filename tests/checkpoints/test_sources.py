@@ -273,3 +273,14 @@ def test_published_networks(shared: Path) -> None:
     assert found["akamaster/resnet32-d509ac18.th"] == (31, 1, 464154)
     assert found["akamaster/resnet56-4bfd9763.th"] == (55, 1, 853018)
     assert {c for name, c in found.items() if name.startswith("basecnn/")} == {(4, 2, 655882)}
+
+
+def test_pipes_are_no_checkpoints(tmp_path: Path) -> None:
+    """In a folder passed over with a warning, by themselves refused; never opened."""
+    os.mkfifo(tmp_path / "pipe.pt")
+    torch.save({"w": torch.ones(2, 2)}, tmp_path / "n.pt")
+    found = open_checkpoints(tmp_path)
+    assert [item.id for item in found.items] == ["n.pt"]
+    assert found.warnings == [f"{tmp_path / 'pipe.pt'}: a pipe or device, passed over"]
+    with pytest.raises(GenpredictError, match=r"pipe\.pt: is a pipe or device, not a file"):
+        open_checkpoints(tmp_path / "pipe.pt")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import collections
 import io
+import os
 import pickle
 import tarfile
 import threading
@@ -210,3 +211,22 @@ def test_stand_ins_are_inert() -> None:
             continue
         thing = stand_in(print, 1)
         assert getattr(thing, "__dict__", {}) == {}, name
+
+
+def test_flipped_bits_are_noticed(tmp_path: Path) -> None:
+    """Torch does not look at the checksums of its own files; this reader does."""
+    path = tmp_path / "n.pt"
+    torch.save({"w": torch.zeros(64, 64)}, path)
+    data = bytearray(path.read_bytes())
+    data[data.index(bytes(4096)) + 2048] ^= 1
+    path.write_bytes(data)
+    assert torch.load(path, weights_only=True)["w"].count_nonzero() == 1
+    with pytest.raises(CheckpointError, match=r"the checksum of n/data/0 does not match"):
+        load_torch_file(path)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """Refused at once: opening it would wait for ever."""
+    os.mkfifo(tmp_path / "n.pt")
+    with pytest.raises(CheckpointError, match="is a pipe or device, not a file"):
+        load_torch_file(tmp_path / "n.pt")

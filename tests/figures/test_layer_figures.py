@@ -41,6 +41,21 @@ def test_heatmap_over_checkpoints() -> None:
     check_layout(ax.figure)
 
 
+def test_heatmap_names_columns_by_a_coordinate() -> None:
+    """Each column by its own checkpoint's value, in the order asked for."""
+    scores = scores_of(9)
+    ordered = scores.sortby("test_accuracy")
+    for names, wanted, label in (
+        ("network", ordered["network"].values.tolist(), "network"),
+        ("test_accuracy", [f"{a:g}" for a in ordered["test_accuracy"].values], "test accuracy (%)"),
+    ):
+        ax = plot_heatmap(scores, sort="test_accuracy", names=names)
+        assert [t.get_text() for t in ax.get_xticklabels()] == wanted
+        text = ax.get_xlabel().replace("\n", " ")
+        assert text == f"checkpoints by {label} in order of test accuracy"
+        check_layout(ax.figure)
+
+
 def test_heatmap_over_epochs() -> None:
     """Columns are the epochs in ascending order, named."""
     run = run_of(12)
@@ -164,6 +179,11 @@ def test_figures_draw_into_given_axes() -> None:
 BAD = {
     "measure: 'Q' is no measure of layers here; there are quality, rank": {"measure": "Q"},
     "sort: 'accuracy' is no coordinate along checkpoint; there are": {"sort": "accuracy"},
+    "names: 'architecture' is no coordinate along checkpoint; there": {"names": "architecture"},
+    "names='network' names checkpoints, but columns is 'seed'": {
+        "names": "network",
+        "columns": "seed",
+    },
     "columns: 'step' is no coordinate along checkpoint": {"columns": "step"},
     "epoch: 3 checkpoints share the value 12; choose those of one run": {"columns": "epoch"},
     r"unfolding must be one of \('in_channel', 'out_channel'\), got 'mean'": {"unfolding": "mean"},
@@ -173,7 +193,7 @@ BAD = {
 @pytest.mark.parametrize(("message", "options"), BAD.items(), ids=list(BAD))
 def test_errors_name_parameter_and_remedy(message: str, options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=message):
-        plot_heatmap(scores_of(6), **options)
+        plot_heatmap(scores_of(6).assign_coords(seed=("checkpoint", range(6))), **options)
 
 
 def test_a_dimension_too_many() -> None:

@@ -72,17 +72,50 @@ def test_choice_of_measures_and_group() -> None:
     assert ax.get_xlabel() == "epoch: 90"
 
 
-def test_no_value_is_a_grey_dash() -> None:
-    """A constant measure or a small group has no correlation, which is not a zero."""
+def without_value(*measures: int) -> xr.Dataset:
+    """Make a table in which some measures have no value, as constants have."""
     table = correlations()
     for name in ("rocc", "rocc_lower", "rocc_upper", "rocc_pvalue_holm"):
-        table[name][1] = np.nan
-    ax = plot_ranking(table)
+        table[name][list(measures)] = np.nan
+    return table
+
+
+def test_no_value_is_a_grey_dash() -> None:
+    """A measure that was asked for stays; having no correlation is not a zero."""
+    table = without_value(1)
+    ax = plot_ranking(table, measures=table["measure"].values.tolist())
     texts = cells(ax, (5, 2))
     assert list(texts[-1]) == ["–", "–"]
     assert np.ma.getmaskarray(ax.images[0].get_array())[-1].all()
-    (text,) = legends_of(ax.figure)[0].get_texts()
+    (text,) = [text for legend in legends_of(ax.figure) for text in legend.get_texts()]
     assert text.get_text() == "p (Holm) ≥ 0.05 or no value"
+    assert ax.get_xlabel() == ""
+
+
+def test_measures_without_any_value_are_named_in_a_note() -> None:
+    """Unasked, they take no row; a measure that lacks one target keeps its row."""
+    table = without_value(3, 4)
+    table["rocc"][1, 0] = np.nan
+    ax = plot_ranking(table, group="epoch=12")
+    assert ax.images[0].get_array().shape == (3, 2)
+    note = "without a value: log number of parameters, number of layers"
+    group, _, found = ax.get_xlabel().partition("\n")
+    assert (group, found.replace("\n", " ")) == ("epoch: 12", note)
+    check_layout(ax.figure)
+    assert plot_ranking(without_value(*range(5))).images[0].get_array().shape == (5, 2)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_colour_bar_only_where_there_are_colours(grey: bool) -> None:
+    """Of a table all grey, the legend says which coefficient it is."""
+    table = correlations()
+    if grey:
+        table["rocc_pvalue_holm"] = table["rocc_pvalue_holm"] * 0 + 0.5
+    ax = plot_ranking(table)
+    assert len(ax.figure.axes) == 2 - grey
+    text = legends_of(ax.figure)[0].get_texts()[0].get_text()
+    assert text == ("ROCC (Spearman's ρ), all p (Holm) ≥ 0.05" if grey else "p (Holm) ≥ 0.05")
+    check_layout(ax.figure)
 
 
 def test_takes_what_correlate_returns() -> None:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from placement import check_layout, legends_of
 from synthetic_scores import NETWORKS, correlations, scores_of
 
+from genpredict.errors import GenpredictError
 from genpredict.figures import plot_scatter
 from genpredict.figures.style import GROUP_COLOURS, MISSING
+from genpredict.stats import correlate
 
 
 def points(ax: Axes) -> NDArray[np.float64]:
@@ -70,6 +72,78 @@ def test_every_measure_against_every_target() -> None:
     assert [ax.get_xscale() for ax in grid.axes[0]] == ["linear", "linear", "log"]
     assert len(grid.data) == 20 * 6
     check_layout(grid.figure)
+
+
+def layered(n: int) -> xr.Dataset:
+    """Make scores with kinds of layers, the last one linear, and one more layer measure."""
+    scores = scores_of(n)
+    rng = np.random.default_rng(5)
+    kinds = np.tile(np.array(["conv", "conv", "conv", "linear"], dtype=object), (n, 1))
+    scores["layer_kind"] = (("checkpoint", "layer"), kinds)
+    rank = rng.uniform(1, 9, (n, 4, 2, 2))
+    scores["effective_rank"] = (("checkpoint", "layer", "unfolding", "factorization"), rank)
+    return scores.assign_coords(num_train=("checkpoint", 10.0 * (1 + np.arange(n) % 4)))
+
+
+#: Name, its column in a table of correlations, its label and the scale of its axis.
+NAMES = (
+    ("effective_rank_raw", "effective_rank_raw", "mean effective rank, raw", "linear"),
+    ("effective_rank", "effective_rank_low_rank", "mean effective rank, low rank", "linear"),
+    ("quality_p1", "quality_low_rank_p1", "mean quality, low rank, p = 1 (rad)", "linear"),
+    ("log_quality_raw_p1", "log_quality_raw_p1", "mean quality, raw, p = 1 (rad)", "log"),
+    ("log_effective_rank_raw", "log_effective_rank_raw", "mean effective rank, raw", "log"),
+    ("log_num_train", "log_num_train", "number of training images", "log"),
+)
+
+
+@pytest.mark.parametrize(("name", "key", "label", "scale"), NAMES)
+def test_takes_the_names_that_correlate_takes_against_correlate(
+    name: str, key: str, label: str, scale: str
+) -> None:
+    """What is drawn has the correlation that the table gives for that name."""
+    scores = layered(24)
+    table = correlate(scores, measures=name, targets="test_accuracy", interval="fisher")
+    ax = plot_scatter(scores, measures=name, correlations=table).axes[0, 0]
+    x, y = points(ax).T
+    assert ax.get_xscale() == scale
+    assert ax.get_xlabel().replace("\xa0", " ").replace("\n", " ") == label
+    wanted = float(table["plcc"].sel(measure=key, target="test_accuracy", group="all"))
+    found = np.corrcoef(np.log(x) if scale == "log" else x, y)[0, 1]
+    assert found == pytest.approx(wanted)
+    assert len(x) == 24
+
+
+def test_layer_measures_are_means_over_convolutions_against_xarray() -> None:
+    scores = layered(12)
+    ax = plot_scatter(scores, measures="effective_rank_raw").axes[0, 0]
+    conv = scores["effective_rank"].sel(factorization="raw").isel(layer=slice(3))
+    np.testing.assert_allclose(
+        points(ax), expected(conv.mean(("layer", "unfolding")), scores["test_accuracy"])
+    )
+
+
+def test_hue_by_a_measure() -> None:
+    """A logarithm has a logarithmic bar over the numbers themselves; layers are averaged."""
+    scores = layered(24)
+    grid = plot_scatter(scores, hue="log_num_train")
+    marks = grid.axes[0, 0].collections[0]
+    np.testing.assert_array_equal(np.sort(marks.get_array()), np.sort(scores["num_train"]))
+    assert marks.norm.__class__.__name__ == "LogNorm"
+    bar = grid.figure.axes[-1]
+    assert bar.get_ylabel() == "number of training images"
+    assert [text.get_text() for text in bar.get_yticklabels()] == ["10", "20", "30", "40"]
+    grid = plot_scatter(scores, hue="effective_rank", factorization="raw")
+    assert grid.figure.axes[-1].get_ylabel() == "mean effective rank, raw"
+
+
+def test_one_choice_is_not_another() -> None:
+    """Scores of raw spectra alone never pass for low rank; written out, they are drawn."""
+    scores = scores_of(6).sel(factorization=["raw"])
+    with pytest.raises(
+        ValueError, match=r"factorization must be one of \('raw',\), got 'low_rank'"
+    ):
+        plot_scatter(scores)
+    assert "raw" in plot_scatter(scores, measures="Q_raw").axes[0, 0].get_xlabel()
 
 
 def test_hue_and_style_by_coordinates() -> None:
@@ -334,9 +408,8 @@ def test_long_names_are_cut_in_the_middle() -> None:
 
 
 BAD = {
-    "measures: 'Qx' is no number per checkpoint .* there are .*Q, Q_adjusted": {"measures": "Qx"},
-    "measures: 'quality' is a measure of layers; aggregate it": {"measures": ["quality"]},
-    "targets: 'network' is no number per checkpoint": {"targets": ["network"]},
+    "measures: no 'Qx' in these scores; there are Q, Q_adjusted": {"measures": "Qx"},
+    "targets: no 'network' in these scores; there are": {"targets": ["network"]},
     r"measures must be one or more different names, got \[\]": {"measures": []},
     "measures must be one or more different names": {"measures": ["Q", "Q_low_rank_p2"]},
     r"factorization must be one of \('raw', 'low_rank'\), got 'full'": {"factorization": "full"},
@@ -357,7 +430,7 @@ BAD = {
 
 @pytest.mark.parametrize(("message", "options"), BAD.items(), ids=list(BAD))
 def test_errors_name_parameter_and_remedy(message: str, options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, GenpredictError), match=message):
         plot_scatter(scores_of(12), **options)
 
 

@@ -1,0 +1,127 @@
+"""Both spectra of one layer, with the levels that part signal from noise."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from genpredict.spectral.batch import Estimator
+from genpredict.spectral.evbmf import NULL_TOLERANCE, null_directions, signal_threshold
+from genpredict.spectral.factorization import evbmf
+from genpredict.spectral.spectrum import singular_values
+from genpredict.spectral.unfold import (
+    DEAD_TOLERANCE,
+    dead_channels,
+    sides_left,
+    unfold,
+    without,
+)
+
+_RELEASED_TAU = 2.5129  # τ̄/√α in the released code (DESIGN 3.3)
+
+
+class LayerSpectrum(NamedTuple):
+    """What EVBMF makes of one unfolding of a layer; what `plot_spectrum` draws.
+
+    Parameters
+    ----------
+    raw : Tensor, shape (n,)
+        Singular values of the full unfolding.
+    low_rank : Tensor, shape (n,)
+        Shrunk singular values, then zeros.
+    rank : int
+    noise_variance : float
+        s, in squared weights.
+    rows, columns : int
+        L and M, the sides of what is left of the unfolding once dead channels and null directions
+        are set aside.
+    threshold : float
+        x̄: signal is what exceeds √(M s x̄).
+    """
+
+    raw: Tensor
+    low_rank: Tensor
+    rank: int
+    noise_variance: float
+    rows: int
+    columns: int
+    threshold: float
+
+
+def layer_spectrum(
+    weight: Tensor,
+    unfolding: str = "out_channel",
+    *,
+    estimator: Estimator = "global",
+    dead_tolerance: float = DEAD_TOLERANCE,
+    null_tolerance: float = NULL_TOLERANCE,
+) -> LayerSpectrum:
+    """Factorize one unfolding of a layer, and keep what the answer rests on.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (n_o, n_i, *kernel)
+        Finite weights in torch's layout.
+    unfolding, estimator, dead_tolerance, null_tolerance
+        As of `evbmf`.
+
+    Returns
+    -------
+    LayerSpectrum
+        In double precision.
+
+    Raises
+    ------
+    ValueError
+        As of `evbmf`.
+
+    Examples
+    --------
+    >>> noise = torch.randn(32, 16, 3, 3, generator=torch.Generator().manual_seed(0))
+    >>> found = layer_spectrum(1 + noise, "in_channel")
+    >>> found.rank, found.rows, found.columns
+    (1, 16, 288)
+    """
+    weight = weight.detach().double()
+    found = evbmf(
+        weight,
+        unfolding,
+        estimator=estimator,
+        dead_tolerance=dead_tolerance,
+        null_tolerance=null_tolerance,
+    )
+    if estimator == "reference":  # sets nothing aside
+        rows, columns = unfold(weight, unfolding).shape
+    else:
+        rows, columns = _sides_left(weight, unfolding, dead_tolerance, null_tolerance)
+    return LayerSpectrum(
+        singular_values(unfold(weight, unfolding)),
+        found.singular_values,
+        int(found.rank),
+        float(found.noise_variance),
+        rows,
+        columns,
+        _threshold(max(rows, 1) / max(columns, 1), estimator),
+    )
+
+
+def _sides_left(
+    weight: Tensor, unfolding: str, dead_tolerance: float, null_tolerance: float
+) -> tuple[int, int]:
+    """Return L and M of what EVBMF looks at."""
+    dead = dead_channels(weight, tolerance=dead_tolerance)
+    rows, columns = sides_left(tuple(weight.shape), unfolding, *dead)
+    eigenvalues = singular_values(unfold(without(weight, *dead), unfolding)).square()
+    null = null_directions(eigenvalues, rows, tolerance=null_tolerance)
+    return int(rows - null), int(columns)
+
+
+def _threshold(alpha: float, estimator: str) -> float:
+    """Return x̄ at α = L/M, at the released code's τ̄ where that is the estimator."""
+    if estimator == "global":
+        return float(signal_threshold(torch.tensor(alpha, dtype=torch.float64)))
+    tau = _RELEASED_TAU * sqrt(alpha)
+    return (1 + tau) * (1 + alpha / tau)
