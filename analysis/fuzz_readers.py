@@ -43,7 +43,8 @@ NUMBERS = (0, 1, -1, 127, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 
 PICKLE_PIECES = (
     b"cos\nsystem\n", b"c__builtin__\neval\n", b"ccollections\nOrderedDict\n", b"(", b"t", b"R",
     b"\x81", b"\x92", b"\x93", b"}", b"]", b")", b"s", b"u", b"a", b"e", b"b", b"0", b"1", b"2",
-    b"N", b"\x88", b"K\x00", b"K\xff", b"M\xff\xff", b"J\xff\xff\xff\xff", b"\x8a\x08" + b"\xff" * 8,
+    b"N", b"\x88", b"K\x00", b"K\xff", b"M\xff\xff", b"J\xff\xff\xff\xff",
+    b"\x8a\x08" + b"\xff" * 8,
     b"G\x7f\xf8\x00\x00\x00\x00\x00\x00", b"h\x00", b"h\x05", b"j\x00\x00\x00\x00", b"q\x00",
     b"r\xff\xff\xff\x7f", b"\x94", b"\x85", b"\x86", b"\x87", b"Q", b"\x82\x01", b"\x8c\x01x",
     b"B\x00\x00\x00\x00", b"X\x00\x00\x00\x00", b"\x95" + b"\xff" * 8, b"\x8f", b"\x91", b".",

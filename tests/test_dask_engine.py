@@ -80,6 +80,7 @@ def test_a_cluster_against_this_process(tmp_path: Path, source: Path, cluster: A
     assert sorted(e.name for e in tmp_path.iterdir()) == ["dask.zarr", "local.zarr", "nets"]
 
 
+@pytest.mark.slow  # a cluster in this process: needs idle cores
 def test_a_scheduler_file_and_what_shards_did(tmp_path: Path, source: Path, cluster: Any) -> None:
     """The command finds the scheduler by its file, and takes over what shards have measured."""
     file = tmp_path / "scheduler.json"

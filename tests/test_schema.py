@@ -20,7 +20,7 @@ def test_metadata_of_runs_and_the_zoo_are_described() -> None:
     """None of them falls back to its own name without a unit."""
     numbers = dict.fromkeys(("train_accuracy", "test_accuracy", "train_loss", "test_loss"), 1.0)
     settings = complete({"optimizer": "rmsgd", "num_train": 100})
-    found = checkpoint_metadata(settings, "run", 3, numbers)
+    found = checkpoint_metadata(settings, "run", 3, 100, numbers)
     assert {"run", "recipe", "num_train", "beta", "zeta", "flip", "batch_size"} <= set(found)
     with (ZOO / "manifest.csv").open(encoding="utf-8") as text:
         columns = set(next(csv.reader(text))) - {"path"}

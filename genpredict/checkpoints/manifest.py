@@ -255,7 +255,7 @@ def _convert(
             (ln, t) for ln, t in cells if t.strip() in known and _number(t.strip()) is None
         )
         raise _error(
-            file, line, name, f"{text.strip()!r} is no number; correct it or leave it empty"
+            file, line, name, f"{text.strip()[:80]!r} is no number; correct it or leave it empty"
         )
     convert = _number if numeric else str
     values = [None if text.lower() in UNKNOWN else convert(text) for text in texts]

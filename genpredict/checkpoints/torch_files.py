@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TORCH_SUFFIXES = (".pt", ".pth", ".th", ".ckpt", ".bin", ".tar")
+LONGEST_NAME = 255
+"""Bytes of a file's name, on every common file system."""
 
 
 def read_torch_tensors(path: Path) -> dict[str, Tensor]:
@@ -69,10 +72,20 @@ def shard_map(index: Path) -> dict[str, str]:
         reason = 'not an index of shards (JSON with a "weight_map"); fetch it again'
         raise CheckpointError(index, reason) from error
     for shard in set(entries.values()):
-        if Path(shard).name != shard:
-            reason = f"names a shard outside its folder ({shard}); do not trust this file"
+        if not _is_file_name(shard):
+            reason = f"names a shard outside its folder ({shard[:80]!r}); do not trust this file"
             raise CheckpointError(index, reason)
     return entries
+
+
+def _is_file_name(name: str) -> bool:
+    """Return whether a text can name a file, and of the same folder."""
+    try:
+        raw = os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    plain = Path(name).name == name and name != ".." and b"\0" not in raw
+    return plain and len(raw) <= LONGEST_NAME
 
 
 def read_torch_shards(index: Path) -> dict[str, Tensor]:

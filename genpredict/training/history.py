@@ -25,7 +25,7 @@ EPOCH_NUMBERS: dict[str, Variable] = {
     "running_loss": Variable(("epoch",), "train loss while training", "nat"),
     "seconds": Variable(("epoch",), "seconds of training, this epoch", "s"),
 }
-RATE = Variable(("epoch", "layer"), "learning rate")
+RATE = Variable(("epoch", "layer"), "learning rate in this epoch")
 #: Measures that are kept.
 RECORDED = ("rank", "stable_rank", "condition_number", "quality")
 

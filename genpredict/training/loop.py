@@ -162,7 +162,8 @@ class _Training:
 
     def _keep_weights(self) -> None:
         """Write the weights as a checkpoint."""
-        metadata = checkpoint_metadata(self.settings, self.run.id, self.done, self.last)
+        num_train = len(self.materials.split.train_labels)
+        metadata = checkpoint_metadata(self.settings, self.run.id, self.done, num_train, self.last)
         self.run.write_checkpoint(self.materials.network.state_dict(), metadata)
 
     def _state(self) -> dict[str, Any]:

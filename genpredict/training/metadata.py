@@ -9,8 +9,8 @@ from genpredict.training.settings import Settings
 
 #: Fields of `Settings` that become coordinates of a score.
 _FROM_SETTINGS = (
-    "network", "dataset", "optimizer", "seed", "recipe", "batch_size", "schedule", "label_noise",
-    "num_train", "flip", "crop_padding", "cutout_holes",
+    "dataset", "optimizer", "seed", "recipe", "batch_size", "schedule", "label_noise", "flip",
+    "crop_padding", "cutout_holes",
 )  # fmt: skip
 #: Hyperparameters that become coordinates, and how these are called.
 _FROM_HYPERPARAMETERS = {
@@ -23,10 +23,13 @@ _FROM_HYPERPARAMETERS = {
 }
 #: Numbers of the epoch that are kept.
 _NUMBERS = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
+#: Search spaces of NATS-Bench, whose networks are called by their architecture alone, as its
+#: archives call them.
+_SPACES = ("sss", "tss")
 
 
 def checkpoint_metadata(
-    settings: Settings, run_id: str, epoch: int, numbers: Mapping[str, float]
+    settings: Settings, run_id: str, epoch: int, num_train: int, numbers: Mapping[str, float]
 ) -> dict[str, str | float | int]:
     """Collect coordinates and targets by the names of `genpredict.schema`.
 
@@ -37,6 +40,8 @@ def checkpoint_metadata(
         Becomes the coordinate ``run``.
     epoch : int
         Epochs done.
+    num_train : int
+        Images that it was trained on.
     numbers : mapping
         Accuracies (percent) and losses (nat) after it.
 
@@ -45,7 +50,8 @@ def checkpoint_metadata(
     dict
         What is not known is left out.
     """
-    found: dict[str, str | float | int] = {"run": run_id, "epoch": epoch}
+    found: dict[str, str | float | int] = {"run": run_id, "epoch": epoch, "num_train": num_train}
+    found |= _named(settings.network)
     for name in _FROM_SETTINGS:
         value = getattr(settings, name)
         if value is not None:
@@ -56,3 +62,11 @@ def checkpoint_metadata(
             found[coordinate] = value
     found |= {name: value for name in _NUMBERS if math.isfinite(value := numbers[name])}
     return found
+
+
+def _named(network: str) -> dict[str, str]:
+    """Return the coordinates that name a network: "sss:8:8:8:8:8" is 8:8:8:8:8 of space sss."""
+    space, _, architecture = network.partition(":")
+    if space in _SPACES:
+        return {"network": architecture, "search_space": space}
+    return {"network": network}

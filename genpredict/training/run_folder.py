@@ -72,17 +72,30 @@ class Run:
         try:
             found: dict[str, Any] = json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
+            state = "the run is not over" if self.path.exists() else "no such run"
             raise GenpredictError(
-                f"{self.path}: the run is not over; train with the same settings to go on"
+                f"{self.path}: {state}; train with the same settings to go on"
             ) from error
         return found
 
     @property
     def history(self) -> xr.Dataset:
-        """Every number of every epoch, over (epoch, layer, unfolding, factorization, p)."""
+        """Every number of every epoch, over (epoch, layer, unfolding, factorization, p).
+
+        Epoch 0 is the network before training. `learning_rate` is the rate that the steps of an
+        epoch took; measures and accuracies are those after it.
+
+        Raises
+        ------
+        GenpredictError
+            When there is none yet.
+        """
         import xarray as xr
 
-        return xr.load_dataset(self.path / HISTORY, engine="scipy")
+        path = self.path / HISTORY
+        if not path.exists():
+            raise GenpredictError(f"{path}: no history; train with the same settings to get one")
+        return xr.load_dataset(path, engine="scipy")
 
     @property
     def checkpoints(self) -> list[Path]:

@@ -2,7 +2,7 @@
 
 Run as a program it reads one case a line (JSON: name, how, path) from its standard input and
 answers with one `Outcome` a line. Its address space is bounded, and an audit hook notes what no
-reader of weights ever does: start a program, open a socket, write, delete or rename a file,
+reader of weights ever does: start a program, call another machine, write, delete or rename a file,
 compile a text.
 """
 
@@ -29,7 +29,8 @@ _FORBIDDEN = (
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "os.fork", "os.forkpty",
     "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.link", "os.chmod",
     "os.putenv", "os.unsetenv", "os.truncate", "os.kill", "pty.spawn", "subprocess.Popen",
-    "shutil.", "socket.", "urllib.Request", "webbrowser.open", "ctypes.", "code.__new__",
+    "shutil.", "socket.connect", "socket.bind",
+    "socket.send", "socket.get", "urllib.Request", "webbrowser.open", "ctypes.", "code.__new__",
     "builtins.input", "cpython.run_", "pdb.Pdb", "tempfile.", "ftplib.", "smtplib.", "http.client",
 )  # fmt: skip
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -127,7 +128,7 @@ def read_checkpoints(path: str) -> object:
     from genpredict import open_checkpoints, select_layers
 
     loaded = {c.id: (dict(c.metadata), c.tensors()) for c in open_checkpoints(path)}
-    return {k: (m, len(select_layers(t).layers)) for k, (m, t) in loaded.items()}
+    return {k: (m, len(select_layers(t)[0])) for k, (m, t) in loaded.items()}
 
 
 def score_checkpoints(path: str) -> object:

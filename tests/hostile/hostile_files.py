@@ -101,7 +101,8 @@ def pickle_of_archive(weights: Mapping[str, bytes], **changed: bytes) -> bytes:
         "epochs": value(12), "net_state_dict": state, "train_acc1es": value({11: 90.0}),
         "train_losses": value({11: 0.1}), "eval_acc1es": value({"ori-test@11": 80.0}),
         "eval_losses": value({"ori-test@11": 0.5}), "flop": value(1.5),
-    } | {k: v for k, v in changed.items() if k not in ("arch_str", "arch_index", "key", "budget")}  # fmt: skip
+    }  # fmt: skip
+    result |= {k: v for k, v in changed.items() if k in result}
     row = _dict(result)
     key = changed.get("key", text("cifar10") + value(777) + b"\x86")
     info = _dict({

@@ -43,24 +43,24 @@ def outcomes(folder: Path) -> dict[str, Outcome]:
     return read_guarded(cases)
 
 
-@pytest.mark.parametrize("kind", CONTAINERS)
 @pytest.mark.parametrize("trick", ATTACKS)
 def test_attacks_are_refused_and_run_nothing(
-    folder: Path, outcomes: dict[str, Outcome], kind: str, trick: str
+    folder: Path, outcomes: dict[str, Outcome], trick: str
 ) -> None:
     """The canary stays unmade, the audit hook saw nothing, the error names file and remedy."""
-    check(outcomes[f"{kind}: {trick}"], CONTAINERS[kind][1])
-    place = folder / kind.replace(" ", "-") / str(ATTACKS.index(trick))
-    assert not (place / "canary").exists()
+    for kind, (_, file, _) in CONTAINERS.items():
+        check(outcomes[f"{kind}: {trick}"], file)
+        place = folder / kind.replace(" ", "-") / str(ATTACKS.index(trick))
+        assert not (place / "canary").exists()
 
 
-@pytest.mark.parametrize("kind", CONTAINERS)
 @pytest.mark.parametrize("trick", LIES)
 def test_lies_are_refused_in_little_time_and_memory(
-    outcomes: dict[str, Outcome], kind: str, trick: str
+    outcomes: dict[str, Outcome], trick: str
 ) -> None:
     """Lengths of 2**62, a memo of 4 billion entries, 2**60 lists in lists: an error, at once."""
-    check(outcomes[f"{kind}: {trick}"], CONTAINERS[kind][1])
+    for kind, (_, file, _) in CONTAINERS.items():
+        check(outcomes[f"{kind}: {trick}"], file)
 
 
 def check(outcome: Outcome, file: str) -> None:

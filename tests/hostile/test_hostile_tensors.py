@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,6 +67,21 @@ def torch_cases(folder: Callable[[str], Path]) -> Iterator[Case]:
     for name, method in {"zip": zipfile.ZIP_DEFLATED, "bz2 in zip": zipfile.ZIP_BZIP2}.items():
         yield write(f"{name} bomb", big, {"0": bytes(2**28)}, compression=method)
     yield write("bytearray of 4 GB", _with_extra(value(4 * 10**9)))
+    for trick, patched in _patched_zips(tensor(0, (2, 2), (2, 1)), folder("scratch")).items():
+        case = write(trick, b"")
+        Path(case.path).write_bytes(patched)
+        yield case
+
+
+def _patched_zips(pickled: bytes, scratch: Path) -> dict[str, bytes]:
+    """Return zip files as fuzzing has found them: zipfile has many kinds of exceptions."""
+    good = torch_zip(scratch / "n.pt", pickled, NUMBERS, extra={"net/ä": b""}).read_bytes()
+    entry = good.rindex(b"PK\x01\x02", 0, good.index(b"net/data/0", good.index(b"PK\x01\x02")))
+    size = struct.pack("<I", 10**6)
+    return {
+        "zip entry whose name is no text": good.replace("net/ä".encode(), b"net/\xff\xff"),
+        "zip entry longer than the file": good[: entry + 20] + size + size + good[entry + 28 :],
+    }
 
 
 def _with_extra(size: bytes) -> bytes:

@@ -17,6 +17,7 @@ from genpredict.errors import GenpredictError
 from genpredict.training import Run, Watcher, complete, train
 from genpredict.training.epochs import cut, take_step, train_epoch
 from genpredict.training.materials import prepare
+from genpredict.training.metadata import checkpoint_metadata
 from genpredict.training.run_folder import STATE, SUMMARY
 
 SMALL: dict[str, Any] = {
@@ -119,6 +120,7 @@ def test_runs_join_the_scores(tmp_path: Path) -> None:
     last = scores.sel(checkpoint=ids[1])
     assert last["epoch"] == 3
     assert (last["optimizer"], last["network"], last["dataset"]) == ("sgd", "digits_cnn", "digits")
+    assert last["num_train"] == 120
     assert last["learning_rate"] == 0.1
     assert last["run"] == run.id
     assert float(last["test_accuracy"]) == run.summary["test_accuracy"]
@@ -187,3 +189,14 @@ def test_the_summary_of_an_unfinished_run(tmp_path: Path) -> None:
     with pytest.raises(GenpredictError, match="not over; train with the same settings"):
         _ = Run(tmp_path).summary
     assert not (tmp_path / SUMMARY).exists()
+
+
+def test_networks_of_nats_spaces_are_called_as_in_its_archives() -> None:
+    """So that runs and archives of one architecture are one group in a store."""
+    numbers = dict.fromkeys(("train_accuracy", "test_accuracy", "train_loss", "test_loss"), 1.0)
+    settings = complete({"network": "sss:8:16:24:32:40"})
+    found = checkpoint_metadata(settings, "run", 3, 100, numbers)
+    assert (found["network"], found["search_space"]) == ("8:16:24:32:40", "sss")
+    plain = checkpoint_metadata(complete({"network": "resnet20"}), "run", 3, 100, numbers)
+    assert plain["network"] == "resnet20"
+    assert "search_space" not in plain
