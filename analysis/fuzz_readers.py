@@ -232,7 +232,7 @@ def _shards(weights: dict[str, Any]) -> Files:
 
 def read(how: str, folder: Path) -> str:
     """Read what a folder holds; return "read" or "refused", or raise."""
-    from genpredict import GenpredictError, open_checkpoints, open_scores, score
+    from genpredict import GenpredictError, open_checkpoints, score
 
     try:
         if how == "manifest":
@@ -244,11 +244,10 @@ def read(how: str, folder: Path) -> str:
 
             load_pickle(folder / "data_batch_1")
         elif how == "store":
-            from genpredict.show import layer_table, network_table
+            from genpredict.show import show_store
 
-            scores = open_scores(folder / "s.zarr")
-            network_table(scores)
-            layer_table(scores)
+            for layers in (False, True):
+                show_store(folder / "s.zarr", layers=layers)
         else:
             for checkpoint in open_checkpoints(folder):
                 checkpoint.tensors()
@@ -282,13 +281,13 @@ def work(kind: str, first: int, seed: int, folder: Path) -> None:
     """Read case after case until killed; say on standard output what each ended in."""
     warnings.simplefilter("ignore")
     seeds: dict[str, Files] = pickle.loads((folder / "seeds").read_bytes())
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(1, 2)
     write(seeds[KINDS[kind][0]], folder / "case")
     read(KINDS[kind][2], folder / "case")  # imports, before memory is bounded
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.dup2(1, 2)
     print("ready", file=answers)
     while True:
         write(case(kind, first, seed, seeds), folder / "case")
@@ -331,8 +330,8 @@ def ends(kind: str, first: int, seed: int, folder: Path, until: float) -> Iterat
 def main() -> None:
     """Fuzz every kind in turn and print a table."""
     if sys.argv[1:2] == ["--work"]:
-        kind, first, seed, folder = sys.argv[2:]
-        work(kind, int(first), int(seed), Path(folder))
+        kind, first, seed, place = sys.argv[2:]
+        work(kind, int(first), int(seed), Path(place))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
