@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -51,42 +52,13 @@ RunsFolder = Annotated[Path, Parameter(name=["--output", "-o"])]
 Positive = Annotated[int | None, Parameter(validator=Number(gte=1))]
 
 
-def train(
-    *,
-    output: RunsFolder = Path("runs"),
-    recipe: Literal["paper", "nats", "digits"] | None = None,
-    network: str | None = None,
-    dataset: str | None = None,
-    data_folder: Path | None = None,
-    optimizer: str | None = None,
-    hyperparameter: Annotated[list[str] | None, Parameter(name=["--hyperparameter", "-H"])] = None,
-    epochs: Positive = None,
-    batch_size: Positive = None,
-    schedule: Literal["constant", "step", "cosine"] | None = None,
-    flip: Annotated[bool | None, Parameter(negative="--no-flip")] = None,
-    crop_padding: int | None = None,
-    cutout_holes: int | None = None,
-    label_noise: float | None = None,
-    num_train: Positive = None,
-    image_size: Positive = None,
-    annotations: Path | None = None,
-    seed: int | None = None,
-    budget_seconds: float | None = None,
-    checkpoint_epochs: Annotated[tuple[int, ...] | None, commas(int)] = None,
-    device: str | None = None,
-    threads: Positive = None,
-    tensorboard: Path | None = None,
-    nats_archive: Path | None = None,
-) -> int:
-    """Train a network; the run joins the scatter plots by `genpredict score runs/`.
-
-    Without any option: the digits CNN with RMSGD, in under a minute. Run the same command again
-    to go on after an interruption.
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Settings that a command gives a run.
 
     Parameters
     ----------
-    output
-        The folder of all runs; this one gets a folder of its own there.
     recipe
         Where settings come from that are not given: paper (the CVPR 2022 paper's), nats
         (NATS-Bench's), digits; default digits for the digits, else paper.
@@ -130,6 +102,58 @@ def train(
         auto, cpu or cuda.
     threads
         CPU threads.
+    """
+
+    recipe: Literal["paper", "nats", "digits"] | None = None
+    network: str | None = None
+    dataset: str | None = None
+    data_folder: Path | None = None
+    optimizer: str | None = None
+    hyperparameter: Annotated[list[str] | None, Parameter(name=["--hyperparameter", "-H"])] = None
+    epochs: Positive = None
+    batch_size: Positive = None
+    schedule: Literal["constant", "step", "cosine"] | None = None
+    flip: Annotated[bool | None, Parameter(negative="--no-flip")] = None
+    crop_padding: int | None = None
+    cutout_holes: int | None = None
+    label_noise: float | None = None
+    num_train: Positive = None
+    image_size: Positive = None
+    annotations: Path | None = None
+    seed: int | None = None
+    budget_seconds: float | None = None
+    checkpoint_epochs: Annotated[tuple[int, ...] | None, commas(int)] = None
+    device: str | None = None
+    threads: Positive = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return them as fields of `Settings`."""
+        found = asdict(self)
+        found["hyperparameters"] = dict(map(_assignment, found.pop("hyperparameter") or ()))
+        for name in ("data_folder", "annotations"):
+            found[name] = str(found[name]) if found[name] else None
+        return found
+
+
+_NOTHING = Given()
+
+
+def train(
+    *,
+    output: RunsFolder = Path("runs"),
+    given: Given = _NOTHING,
+    tensorboard: Path | None = None,
+    nats_archive: Path | None = None,
+) -> int:
+    """Train a network; the run joins the scatter plots by `genpredict score runs/`.
+
+    Without any option: the digits CNN with RMSGD, in under a minute. Run the same command again
+    to go on after an interruption.
+
+    Parameters
+    ----------
+    output
+        The folder of all runs; this one gets a folder of its own there.
     tensorboard
         Also write TensorBoard's event files to this folder.
     nats_archive
@@ -139,33 +163,11 @@ def train(
     from genpredict.show_training import describe_run, watch
     from genpredict.training import train as train_network
 
-    given: dict[str, Any] = {
-        "recipe": recipe,
-        "network": network,
-        "dataset": dataset,
-        "data_folder": str(data_folder) if data_folder else None,
-        "optimizer": optimizer,
-        "hyperparameters": dict(map(_assignment, hyperparameter or ())),
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "schedule": schedule,
-        "flip": flip,
-        "crop_padding": crop_padding,
-        "cutout_holes": cutout_holes,
-        "label_noise": label_noise,
-        "num_train": num_train,
-        "image_size": image_size,
-        "annotations": str(annotations) if annotations else None,
-        "seed": seed,
-        "budget_seconds": budget_seconds,
-        "checkpoint_epochs": checkpoint_epochs,
-        "device": device,
-        "threads": threads,
-    }
+    settings = given.settings()
     if nats_archive is not None:
-        _check_archive(given, nats_archive)
+        _check_archive(settings, nats_archive)
     with watch(tensorboard) as watcher:
-        run = train_network(output, watcher=watcher, **given)
+        run = train_network(output, watcher=watcher, **settings)
     describe_run(run, output)
     if run.summary["status"] != "finished":
         return FAILED
@@ -200,12 +202,14 @@ def sweep(
     dry_run
         List the runs and what is done of them; train nothing.
     """
+    from genpredict.sharding import parse_shard
     from genpredict.show_training import describe_sweep, list_runs, sweep_progress
     from genpredict.training import read_plan
     from genpredict.training import sweep as train_all
 
     runs = read_plan(plan)
-    index, count = _shard(shard)
+    part = parse_shard(shard)
+    index, count = part.index, part.count
     if dry_run:
         list_runs(runs[index - 1 :: count], output)
         return ALL_DONE
@@ -237,18 +241,6 @@ def _code(outcomes: list[Outcome]) -> int:
     if finished == len(outcomes):
         return ALL_DONE
     return SOME_FAILED if finished else FAILED
-
-
-def _shard(text: str) -> tuple[int, int]:
-    """Read i/n."""
-    index, _, count = text.partition("/")
-    try:
-        found = int(index), int(count)
-    except ValueError:
-        found = 0, 0
-    if not 1 <= found[0] <= found[1]:
-        raise GenpredictError(f"--shard: must be i/n with i from 1 to n, such as 3/8, not {text}")
-    return found
 
 
 def _assignment(text: str) -> tuple[str, bool | int | float | str]:

@@ -16,9 +16,8 @@ from genpredict import console
 from genpredict.errors import GenpredictError
 from genpredict.show import results_console
 from genpredict.stats import to_table
+from genpredict.stats.tables import stars
 
-#: Adjusted p-values below these earn a star each.
-STARS = (0.05, 0.01, 0.001)
 _COEFFICIENTS = ("plcc", "rocc", "krocc")
 _NOTE = (
     "signed estimate [95 % interval]; * ** *** adjusted p (Holm, over the table) below .05 .01 .001"
@@ -106,6 +105,5 @@ def _cell(row: Mapping[Hashable, Any], name: str) -> str:
     )
     if math.isnan(estimate):
         return ""
-    stars = "*" * sum(p < limit for limit in STARS)
     interval = "" if math.isnan(lower) else f" \\[{lower:+.2f}, {upper:+.2f}]"
-    return f"{estimate:+.2f}{interval} {stars}"
+    return f"{estimate:+.2f}{interval} {stars(p)}"

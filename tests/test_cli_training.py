@@ -115,4 +115,4 @@ def test_shard_must_be_two_numbers(tmp_path: Path, capsys: pytest.CaptureFixture
     plan = tmp_path / "sweep.toml"
     plan.write_text("", encoding="utf-8")
     assert run_command(["sweep", str(plan), "--shard", "3", "-o", str(tmp_path / "runs")]) == 1
-    assert "--shard: must be i/n" in capsys.readouterr().err
+    assert "'3' must be i/n" in capsys.readouterr().err

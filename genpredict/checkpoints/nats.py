@@ -203,11 +203,23 @@ def _all_architectures(
 def _rows(by_budget: Mapping[str, Mapping[str, Any]]) -> list[_Row]:
     """List the rows of one architecture, in the order of their ids."""
     rows = [
-        _Row(int(budget), dataset, int(seed), info["arch_str"], int(info["arch_index"]), result)
+        _row(budget, dataset, seed, info, result)
         for budget, info in by_budget.items()
         for (dataset, seed), result in info["all_results"].items()
     ]
     return sorted(rows, key=lambda row: (row.epoch, row.dataset, row.seed))
+
+
+def _row(
+    budget: str, dataset: str, seed: int | str, info: Mapping[str, Any], result: dict[str, Any]
+) -> _Row:
+    """Make a row of texts and numbers; anything else raises TypeError or OverflowError."""
+    row = _Row(int(budget), dataset, int(seed), info["arch_str"], int(info["arch_index"]), result)
+    if not (isinstance(dataset, str) and isinstance(row.architecture, str)):
+        raise TypeError("a data set or an architecture that is no text")
+    if any(abs(number) >= 2**53 for number in (row.epoch, row.seed, row.index)):
+        raise OverflowError("a budget, seed or index of no such size")
+    return row
 
 
 def _check_name(path: Path, rows: list[_Row]) -> None:
@@ -297,4 +309,4 @@ def _metrics(row: _Row) -> dict[str, float]:
         "validation_loss": losses.get(validation),
         "flops": result.get("flop"),
     }
-    return {k: float(v) for k, v in found.items() if v is not None and not math.isnan(v)}
+    return {k: float(v) for k, v in found.items() if v is not None and math.isfinite(v)}

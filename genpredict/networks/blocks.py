@@ -69,6 +69,26 @@ def stage_strides(stride: int, count: int) -> list[int]:
     return [stride] + [1] * (count - 1)
 
 
+class FeatureNetwork(nn.Module):
+    """A network that averages its feature maps over the grid and classifies the averages.
+
+    Attributes
+    ----------
+    features : nn.Sequential
+        Images, shape (N, in_channels, H, W), to feature maps, shape (N, C, H/k, W/k).
+    head : nn.Module
+        Averaged features, shape (N, C), to logits, shape (N, num_classes).
+    """
+
+    features: nn.Sequential
+    head: nn.Module
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images of shape (N, in_channels, H, W) to logits of shape (N, num_classes)."""
+        logits: Tensor = self.head(global_average(self.features(images)))
+        return logits
+
+
 class SqueezeExcitation(nn.Module):
     """Weigh channels by a small network of their averages [2]_.
 

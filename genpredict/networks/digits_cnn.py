@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
+
+from genpredict.networks.blocks import FeatureNetwork, conv_norm
 
 
-class DigitsCNN(nn.Module):
+class DigitsCNN(FeatureNetwork):
     """Classify 8 × 8 grey images by four convolutions and one linear head.
 
     Each convolution is 3 × 3 without bias, followed by batch norm and ReLU. The grid shrinks
@@ -49,36 +51,10 @@ class DigitsCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            _block(in_channels, widths[0]),
-            _block(widths[0], widths[1]),
+            conv_norm(in_channels, widths[0], 3, activation=nn.ReLU),
+            conv_norm(widths[0], widths[1], 3, activation=nn.ReLU),
             nn.MaxPool2d(2),
-            _block(widths[1], widths[2]),
-            _block(widths[2], widths[3]),
+            conv_norm(widths[1], widths[2], 3, activation=nn.ReLU),
+            conv_norm(widths[2], widths[3], 3, activation=nn.ReLU),
         )
         self.head = nn.Linear(widths[3], num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits.
-
-        Parameters
-        ----------
-        images : Tensor, shape (N, in_channels, 8, 8)
-            Images, scaled to [0, 1].
-
-        Returns
-        -------
-        Tensor, shape (N, num_classes)
-            Unnormalized log probabilities.
-        """
-        features = self.features(images).mean(dim=(2, 3))
-        logits: Tensor = self.head(features)
-        return logits
-
-
-def _block(num_in: int, num_out: int) -> nn.Sequential:
-    """Join a 3 × 3 convolution, batch norm and ReLU; the grid keeps its size."""
-    return nn.Sequential(
-        nn.Conv2d(num_in, num_out, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(num_out),
-        nn.ReLU(),
-    )

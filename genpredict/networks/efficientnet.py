@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from genpredict.networks.blocks import (
+    FeatureNetwork,
     SqueezeExcitation,
     conv_norm,
-    global_average,
     initialize_he,
     stage_strides,
 )
@@ -49,7 +49,7 @@ _STEM = 32
 _SQUEEZE = 4
 
 
-class EfficientNetB0(nn.Module):
+class EfficientNetB0(FeatureNetwork):
     """Inverted residual blocks with weighed channels, found by a search [1]_.
 
     Parameters
@@ -91,11 +91,6 @@ class EfficientNetB0(nn.Module):
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, num_classes))
         initialize_he(self)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images of shape (N, in_channels, H, W) to logits of shape (N, num_classes)."""
-        logits: Tensor = self.head(global_average(self.features(images)))
-        return logits
 
 
 class WeighedResidual(nn.Module):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from genpredict.networks.blocks import (
+    FeatureNetwork,
     conv_norm,
-    global_average,
     initialize_he,
     shortcut,
     stage_strides,
@@ -43,7 +43,7 @@ STAGES = (
 _STEM, _LAST = 32, 1280
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(FeatureNetwork):
     """Inverted residual blocks between two plain convolutions [1]_.
 
     Parameters
@@ -73,11 +73,6 @@ class MobileNetV2(nn.Module):
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(_LAST, num_classes)
         initialize_he(self)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images of shape (N, in_channels, H, W) to logits of shape (N, num_classes)."""
-        logits: Tensor = self.head(global_average(self.features(images)))
-        return logits
 
 
 class InvertedResidual(nn.Module):

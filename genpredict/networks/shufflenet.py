@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genpredict.networks.blocks import conv_norm, global_average, initialize_he
+from genpredict.networks.blocks import FeatureNetwork, conv_norm, initialize_he
 
 #: [1]_, Table 5, column 1.5×: channels and units at stride 1 of stages 2, 3, 4; last channels.
 WIDTHS = (176, 352, 704)
@@ -19,7 +19,7 @@ COUNTS = (3, 7, 3)
 _STEM, _LAST = 24, 1024
 
 
-class ShuffleNetV2(nn.Module):
+class ShuffleNetV2(FeatureNetwork):
     """Units that transform half of the channels and then mix the halves [1]_.
 
     Parameters
@@ -49,11 +49,6 @@ class ShuffleNetV2(nn.Module):
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(_LAST, num_classes)
         initialize_he(self)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images of shape (N, in_channels, H, W) to logits of shape (N, num_classes)."""
-        logits: Tensor = self.head(global_average(self.features(images)))
-        return logits
 
 
 class BasicUnit(nn.Module):

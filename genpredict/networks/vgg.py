@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from genpredict.errors import GenpredictError
-from genpredict.networks.blocks import global_average, initialize_he
+from genpredict.networks.blocks import FeatureNetwork, initialize_he
 
 #: Configuration D of [1]_, Table 1: channels of the convolutions between one pooling and the next.
 GROUPS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -19,7 +19,7 @@ GROUPS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 SMALLEST_SIDE = 2 ** len(GROUPS)
 
 
-class VGG16(nn.Module):
+class VGG16(FeatureNetwork):
     """13 convolutions with batch norm, five poolings, one linear layer in place of three [1]_.
 
     Parameters
@@ -75,5 +75,4 @@ class VGG16(nn.Module):
                 f"{SMALLEST_SIDE} pixels, not {images.shape[-2]} × {images.shape[-1]}; enlarge "
                 "them or take a resnet"
             )
-        logits: Tensor = self.head(global_average(self.features(images)))
-        return logits
+        return super().forward(images)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genpredict.checkpoints.runs import CHECKPOINT_FOLDER, METADATA_KEY, RUN_FILE
 from genpredict.errors import GenpredictError
 from genpredict.training.settings import Settings, read_settings
 
@@ -27,10 +28,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
-CONFIG, HISTORY, SUMMARY, STATE = "config.toml", "history.nc", "summary.json", "state.pt"
-CHECKPOINTS = "checkpoints"
-#: Key of the JSON text in a checkpoint's header.
-METADATA_KEY = "genpredict"
+HISTORY, SUMMARY, STATE = "history.nc", "summary.json", "state.pt"
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Run:
     @property
     def settings(self) -> Settings:
         """What was asked for."""
-        return read_settings(self.path / CONFIG)
+        return read_settings(self.path / RUN_FILE)
 
     @property
     def is_over(self) -> bool:
@@ -100,7 +98,7 @@ class Run:
     @property
     def checkpoints(self) -> list[Path]:
         """The weights that were kept, first epoch first."""
-        return sorted((self.path / CHECKPOINTS).glob("epoch-*.safetensors"))
+        return sorted((self.path / CHECKPOINT_FOLDER).glob("epoch-*.safetensors"))
 
     def begin(self, settings: Settings) -> None:
         """Make the folder and write the settings down.
@@ -115,12 +113,12 @@ class Run:
         from genpredict import __version__
 
         try:
-            (self.path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            (self.path / CHECKPOINT_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _not_written(self.path, error) from error
         head = f"# Written by genpredict {__version__}.\n"
         text = head + tomli_w.dumps(settings.to_table())
-        self._write(CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+        self._write(RUN_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
     def write_history(self, history: xr.Dataset) -> None:
         """Write the numbers of all epochs so far."""
@@ -134,7 +132,7 @@ class Run:
 
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         header = {METADATA_KEY: json.dumps(dict(metadata))}
-        name = f"{CHECKPOINTS}/epoch-{metadata['epoch']:03d}.safetensors"
+        name = f"{CHECKPOINT_FOLDER}/epoch-{metadata['epoch']:03d}.safetensors"
         self._write(name, lambda path: save_file(whole, path, metadata=header))
 
     def write_state(self, state: Mapping[str, Any]) -> None:

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 from genpredict import open_checkpoints
 from genpredict.checkpoints.runs import METADATA_KEY
 from genpredict.errors import CheckpointError
-from genpredict.training import run_folder
 
 
 def write(folder: Path, *, metadata: str | None, config: bool = True) -> Path:
@@ -58,9 +57,3 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(CheckpointError, match=r"epoch-003.*damaged"):
         list(open_checkpoints(tmp_path))
-
-
-def test_reader_and_writer_agree_on_names() -> None:
-    """Training may not import what reads its runs, nor the other way round: the names are equal."""
-    assert run_folder.METADATA_KEY == METADATA_KEY
-    assert (run_folder.CONFIG, run_folder.CHECKPOINTS) == ("config.toml", "checkpoints")

@@ -83,7 +83,6 @@ def test_entries_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
         assert (outcome.events, outcome.peak < 2**26) == ((), True), (name, outcome)
 
 
-@pytest.mark.xfail(strict=True, reason="nats._rows takes names and numbers as they come")
 def test_rows_are_named_by_texts_and_numbers_of_a_size(tmp_path: Path) -> None:
     """Else one archive makes the whole job fail: the number is no float64."""
     for name, outcome in outcomes(tmp_path, UNCHECKED).items():
@@ -91,7 +90,6 @@ def test_rows_are_named_by_texts_and_numbers_of_a_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="nats._rows takes names and numbers as they come")
 def test_lists_for_the_architecture(tmp_path: Path) -> None:
     """A name of 2**40 lists in lists is refused before anything writes it out."""
     (outcome,) = outcomes(tmp_path, {"lists": {"arch_str": LISTS}}).values()

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from genpredict.checkpoints.runs import RUN_FILE
 from genpredict.errors import GenpredictError
-from genpredict.training.run_folder import CONFIG, Run
+from genpredict.training.run_folder import Run
 from genpredict.training.schedules import rate_factor
 from genpredict.training.settings import NO_PART_OF_RESULT, complete, read_settings
 
@@ -89,7 +90,7 @@ def test_settings_survive_their_file(tmp_path: Path) -> None:
 
 def test_damaged_settings_file_is_named(tmp_path: Path) -> None:
     """With what to do about it."""
-    path = tmp_path / CONFIG
+    path = tmp_path / RUN_FILE
     path.write_text("epochs = [", encoding="utf-8")
     with pytest.raises(GenpredictError, match=r"config\.toml: no settings of a run .*delete"):
         read_settings(path)
