@@ -166,8 +166,8 @@ def make_seeds(folder: Path) -> dict[str, Files]:
 
     from genpredict.checkpoints import open_checkpoints
     from genpredict.checkpoints.cache_files import write_cached
+    from genpredict.jobs.score_job import score_into
     from genpredict.networks import build_network
-    from genpredict.score_job import score_into
     from genpredict.scoring import Options
 
     torch.manual_seed(0)
@@ -244,7 +244,7 @@ def read(how: str, folder: Path) -> str:
 
             load_pickle(folder / "data_batch_1")
         elif how == "store":
-            from genpredict.show import show_store
+            from genpredict.cli.show import show_store
 
             for layers in (False, True):
                 show_store(folder / "s.zarr", layers=layers)

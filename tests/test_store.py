@@ -19,14 +19,15 @@ import zarr.storage._local as zarr_local
 from nats_archives import write_size_space_archive
 
 import genpredict
-from genpredict import schema, scoring, units
+from genpredict import schema, scoring
 from genpredict.checkpoints import open_checkpoints
 from genpredict.errors import StoreError
+from genpredict.jobs import units
+from genpredict.jobs.score_job import Outcome, score_into
+from genpredict.jobs.store_writer import Writer, lock_of, open_writer
 from genpredict.rows import Row, to_dataset
-from genpredict.score_job import Outcome, score_into
 from genpredict.scoring import Options, score
 from genpredict.store import check_store, open_scores
-from genpredict.store_writer import Writer, lock_of, open_writer
 
 SETTINGS = {"device": "cpu"}
 

@@ -36,8 +36,8 @@ import torch
 from genpredict.checkpoints import open_checkpoints
 from genpredict.checkpoints.nats_unpickling import load_nats_pickle
 from genpredict.engine import available_cores, run_in_order
+from genpredict.jobs.units import cut, measure_unit
 from genpredict.scoring import Options
-from genpredict.units import cut, measure_unit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from nats_archives import write_size_space_archive

@@ -161,7 +161,7 @@ def join_manifest(path: str) -> object:
 def show_store(path: str) -> object:
     """Open a store as ``genpredict show`` does."""
     from genpredict import open_scores
-    from genpredict.show import network_table
+    from genpredict.cli.show import network_table
 
     return len(network_table(open_scores(path)))
 
@@ -254,8 +254,8 @@ def _warm_up() -> None:
 
     import torch
 
+    import genpredict.cli.show
     import genpredict.datasets.pickles
-    import genpredict.show
 
     for new_format in (True, False):
         buffer = io.BytesIO()

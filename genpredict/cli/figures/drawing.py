@@ -1,0 +1,80 @@
+"""What the commands below `genpredict figure` share: choose, draw, save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App
+
+from genpredict.errors import GenpredictError
+
+figure = App(
+    name="figure", help="Draw figures from a scores store, or from weights.", help_format="markdown"
+)
+
+
+def drawn(path: Path, output: Path, draw: Callable[[Any], Any], where: str | None = None) -> int:
+    """Draw checkpoints of a store into a file.
+
+    Parameters
+    ----------
+    path : Path
+        A scores store.
+    output : Path
+        The figure.
+    draw : callable
+        Takes the scores, returns an Axes or a grid.
+    where : str, optional
+        Condition that the checkpoints meet.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from genpredict.stats.groups import selected
+    from genpredict.store import open_scores
+
+    return saved(output, lambda: draw(selected(open_scores(path), where)))
+
+
+def saved(output: Path, draw: Callable[[], Any]) -> int:
+    """Check the name of a file, draw, save, and say where.
+
+    Parameters
+    ----------
+    output : Path
+        The figure; its folder is made.
+    draw : callable
+        Returns an Axes or a grid.
+
+    Returns
+    -------
+    int
+        Exit code.
+
+    Raises
+    ------
+    GenpredictError
+        When something cannot be drawn or written.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from genpredict.cli import console
+    from genpredict.figures.saving import check_suffix, save
+
+    try:
+        check_suffix(output)
+        picture = draw()
+    except ValueError as error:
+        raise GenpredictError(str(error)) from error
+    with console.writing(output):
+        save(picture, output)
+    plt.close(picture.figure)
+    console.note(f"drawn: {output}")
+    return 0

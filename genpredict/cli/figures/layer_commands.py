@@ -1,0 +1,166 @@
+"""`genpredict figure heatmap`, `evolution` and `spectrum`: layers; heavy imports inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from genpredict.cli.figures.drawing import drawn, figure, saved
+from genpredict.cli.options import Factorization, Output, Power
+
+HEATMAP_EXAMPLE = "Example: `genpredict figure heatmap scores.zarr --sort test_accuracy -o q.png`"
+EVOLUTION_EXAMPLE = (
+    "Example: `genpredict figure evolution runs.zarr --where 'seed == 1' -o evolution.png`"
+)
+SPECTRUM_EXAMPLES = """
+Examples:
+
+`genpredict figure spectrum resnet20.th --layer layer3.0.conv2 -o spectrum.pdf`
+
+`genpredict figure spectrum scores.zarr --checkpoint akamaster/resnet56-4bfd9763.th -o spectrum.png`
+"""
+
+
+@figure.command(help_epilogue=HEATMAP_EXAMPLE)
+def heatmap(
+    path: Path,
+    /,
+    *,
+    output: Output,
+    measure: str = "quality",
+    columns: str = "checkpoint",
+    sort: str | None = None,
+    where: str | None = None,
+    unfolding: Literal["in_channel", "out_channel"] = "out_channel",
+    factorization: Factorization = "low_rank",
+    p: Power = 2,
+) -> int:
+    """Draw a layer measure over layers and checkpoints, or layers and epochs.
+
+    Parameters
+    ----------
+    path
+        A scores store.
+    output
+        The figure: .png (300 dpi), .pdf or .svg.
+    measure
+        A layer measure: quality, stable_rank, rank or another
+    columns
+        checkpoint, or a coordinate such as epoch.
+    sort
+        Coordinate that orders the columns, such as test_accuracy.
+    where
+        Checkpoints to draw, e.g. 'network == "resnet20" and seed == 1'.
+    unfolding
+        Of each layer.
+    factorization
+        Of measures that have one.
+    p
+        Power of measures that have one.
+    """
+
+    def draw(scores: Any) -> Any:
+        from genpredict.figures import plot_heatmap
+
+        return plot_heatmap(
+            scores,
+            measure=measure,
+            columns=columns,
+            sort=sort,
+            unfolding=unfolding,
+            factorization=factorization,
+            p=p,
+        )
+
+    return drawn(path, output, draw, where)
+
+
+@figure.command(help_epilogue=EVOLUTION_EXAMPLE)
+def evolution(
+    path: Path,
+    /,
+    *,
+    output: Output,
+    measure: str = "stable_rank",
+    x: str = "epoch",
+    where: str | None = None,
+    unfolding: Literal["in_channel", "out_channel"] = "out_channel",
+    factorization: Factorization = "low_rank",
+    p: Power = 2,
+) -> int:
+    """Draw a layer measure over the epochs of one run; deeper layers are darker.
+
+    Parameters
+    ----------
+    path
+        A scores store of the checkpoints of one run.
+    output
+        The figure: .png (300 dpi), .pdf or .svg.
+    measure
+        A layer measure: quality, stable_rank, rank or another
+    x
+        The coordinate to follow.
+    where
+        Checkpoints to draw, those of one run, e.g. 'optimizer == "sgd" and seed == 1'.
+    unfolding
+        Of each layer.
+    factorization
+        Of measures that have one.
+    p
+        Power of measures that have one.
+    """
+
+    def draw(scores: Any) -> Any:
+        from genpredict.figures import plot_evolution
+
+        return plot_evolution(
+            scores, measure=measure, x=x, unfolding=unfolding, factorization=factorization, p=p
+        )
+
+    return drawn(path, output, draw, where)
+
+
+@figure.command(help_epilogue=SPECTRUM_EXAMPLES)
+def spectrum(
+    source: Path,
+    /,
+    *,
+    output: Output,
+    checkpoint: str | None = None,
+    layer: str | None = None,
+    unfolding: Literal["in_channel", "out_channel"] | None = None,
+    estimator: Literal["global", "reference"] | None = None,
+    log: bool = False,
+) -> int:
+    """Draw raw and low-rank singular values of one layer, with noise level and threshold.
+
+    Parameters
+    ----------
+    source
+        A checkpoint file, folder or archive; or a scores store, whose weights are read again from
+        where they were.
+    output
+        The figure: .png (300 dpi), .pdf or .svg.
+    checkpoint
+        Its id, or a part that no other id has; default the first.
+    layer
+        Its name; default the convolution with the most signal (highest rank).
+    unfolding
+        Default out_channel, where the layer has it.
+    estimator
+        Default that of the store, global for weights.
+    log
+        Logarithmic singular values.
+    """
+
+    def draw() -> Any:
+        from genpredict.cli import console
+        from genpredict.cli.figures.layer_spectrum import drawn_spectrum
+        from genpredict.cli.figures.weights import choose_layer, open_network
+
+        network = open_network(source, checkpoint, estimator)
+        if checkpoint is None and network.others:
+            console.note(f"{network.checkpoint.id}: the first of several, see --checkpoint")
+        return drawn_spectrum(choose_layer(network, layer, unfolding), log=log)
+
+    return saved(output, draw)

@@ -1,0 +1,83 @@
+"""`genpredict report`: a scores store in, one interactive page out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from genpredict.cli.options import Names, commas
+from genpredict.errors import GenpredictError
+
+REPORT_EXAMPLES = """
+Examples:
+
+`genpredict report scores.zarr -o report.html`
+
+`genpredict report nats.zarr --where 'epoch == 90' --by dataset -o report.html`
+"""
+
+
+def report(
+    path: Path,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    measures: Names | None = None,
+    targets: Names | None = None,
+    by: Annotated[tuple[str, ...] | None, commas(str)] = None,
+    where: str | None = None,
+    interval: Literal["auto", "bca", "percentile", "fisher"] = "auto",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> int:
+    """Write one self-contained interactive page: ranking, scatter panels, layers, failures.
+
+    It opens offline, in any browser.
+
+    Parameters
+    ----------
+    path
+        A scores store.
+    output
+        The page, ends in .html.
+    measures
+        Separated by commas, as for correlate; default Q, Q_adjusted and the baselines.
+    targets
+        Separated by commas; default all there are.
+    by
+        Correlations also within groups: coordinates separated by commas. Default network, where
+        there are 2 to 12 networks and one has 5 checkpoints; '' for no groups.
+    where
+        Checkpoints that count, e.g. 'epoch == 90'.
+    interval
+        auto is bca up to 2,000 checkpoints, percentile above.
+    resamples
+        Of the bootstrap.
+    seed
+        Of resampling and permutation.
+    """
+    from genpredict.cli import console
+    from genpredict.report import write_report
+    from genpredict.report.commands import command_line
+
+    if not (path / "zarr.json").exists():
+        raise GenpredictError(f"{path}: no scores store; make one with `genpredict score`")
+    options: dict[str, object] = {"measures": measures, "targets": targets, "by": by}
+    options |= {"where": where, "interval": interval, "resamples": resamples, "seed": seed}
+    command = command_line(["genpredict", "report", str(path)], options, str(output))
+    written = write_report(
+        path,
+        output,
+        measures=measures,
+        targets=targets,
+        by=by,
+        where=where,
+        interval=interval,
+        resamples=resamples,
+        seed=seed,
+        command=command,
+    )
+    console.note(f"written: {written}, {written.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    return 0

@@ -1,0 +1,217 @@
+"""`genpredict score …`: checkpoints in, a scores store out."""
+
+from __future__ import annotations
+
+import shlex
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from genpredict.cli.options import Output, commas
+from genpredict.errors import GenpredictError
+
+if TYPE_CHECKING:
+    from genpredict.jobs.score_job import Outcome
+    from genpredict.jobs.sharding import Shard, ShardOutcome
+
+ALL_DONE, FAILED, SOME_FAILED = 0, 1, 3
+#: The arguments of the command that is running, for the record in a store.
+ARGUMENTS: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
+
+SCORE_EXAMPLES = """
+Examples:
+
+`genpredict score checkpoints/ --manifest checkpoints/manifest.csv -o scores.zarr`
+
+`genpredict score NATS-sss-v1_0-50262-full --nats-epochs 12,90 --workers 8 -o nats.zarr`
+
+`genpredict score NATS-sss-v1_0-50262-full --shard $SLURM_ARRAY_TASK_ID/64 -o nats.zarr`
+
+`genpredict score NATS-sss-v1_0-50262-full --engine dask --scheduler s.json -o nats.zarr`
+"""
+Sources = Annotated[
+    list[Path],
+    Parameter(
+        name="SOURCE", help="Checkpoint files, folders, NATS-Bench archives.",
+        negative=(), consume_multiple=True,
+    ),
+]  # fmt: skip
+
+
+def score(
+    sources: Sources,
+    /,
+    *,
+    output: Output,
+    manifest: Path | None = None,
+    nats_epochs: Annotated[tuple[int, ...] | None, commas(int)] = None,
+    nats_datasets: Annotated[tuple[str, ...] | None, commas(str)] = None,
+    indices: str | None = None,
+    estimator: Literal["global", "reference"] = "global",
+    device: str = "auto",
+    dtype: Literal["float64", "float32"] = "float64",
+    workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    shard: str | None = None,
+    engine: Literal["local", "dask"] = "local",
+    scheduler: str | None = None,
+    task_timeout: Annotated[float, Parameter(validator=Number(gt=0))] = 3600.0,
+    chunk_size: Annotated[int, Parameter(validator=Number(gte=1))] = 256,
+    include: Annotated[list[str] | None, Parameter(negative=())] = None,
+    exclude: Annotated[list[str] | None, Parameter(negative=())] = None,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+) -> int:
+    """Measure every layer of every checkpoint into a labelled store.
+
+    Run the same command again to go on after an interruption: what is done is not done again.
+
+    Parameters
+    ----------
+    sources
+        Checkpoint files, folders, NATS-Bench archives.
+    output
+        The store, a folder that ends in .zarr.
+    manifest
+        CSV file with metadata and accuracies (percent), joined by its column `path`.
+    nats_epochs
+        Training epochs to take from NATS-Bench archives, e.g. 12,90; default all.
+    nats_datasets
+        Data sets to take from NATS-Bench archives, e.g. cifar10,cifar100; default all.
+    indices
+        Architectures to take from NATS-Bench archives: 0:32768, or 5, or 1,4,9; default all.
+    estimator
+        EVBMF at the global minimum of its free energy, or as in the released code.
+    device
+        auto, cpu or cuda.
+    dtype
+        Arithmetic of the spectra.
+    workers
+        Processes; default one a core where there are more than 256 MB to read, else one.
+    shard
+        Do one share of the work, i/n with i from 1 to n, such as 3/16: for job arrays. Any number
+        of shares may run at once; the last one done completes the store.
+    engine
+        local processes, or tasks of a Dask cluster.
+    scheduler
+        Of dask: an address such as tcp://host:8786, or a scheduler file; default a cluster of
+        --workers local processes.
+    task_timeout
+        Of dask: give up when nothing was done for so many seconds.
+    chunk_size
+        Checkpoints to a Zarr chunk of a new store.
+    include
+        Take only layers whose names match this pattern, e.g. 'layer3.*'; may be repeated.
+    exclude
+        Leave out layers whose names match this pattern; may be repeated.
+    overwrite
+        Delete an existing store first.
+    retry_failed
+        Try failed checkpoints again.
+    """
+    from genpredict.checkpoints import open_checkpoints
+    from genpredict.cli import console
+    from genpredict.jobs.dask_engine import score_on_dask
+    from genpredict.jobs.score_job import score_into
+    from genpredict.jobs.sharding import parse_shard, score_shard
+    from genpredict.scoring import Options
+
+    share = None if shard is None else parse_shard(shard)
+    _check_together(shard, overwrite, engine, scheduler)
+    options = Options(
+        estimator, dtype, device, include=tuple(include or ()), exclude=tuple(exclude or ())
+    )
+    found = open_checkpoints(
+        sources,
+        manifest=manifest,
+        nats_epochs=nats_epochs,
+        nats_datasets=nats_datasets,
+        indices=indices,
+    )
+    console.warn(found.warnings)
+    attrs = {
+        "nats_epochs": sorted(nats_epochs or ()),
+        "nats_datasets": sorted(nats_datasets or ()),
+        "indices": (indices or "") if any(item.is_whole_space for item in found.items) else "",
+        "command": _command(),
+    }
+    settings: dict[str, Any] = {"attrs": attrs, "workers": workers, "chunk_size": chunk_size}
+    settings |= {"retry_failed": retry_failed}
+    with console.job_progress(len(found.items)) as progress:
+        settings["progress"] = progress
+        if share is not None:
+            part = score_shard(output, found, options, share, **settings)
+        elif engine == "dask":
+            settings |= {"scheduler": scheduler, "task_timeout": task_timeout}
+            outcome = score_on_dask(output, found, options, overwrite=overwrite, **settings)
+        else:
+            outcome = score_into(output, found, options, overwrite=overwrite, **settings)
+    return _report(output, outcome) if share is None else _report_shard(output, share, part)
+
+
+def _check_together(shard: str | None, overwrite: bool, engine: str, scheduler: str | None) -> None:
+    """Refuse options that exclude each other."""
+    if shard is not None and overwrite:
+        raise GenpredictError(
+            "overwrite: a shard cannot start anew what other shards add to; delete the store and "
+            "its .parts folder yourself, then start the shards without --overwrite"
+        )
+    if shard is not None and engine == "dask":
+        raise GenpredictError("shard: a job array needs no Dask; take --shard or --engine dask")
+    if scheduler is not None and engine != "dask":
+        raise GenpredictError(f"scheduler: {scheduler} is of use with --engine dask alone")
+
+
+def _command() -> str:
+    """Return the command as a store records it: the same for every shard."""
+    arguments = list(ARGUMENTS.get())
+    if "--shard" in arguments:
+        at = arguments.index("--shard")
+        del arguments[at : at + 2]
+    return shlex.join(["genpredict", *(a for a in arguments if not a.startswith("--shard="))])
+
+
+def _report_shard(output: Path, shard: Shard, part: ShardOutcome) -> int:
+    """Say what a shard has done, and what is left for others; return the exit code."""
+    from genpredict.cli import console
+
+    if part.store is not None:
+        console.note(f"{output}: {shard} was the last one")
+        return _report(output, part.store)
+    left = (
+        f"{part.left} units of work of other shards are still to be done; {output} will be there "
+        f"when the last shard ends (or run the same command without --shard)"
+        if part.left
+        else "nothing is left for other shards to do"
+    )
+    console.note(
+        f"{output}: {shard} is complete, {part.done} done and {len(part.failures)} failed in "
+        f"this run; {left}"
+    )
+    if not part.failures:
+        return ALL_DONE
+    console.describe_failures(output, part.failures)
+    return SOME_FAILED
+
+
+def _report(output: Path, outcome: Outcome) -> int:
+    """Say what a store holds after a run, and why rows failed; return the exit code."""
+    from genpredict.cli import console
+
+    console.note(
+        f"{output}: {outcome.done} done, {outcome.failed} failed, {outcome.pending} pending; "
+        f"look at it with `genpredict show {output}`"
+    )
+    if not outcome.done + outcome.failed + outcome.pending:
+        raise GenpredictError(
+            f"{output}: nothing was scored; no row of these archives matches the --nats options"
+        )
+    console.warn(outcome.warnings)
+    if outcome.pending:
+        console.warn([f"{outcome.pending} pending checkpoints are not among these sources"])
+    if not outcome.failed:
+        return ALL_DONE
+    console.describe_failures(output, outcome.failures)
+    return SOME_FAILED if outcome.done else FAILED

@@ -1,0 +1,315 @@
+"""What is in a scores store or a checkpoint, as tables for the terminal and for CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from genpredict.checkpoints import Checkpoint, open_checkpoints, select_layers
+from genpredict.cli import console
+from genpredict.errors import CheckpointError
+from genpredict.schema import LAYER_MEASURES
+from genpredict.store import open_scores
+
+#: Rows of a table on the terminal; a CSV file holds all.
+MOST_ROWS = 40
+#: Networks listed from the top and the bottom by Q.
+ENDS = 5
+#: Columns of a table that goes to a file or another program.
+WIDE = 200
+_HEADINGS = {
+    "Q_adjusted": "Q adjusted",
+    "num_parameters": "parameters",
+    "num_layers": "layers",
+    "num_rank_zero": "rank 0",
+    "num_rank_one": "rank 1",
+    "train_accuracy": "train %",
+    "test_accuracy": "test %",
+    "generalization_gap": "gap",
+}
+#: Columns of the layer table that fit on a terminal, and their headings there.
+_LAYER_HEADINGS = {
+    "checkpoint": "checkpoint",
+    "layer_name": "layer",
+    "layer_shape": "shape",
+    "unfolding": "unfolding",
+    "rank": "rank",
+    "noise_variance": "noise variance",
+    "stable_rank_low_rank_p2": "stable rank",
+    "condition_number_low_rank": "condition",
+    "quality_low_rank_p2": "quality",
+}
+_FORMATS = dict.fromkeys(("Q", "Q adjusted", "stable rank", "condition", "quality"), ".4f")
+_FORMATS |= dict.fromkeys(("train %", "test %", "gap"), ".2f")
+_FORMATS |= dict.fromkeys(("parameters", "layers", "rank 0", "rank 1", "rank"), ".0f")
+#: What goes first where a terminal is too narrow, and how narrow texts may become.
+_LESS_NEEDED = (
+    "parameters",
+    "layers",
+    "train %",
+    "noise variance",
+    "rank 0",
+    "shape",
+    "gap",
+    "condition",
+    "rank 1",
+    "stable rank",
+)
+NARROWEST_TEXT = 12
+_NUMBERS = ("Q", "Q_adjusted", "num_parameters", "num_layers", "num_rank_zero", "num_rank_one")
+_TARGETS = ("train_accuracy", "test_accuracy", "generalization_gap")
+
+
+def show_store(path: Path, *, layers: bool = False, output: Path | None = None) -> None:
+    """Print what a store holds: counts, failures, the ends of the ranking by Q, or all layers.
+
+    Parameters
+    ----------
+    path : Path
+        A scores store.
+    layers : bool
+        List every measure of every layer instead of networks.
+    output : Path, optional
+        Write the whole table here as CSV.
+    """
+    scores = open_scores(path)
+    out = results_console()
+    out.print(_summary(path, scores), markup=False, soft_wrap=True)
+    for line in failure_lines(scores):
+        out.print(line, markup=False, soft_wrap=True)
+    table = layer_table(scores) if layers else network_table(scores)
+    if output is not None:
+        with console.writing(output, make_folder=False):
+            table.to_csv(output)
+        out.print(f"{len(table)} rows written to {output}", markup=False)
+    elif layers:
+        shown = table.reset_index()[list(_LAYER_HEADINGS)].rename(columns=_LAYER_HEADINGS)
+        _print(out, shown, title="layers (low rank, p = 2)", most=MOST_ROWS)
+    else:
+        _print_ends(out, table)
+
+
+def network_table(scores: xr.Dataset) -> pd.DataFrame:
+    """Return one row a scored checkpoint: Q (low rank, p = 2), counts and targets, best Q first.
+
+    Parameters
+    ----------
+    scores : Dataset
+        As of `open_scores`.
+
+    Returns
+    -------
+    DataFrame, indexed by checkpoint
+        Accuracies in percent.
+    """
+    done = scores.isel(checkpoint=(scores["status"] == "done").values)
+    chosen = done.sel(factorization="low_rank", p=2)
+    names = [name for name in (*_NUMBERS, *_TARGETS) if name in chosen.variables]
+    table = pd.DataFrame(
+        {name: chosen[name].values for name in names},
+        index=pd.Index(chosen["checkpoint"].values, name="checkpoint"),
+    )
+    return table.sort_values("Q", ascending=False, kind="stable")
+
+
+def layer_table(scores: xr.Dataset) -> pd.DataFrame:
+    """Return one row an entry (checkpoint, layer, unfolding), a column a measure.
+
+    Measures of a factorization and a power carry them in their names: ``quality_low_rank_p2``.
+
+    Parameters
+    ----------
+    scores : Dataset
+        As of `open_scores`.
+
+    Returns
+    -------
+    DataFrame, indexed by checkpoint, layer and unfolding
+    """
+    columns: dict[str, xr.DataArray] = {
+        name: scores[name] for name in ("layer_name", "layer_kind", "layer_shape")
+    }
+    for name in LAYER_MEASURES:
+        columns |= dict(_spread(name, scores[name]))
+    table = xr.Dataset({k: v.reset_coords(drop=True) for k, v in columns.items()}).to_dataframe(
+        dim_order=["checkpoint", "layer", "unfolding"]
+    )
+    return table[table["rank"].notna()]
+
+
+def _spread(name: str, values: xr.DataArray) -> Iterator[tuple[str, xr.DataArray]]:
+    """Yield a measure once for each factorization and power it has."""
+    for dim, prefix in (("factorization", "_"), ("p", "_p")):
+        if dim in values.dims:
+            for label in values[dim].values:
+                yield from _spread(f"{name}{prefix}{label}", values.sel({dim: label}))
+            return
+    yield name, values
+
+
+def failure_lines(scores: xr.Dataset) -> list[str]:
+    """Group failed checkpoints by reason, the commonest first."""
+    failed = scores.isel(checkpoint=(scores["status"] == "failed").values)
+    errors = pd.Series(failed["error"].values, index=failed["checkpoint"].values, dtype=object)
+    reasons = errors.map(lambda text: text.partition(": ")[2] or text)
+    once = ~reasons.duplicated(keep=False)
+    reasons[once] = errors[once]  # a reason of its own keeps its file
+    lines = []
+    for reason, count in reasons.value_counts().items():
+        names = list(reasons.index[reasons == reason])
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        lines.append(f"failed ({count}): {reason}\n    {', '.join(names[:3])}{more}")
+    return lines
+
+
+def show_checkpoints(
+    path: Path,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    output: Path | None = None,
+) -> None:
+    """Print which tensors of a checkpoint are layers and which are not, and why.
+
+    Parameters
+    ----------
+    path : Path
+        A checkpoint file, or a folder or archive, whose first checkpoint is shown.
+    include, exclude : sequence of str
+        Patterns on layer names.
+    output : Path, optional
+        Write the table here as CSV.
+
+    Raises
+    ------
+    CheckpointError
+        When it cannot be read.
+    """
+    found = open_checkpoints(path)
+    checkpoint = next(iter(found), None)
+    if checkpoint is None:
+        raise CheckpointError(path, "holds no checkpoint")
+    table = tensor_table(checkpoint, include=include, exclude=exclude)
+    out = results_console()
+    taken = int((table["taken as"] != "").sum())
+    out.print(
+        f"{checkpoint.id}: {taken} layers, {len(table) - taken} tensors left out", markup=False
+    )
+    if len(found.items) > 1:
+        out.print(
+            f"the first of {len(found.items)} files in {path}; name another to see it", markup=False
+        )
+    for name, value in checkpoint.metadata.items():
+        out.print(f"  {name}: {value}", markup=False)
+    if output is not None:
+        with console.writing(output, make_folder=False):
+            table.to_csv(output, index=False)
+        out.print(f"{len(table)} rows written to {output}", markup=False)
+    else:
+        _print(out, table, title="tensors", most=len(table))
+
+
+def tensor_table(
+    checkpoint: Checkpoint, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return one row a layer, then one a tensor left out, with the reason.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    include, exclude : sequence of str
+        Patterns on layer names.
+
+    Returns
+    -------
+    DataFrame
+        Columns name, taken as ("conv", "linear" or ""), shape, dtype, reason.
+    """
+    layers, left_out = select_layers(checkpoint.tensors(), include=include, exclude=exclude)
+    rows: list[tuple[str, str, str, str, str]] = [
+        (layer.name, layer.kind, _shape(layer.weight.shape), _dtype(layer.weight.dtype), "")
+        for layer in layers
+    ]
+    rows += [(one.name, "", _shape(one.shape), one.dtype, one.reason) for one in left_out]
+    return pd.DataFrame(rows, columns=["name", "taken as", "shape", "dtype", "reason"])
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _dtype(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _summary(path: Path, scores: xr.Dataset) -> str:
+    """Return the counts and choices of a store, in two lines."""
+    counts = pd.Series(scores["status"].values).value_counts()
+    states = ", ".join(f"{counts.get(state, 0)} {state}" for state in ("done", "failed", "pending"))
+    choices = ", ".join(f"{k} {scores.attrs.get(k)}" for k in ("estimator", "dtype", "device"))
+    return (
+        f"{path}: {scores.sizes['checkpoint']} checkpoints ({states}), up to "
+        f"{scores.sizes['layer']} layers\n{choices}; genpredict "
+        f"{scores.attrs.get('genpredict_version')}; made by: {scores.attrs.get('command')}"
+    )
+
+
+def _print_ends(out: Console, table: pd.DataFrame) -> None:
+    """Print the networks with the highest and the lowest Q."""
+    rows = table.reset_index().rename(columns=_HEADINGS)
+    if len(rows) <= 2 * ENDS + 10:
+        _print(out, rows, title="checkpoints by Q (low rank, p = 2)", most=len(rows))
+        return
+    _print(out, rows.head(ENDS), title="highest Q (low rank, p = 2)", most=ENDS)
+    _print(out, rows.tail(ENDS), title="lowest Q (low rank, p = 2)", most=ENDS)
+
+
+def _print(out: Console, table: pd.DataFrame, *, title: str, most: int) -> None:
+    """Print the first rows of a table; texts give way where the terminal is too narrow."""
+    table = _fitting(table, out.width)
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in table.columns:
+        numeric = pd.api.types.is_numeric_dtype(table[name])
+        shown.add_column(
+            str(name), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold"
+        )
+    for row in table.head(most).itertuples(index=False):
+        shown.add_row(*[_cell(*pair) for pair in zip(table.columns, row, strict=True)])
+    out.print(shown)
+    if len(table) > most:
+        out.print(f"and {len(table) - most} more rows; write all of them with -o FILE.csv")
+
+
+def _fitting(table: pd.DataFrame, width: int) -> pd.DataFrame:
+    """Leave out columns until the others fit, so that no number is cut."""
+    for name in ("", *_LESS_NEEDED):
+        table = table.drop(columns=name, errors="ignore")
+        needs = [
+            max(len(str(column)), *(len(_cell(column, value)) for value in table[column]), 0)
+            for column in table.columns
+            if pd.api.types.is_numeric_dtype(table[column])
+        ]
+        texts = len(table.columns) - len(needs)
+        if sum(needs) + 3 * len(table.columns) + NARROWEST_TEXT * texts <= width:
+            break
+    return table
+
+
+def _cell(column: str, value: object) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else format(value, _FORMATS.get(column, ".4g"))
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
+    return printable.replace("[", "\\[")
+
+
+def results_console() -> Console:
+    """Return a console for results: as wide as the terminal, wide enough where there is none."""
+    console.forgive_encodings()
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=WIDE)

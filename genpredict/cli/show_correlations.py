@@ -1,0 +1,109 @@
+"""Correlations as a table for the terminal and for files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from genpredict.cli import console
+from genpredict.cli.show import results_console
+from genpredict.errors import GenpredictError
+from genpredict.stats import to_table
+from genpredict.stats.tables import stars
+
+_COEFFICIENTS = ("plcc", "rocc", "krocc")
+_NOTE = (
+    "signed estimate [95 % interval]; * ** *** adjusted p (Holm, over the table) below .05 .01 .001"
+)
+
+
+def show_correlations(correlations: xr.Dataset) -> None:
+    """Print a table for each target and group, baselines included.
+
+    Parameters
+    ----------
+    correlations : Dataset
+        As of `stats.correlate`.
+    """
+    out = results_console()
+    table = to_table(correlations)
+    for (group, target), rows in table.groupby(["group", "target"], sort=False):
+        if rows[list(_COEFFICIENTS)].isna().all(axis=None):
+            n = int(rows["n"].max())
+            out.print(f"{target}, {group}: nothing to tell from {n} checkpoints", markup=False)
+            continue
+        shown = Table(
+            title=f"{target}, {group}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        )
+        shown.add_column("measure", overflow="fold")
+        shown.add_column("n", justify="right", no_wrap=True)
+        for name in _COEFFICIENTS:
+            shown.add_column(name.upper(), no_wrap=True)
+        for row in rows.to_dict("records"):
+            cells = [_cell(row, name) for name in _COEFFICIENTS]
+            shown.add_row(_measure(row), str(int(row["n"])), *cells)
+        out.print(shown)
+    intervals = sorted({str(value) for value in correlations["interval"].values})
+    out.print(f"{_NOTE}; intervals: {', '.join(intervals)}", markup=False)
+
+
+def write_correlations(correlations: xr.Dataset, path: Path) -> None:
+    """Write correlations to .csv (long form), .nc or .zarr.
+
+    Parameters
+    ----------
+    correlations : Dataset
+        As of `stats.correlate`.
+    path : Path
+
+    Raises
+    ------
+    GenpredictError
+        For another suffix, or where the file cannot be written.
+    """
+    with console.writing(path):
+        if path.suffix == ".csv":
+            to_table(correlations).to_csv(path, index=False)
+        elif path.suffix == ".nc":
+            _with_plain_texts(correlations).to_netcdf(path, engine="scipy")
+        elif path.suffix == ".zarr":
+            correlations.to_zarr(path, mode="w", consolidated=False, zarr_format=3)
+        else:
+            raise GenpredictError(f"{path}: the output must end in .csv, .nc or .zarr")
+
+
+def _with_plain_texts(correlations: xr.Dataset) -> xr.Dataset:
+    """Make texts bytes of UTF-8, which is what netCDF 3 can hold."""
+    texts = {
+        name: (variable.dims, [str(value).encode() for value in variable.values])
+        for name, variable in correlations.variables.items()
+        if variable.dtype.kind in "OUT"
+    }
+    coords = {name: texts[name] for name in texts if name in correlations.coords}
+    return correlations.assign({n: t for n, t in texts.items() if n not in coords}).assign_coords(
+        coords
+    )
+
+
+def _measure(row: Mapping[Hashable, Any]) -> str:
+    power = "" if pd.isna(row["p"]) else f"p = {row['p']}"
+    parts = [str(row["measure"]), str(row["factorization"]).replace("_", " "), power]
+    return ", ".join(part for part in parts if part)
+
+
+def _cell(row: Mapping[Hashable, Any], name: str) -> str:
+    """Return estimate, interval and stars."""
+    estimate, lower, upper, p = (
+        float(row[f"{name}{part}"]) for part in ("", "_lower", "_upper", "_pvalue_holm")
+    )
+    if math.isnan(estimate):
+        return ""
+    interval = "" if math.isnan(lower) else f" \\[{lower:+.2f}, {upper:+.2f}]"
+    return f"{estimate:+.2f}{interval} {stars(p)}"

@@ -1,0 +1,258 @@
+"""The commands `train` and `sweep`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from genpredict.cli.options import commas
+from genpredict.errors import GenpredictError
+
+if TYPE_CHECKING:
+    from genpredict.training import Outcome, Run
+
+ALL_DONE, FAILED, SOME_FAILED = 0, 1, 3
+
+TRAIN_EXAMPLES = """
+Examples:
+
+`genpredict train`
+
+`genpredict train --optimizer sgd -H lr=0.05 -H nesterov=true --epochs 30 --seed 1 -o runs`
+
+`genpredict train --recipe nats --network sss:8:8:8:8:8 --data-folder cifar10 -o runs`
+
+`genpredict train --recipe nats --data-folder cifar10 --seed 777 --nats-archive archives`
+"""
+SWEEP_EXAMPLES = """
+Examples:
+
+`genpredict sweep sweep.toml -o runs`
+
+`genpredict sweep sweep.toml --shard 3/8 --workers 4 -o runs`
+
+with, in sweep.toml,
+
+    [settings]
+    recipe = "digits"
+
+    [grid]
+    optimizer = ["rmsgd", "sgd", "adam"]
+    seed = [0, 1, 2]
+
+    [hyperparameters.sgd]
+    lr = [0.1, 0.01]
+"""
+
+RunsFolder = Annotated[Path, Parameter(name=["--output", "-o"])]
+Positive = Annotated[int | None, Parameter(validator=Number(gte=1))]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Settings that a command gives a run.
+
+    Parameters
+    ----------
+    recipe
+        Where settings come from that are not given: paper (the CVPR 2022 paper's), nats
+        (NATS-Bench's), digits; default digits for the digits, else paper.
+    network
+        digits_cnn, resnet18, resnet20, vgg16, sss:8:16:24:32:40, …
+    dataset
+        digits, cifar10, cifar100, mnist, fashion_mnist, folder.
+    data_folder
+        Where the images are; the digits need none.
+    optimizer
+        rmsgd, sgd, adam, adagrad, adabelief, adabound, adamp, sgdp, sam, sls.
+    hyperparameter
+        One of the optimizer's, as name=value; may be repeated.
+    epochs
+        Passes over the training images.
+    batch_size
+        Images a step.
+    schedule
+        What becomes of the learning rate over the epochs.
+    flip
+        Mirror training images at random; --no-flip turns off what a recipe has.
+    crop_padding
+        Crop training images at random after padding them by so many pixels; 0 turns it off.
+    cutout_holes
+        Blank so many squares (16 pixels wide) of each training image.
+    label_noise
+        Share of training labels to replace by a wrong one.
+    num_train
+        Training images to use; default all.
+    image_size
+        Height and width to scale images to.
+    annotations
+        CSV file with the labels, for the data set folder.
+    seed
+        Of weights, order of images, augmentation and dropout.
+    budget_seconds
+        End with the epoch in which this much time has gone into training.
+    checkpoint_epochs
+        Keep the weights after these epochs too, e.g. 1,2,5,10; those after the last always.
+    device
+        auto, cpu or cuda.
+    threads
+        CPU threads.
+    """
+
+    recipe: Literal["paper", "nats", "digits"] | None = None
+    network: str | None = None
+    dataset: str | None = None
+    data_folder: Path | None = None
+    optimizer: str | None = None
+    hyperparameter: Annotated[list[str] | None, Parameter(name=["--hyperparameter", "-H"])] = None
+    epochs: Positive = None
+    batch_size: Positive = None
+    schedule: Literal["constant", "step", "cosine"] | None = None
+    flip: Annotated[bool | None, Parameter(negative="--no-flip")] = None
+    crop_padding: int | None = None
+    cutout_holes: int | None = None
+    label_noise: float | None = None
+    num_train: Positive = None
+    image_size: Positive = None
+    annotations: Path | None = None
+    seed: int | None = None
+    budget_seconds: float | None = None
+    checkpoint_epochs: Annotated[tuple[int, ...] | None, commas(int)] = None
+    device: str | None = None
+    threads: Positive = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return them as fields of `Settings`."""
+        found = asdict(self)
+        found["hyperparameters"] = dict(map(_assignment, found.pop("hyperparameter") or ()))
+        for name in ("data_folder", "annotations"):
+            found[name] = str(found[name]) if found[name] else None
+        return found
+
+
+_NOTHING = Given()
+
+
+def train(
+    *,
+    output: RunsFolder = Path("runs"),
+    given: Given = _NOTHING,
+    tensorboard: Path | None = None,
+    nats_archive: Path | None = None,
+) -> int:
+    """Train a network; the run joins the scatter plots by `genpredict score runs/`.
+
+    Without any option: the digits CNN with RMSGD, in under a minute. Run the same command again
+    to go on after an interruption.
+
+    Parameters
+    ----------
+    output
+        The folder of all runs; this one gets a folder of its own there.
+    tensorboard
+        Also write TensorBoard's event files to this folder.
+    nats_archive
+        Also add the run to its architecture's archive in this folder, in NATS-Bench's full form;
+        for networks sss:… and tss:…. A run that is over is added without being trained again.
+    """
+    from genpredict.cli.show_training import describe_run, watch
+    from genpredict.training import train as train_network
+
+    settings = given.settings()
+    if nats_archive is not None:
+        _check_archive(settings, nats_archive)
+    with watch(tensorboard) as watcher:
+        run = train_network(output, watcher=watcher, **settings)
+    describe_run(run, output)
+    if run.summary["status"] != "finished":
+        return FAILED
+    if nats_archive is not None:
+        _add_to_archive(run, nats_archive)
+    return ALL_DONE
+
+
+def sweep(
+    plan: Path,
+    /,
+    *,
+    output: RunsFolder = Path("runs"),
+    workers: Positive = None,
+    shard: str = "1/1",
+    dry_run: bool = False,
+) -> int:
+    """Train every combination of settings that a TOML file asks for.
+
+    Runs that are over are passed over; those broken off go on at their last epoch.
+
+    Parameters
+    ----------
+    plan
+        A TOML file with the tables settings, grid and hyperparameters; see the example.
+    output
+        The folder of all runs.
+    workers
+        Processes; default one a core. Results do not depend on it.
+    shard
+        i/n: only every n-th run from the i-th on, for n machines.
+    dry_run
+        List the runs and what is done of them; train nothing.
+    """
+    from genpredict.cli.show_training import describe_sweep, list_runs, sweep_progress
+    from genpredict.jobs.sharding import parse_shard
+    from genpredict.training import read_plan
+    from genpredict.training import sweep as train_all
+
+    runs = read_plan(plan)
+    part = parse_shard(shard)
+    index, count = part.index, part.count
+    if dry_run:
+        list_runs(runs[index - 1 :: count], output)
+        return ALL_DONE
+    with sweep_progress(len(runs[index - 1 :: count])) as on_end:
+        outcomes = train_all(runs, output, workers=workers, shard=(index, count), on_end=on_end)
+    describe_sweep(outcomes, output)
+    return _code(outcomes)
+
+
+def _check_archive(given: dict[str, Any], folder: Path) -> None:
+    """Refuse a run that no NATS archive can hold before it is trained."""
+    from genpredict.training import complete
+    from genpredict.training.nats_archives import archive_path
+
+    archive_path(complete(given), folder)
+
+
+def _add_to_archive(run: Run, folder: Path) -> None:
+    """Write a finished run to its NATS archive, and say where that is."""
+    from genpredict.cli.console import note
+    from genpredict.training.nats_archives import export_archive
+
+    note(f"NATS archive: {export_archive([run], folder)}")
+
+
+def _code(outcomes: list[Outcome]) -> int:
+    """Return the exit code of a sweep."""
+    finished = sum(outcome.status == "finished" for outcome in outcomes)
+    if finished == len(outcomes):
+        return ALL_DONE
+    return SOME_FAILED if finished else FAILED
+
+
+def _assignment(text: str) -> tuple[str, bool | int | float | str]:
+    """Read name=value, the value as a number or a truth where it is one."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise GenpredictError(f"--hyperparameter: must be name=value, such as lr=0.1, not {text}")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value

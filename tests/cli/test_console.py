@@ -1,0 +1,130 @@
+"""What the terminal is told, wherever it ends up: files that cannot be written, ASCII, pipes."""
+
+from __future__ import annotations
+
+import errno
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genpredict.cli import console, run
+from genpredict.errors import GenpredictError
+
+ZOO = Path(__file__).resolve().parents[2] / "data" / "digits-zoo"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Score the zoo once."""
+    path = tmp_path_factory.mktemp("zoo") / "s.zarr"
+    manifest = str(ZOO / "manifest.csv")
+    assert run(["score", str(ZOO), "--manifest", manifest, "-o", str(path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space, or name another file with -o"),
+        (errno.EACCES, "Permission denied; check the folder and its permissions, or name another"),
+    ],
+)
+def test_writing_names_file_and_remedy(tmp_path: Path, code: int, remedy: str) -> None:
+    """The folder is made; an OSError becomes a message that names the file."""
+    path = tmp_path / "new" / "f.csv"
+    reason = remedy.split(";")[0]
+    message = f"f.csv: cannot write: {remedy}"
+    with pytest.raises(GenpredictError, match=message), console.writing(path):
+        raise OSError(code, reason)
+    assert path.parent.is_dir()
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, a disk without space (Linux)")
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["figure", "heatmap"], "f.png"),
+        (["figure", "scatter"], "f.pdf"),
+        (["show"], "f.csv"),
+        (["show", "--layers"], "f.csv"),
+        (["correlate", "--targets", "test_accuracy", "--resamples", "100"], "f.csv"),
+    ],
+)
+def test_full_disk_is_told_with_the_file(
+    store: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On a disk without space every command says which file, and what to do."""
+    output = tmp_path / name
+    output.symlink_to(FULL)
+    assert run([*arguments, str(store), "-o", str(output)]) == 1
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"{output}: cannot write: No space left on device; free some space" in message
+
+
+@pytest.mark.parametrize("command", ["figure heatmap", "show"])
+def test_a_file_in_place_of_a_folder_is_told(
+    store: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that cannot be made is no traceback either."""
+    (tmp_path / "taken").write_text("")
+    output = tmp_path / "taken" / "f.png"
+    assert run([*command.split(), str(store), "-o", str(output)]) == 1
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"{output}: cannot write: " in message
+    assert "name another file with -o" in message
+
+
+def test_ascii_output_does_not_crash(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where standard output knows ASCII alone, other characters are shown by number."""
+    for arguments in (["show"], ["show", "--layers"], ["correlate", "--resamples", "100"]):
+        stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert run([*arguments, str(store)]) == 0
+        stdout.write("σ")
+        stdout.flush()
+        assert stdout.buffer.getvalue().endswith(rb"\u03c3")
+
+
+def test_a_reader_that_leaves_is_no_traceback() -> None:
+    """As with `genpredict … | head -1`: nothing on stderr, the exit code of a broken pipe."""
+    code = """
+import sys
+from genpredict.cli.console import piped
+
+def run(arguments):
+    for _ in range(9999):
+        print("x" * 99)
+    return 0
+
+sys.exit(piped(run, []))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b"xxx")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == console.BROKEN_PIPE
+
+
+def test_piped_returns_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where all is read it is that of the command."""
+
+    def command(arguments: list[str]) -> int:
+        sys.stdout.write(" ".join(arguments) + "\n")
+        return 3
+
+    assert console.piped(command, ["a", "b"]) == 3
+    assert capsys.readouterr().out == "a b\n"
