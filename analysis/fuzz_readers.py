@@ -196,9 +196,12 @@ def make_seeds(folder: Path) -> dict[str, Files]:
     images = torch.zeros(4, 3072, dtype=torch.uint8).numpy()
     batch = {b"data": images, b"labels": [1, 2, 3, 4], b"batch_label": b"one"}
     seeds["CIFAR pickle"] = {"data_batch_1": pickle.dumps(batch, protocol=2)}
-    for number in range(3):
-        save_file(plain, folder / f"{number}.safetensors")
-    score_into(folder / "s.zarr", open_checkpoints(folder), Options(), workers=1)
+    (folder / "nets").mkdir()
+    for number in range(4):
+        save_file(plain, folder / "nets" / f"n{number}.safetensors")
+    (folder / "nets" / "m.csv").write_text(table)
+    scored = open_checkpoints(folder / "nets", manifest=folder / "nets" / "m.csv")
+    score_into(folder / "s.zarr", scored, Options(), workers=1)
     seeds["store"] = {
         f"s.zarr/{path.relative_to(folder / 's.zarr')}": path.read_bytes()
         for path in sorted((folder / "s.zarr").rglob("*"))
@@ -244,10 +247,7 @@ def read(how: str, folder: Path) -> str:
 
             load_pickle(folder / "data_batch_1")
         elif how == "store":
-            from genpredict.cli.show import show_store
-
-            for layers in (False, True):
-                show_store(folder / "s.zarr", layers=layers)
+            read_store(folder / "s.zarr")
         else:
             for checkpoint in open_checkpoints(folder):
                 checkpoint.tensors()
@@ -261,6 +261,20 @@ def read(how: str, folder: Path) -> str:
         except GenpredictError:
             return "refused"
     return "read"
+
+
+def read_store(path: Path) -> None:
+    """Open a store and look at all of it, as show, correlate and merge do."""
+    from genpredict import correlate, open_scores
+    from genpredict.cli.show import show_store
+    from genpredict.jobs.store_writer import read_progress
+
+    for layers in (False, True):
+        show_store(path, layers=layers)
+    scores = open_scores(path).load()
+    read_progress(path, {})
+    if "test_accuracy" in scores.coords:
+        correlate(scores, targets=["test_accuracy"], min_n=3, interval="fisher", resamples=10)
 
 
 def write(files: Files, folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 The public names in the order of the work: checkpoints are opened, their layers unfolded,
 factorized and measured; networks scored and read back; layer measures aggregated to network
-measures. Each loads what it needs at its first use, so that ``import genpredict`` is instant.
+measures, correlated and drawn; networks trained and exported. Each loads what it needs at its
+first use, so that ``import genpredict`` is instant.
 
 >>> import genpredict
 >>> scores = genpredict.score("checkpoints/")  # doctest: +SKIP
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     )
     from genpredict.stats import correlate, difference, summary, to_table, top_fraction
     from genpredict.store import open_scores
-    from genpredict.training import RMSGD, sweep, train
+    from genpredict.training import RMSGD, export_archive, export_archives, sweep, train
 
 __version__ = "0.1.0"
 
@@ -80,7 +81,7 @@ _MODULES = {
         "plot_spectrum",
     ),
     "report": ("write_report",),
-    "training": ("RMSGD", "train", "sweep"),
+    "training": ("RMSGD", "train", "sweep", "export_archives", "export_archive"),
     "errors": ("GenpredictError", "CheckpointError", "StoreError"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -121,6 +122,8 @@ __all__ = [
     "RMSGD",
     "train",
     "sweep",
+    "export_archives",
+    "export_archive",
     "GenpredictError",
     "CheckpointError",
     "StoreError",

@@ -61,7 +61,7 @@ def run_in_order(
     task = tasks[0]
     try:
         for task in tasks:
-            waiting.append((task, pool.submit(function, task)))
+            waiting.append((task, _submit(pool, function, task)))
             if len(waiting) >= 2 * workers:
                 yield waiting[0][1].result()
                 waiting.popleft()
@@ -78,6 +78,20 @@ def run_in_order(
         ) from error
     finally:
         _stop(pool)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, function: Callable[[Task], Result], task: Task
+) -> Future[Result]:
+    """Hand out a task; a process that this starts leaves Ctrl-C to this one from its first moment.
+
+    Blocked signals stay blocked in a process that is started, and in this one wait.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(function, task)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,19 @@ def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]
     Returns
     -------
     Dataset
-        Dims as in DESIGN 4; NaN and "" where a network has no such entry.
+        Dims as in DESIGN 4; NaN and "" where a network has no such entry. A row whose metadata
+        cannot be a coordinate (a text for an epoch) has failed and says so; its measures are left
+        out.
     """
+    checked = [_checked(row) for row in rows]
+    kept = [
+        not after.error
+        for before, after in zip(rows, checked, strict=True)
+        if not before.error
+        for _ in before.layers
+    ]
+    measures = {name: array[np.array(kept, dtype=bool)] for name, array in measures.items()}
+    rows = checked
     where = [(i, j) for i, row in enumerate(rows) for j in range(len(row.layers)) if not row.error]
     at = tuple(np.array(where, dtype=np.intp).reshape(-1, 2).T)
     depth = max((len(row.layers) for row in rows), default=0)
@@ -83,6 +95,31 @@ def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]
     for name, texts in (("status", status), ("error", [plain(row.error) for row in rows])):
         variables[name] = (("checkpoint",), np.array(texts, dtype=object), STATE[name].attrs)
     return xr.Dataset(variables, coords=_coords(rows))
+
+
+def _checked(row: Row) -> Row:
+    """Return a row, failed and without what is wrong where a coordinate is not what it must be."""
+    wrong = {name: why for name, value in row.metadata.items() if (why := _misfit(name, value))}
+    if not wrong:
+        return row
+    name, why = next(iter(wrong.items()))
+    error = str(CheckpointError(row.source, f"{name} {why}; correct the manifest or the file"))
+    good = {name: value for name, value in row.metadata.items() if name not in wrong}
+    return replace(row, metadata=good, error=row.error or error)
+
+
+def _misfit(name: str, value: object) -> str:
+    """Say what is wrong with the value of a coordinate; nothing where it is good."""
+    takes_texts = coordinate(name, numeric=False).dtype == "str"
+    if isinstance(value, Real):
+        try:
+            float(value)
+        except OverflowError:
+            return "is a number of too many digits"
+        return ""
+    if value is None or (takes_texts and isinstance(value, str)):
+        return ""
+    return f"must be a {'text or ' if takes_texts else ''}number, got {value!r:.80}"
 
 
 def join_rows(parts: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -105,21 +142,34 @@ def join_rows(parts: Sequence[xr.Dataset]) -> xr.Dataset:
         "layer": max(part.sizes["layer"] for part in parts),
         **FIXED_SIZES,
     }
-    joined = xr.Dataset(coords=axis_coords())
+    variables: dict[str, Any] = {}
     for name, model in _union(parts).items():
-        fill = "" if model.dtype == object else np.nan
-        values = np.full([sizes[str(dim)] for dim in model.dims], fill, dtype=model.dtype)
+        texts = any(part.variables[name].dtype == object for part in parts if name in part)
+        fill = "" if texts else np.nan
+        values = np.full(
+            [sizes[str(dim)] for dim in model.dims], fill, dtype=object if texts else model.dtype
+        )
         first = 0
         for part, count in zip(parts, rows, strict=True):
             if name in part.variables:
                 here = part.variables[name]
                 room = {str(dim): slice(size) for dim, size in here.sizes.items()}
                 room["checkpoint"] = slice(first, first + count)
-                values[tuple(room[str(dim)] for dim in model.dims)] = here.values
+                place = tuple(room[str(dim)] for dim in model.dims)
+                values[place] = _written(here.values) if texts else here.values
             first += count
-        joined[name] = (model.dims, values, model.attrs)
+        variables[name] = (model.dims, values, model.attrs)
     coords = dict.fromkeys(name for part in parts for name in part.coords)
-    return joined.set_coords(list(coords))
+    return xr.Dataset(variables, coords=axis_coords()).set_coords(list(coords))
+
+
+def _written(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return numbers as the texts they would be beside other texts; texts as they are."""
+    if values.dtype == object:
+        return values
+    whole = [int(v) if float(v).is_integer() else float(v) for v in values]
+    texts = ["" if v != v else str(v) for v in whole]
+    return np.array(texts, dtype=object)
 
 
 def _union(parts: Sequence[xr.Dataset]) -> dict[str, xr.Variable]:

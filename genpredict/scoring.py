@@ -256,7 +256,8 @@ class _Batch:
         try:
             tensors = checkpoint.tensors()
             layers = self._select(checkpoint, tensors)
-            row.metadata = {"num_parameters": count_parameters(tensors), **checkpoint.metadata}
+            if "num_parameters" not in row.metadata:
+                row.metadata = {**row.metadata, "num_parameters": count_parameters(tensors)}
         except Exception as error:  # whatever one file does, the others go on
             row.error = _reason(checkpoint.source, error)
             layers = []

@@ -35,7 +35,6 @@ from sklearn.datasets import load_digits
 
 import genpredict
 
-# %matplotlib inline
 # %config InlineBackend.figure_formats = ["retina"]
 HERE = Path.cwd()
 ROOT = HERE if (HERE / "data" / "digits-zoo").is_dir() else HERE.parent
@@ -255,12 +254,10 @@ figure, axes = plt.subplots(3, 3, figsize=(8, 6), sharex=True, layout="constrain
 for column, optimizer in enumerate(TITLES):
     view = rmsgd_view(histories[optimizer, 0])
     for row, (measure, label) in enumerate(LABELS.items()):
-        ax = genpredict.plot_evolution(view, measure=measure, ax=axes[row, column])
+        bar = axes if (row, column) == (2, 2) else False  # the layers are named once
+        ax = genpredict.plot_evolution(view, measure=measure, ax=axes[row, column], bar=bar)
         ax.set_ylim(bottom=0)
         ax.set(xlabel="epochs done" if row == 2 else "", ylabel="" if column else label)
-        if column < 2:  # the layers are named once a row
-            figure.axes[-1].set_yticks([])
-            figure.axes[-1].set_ylabel("")
     axes[0, column].set_title(TITLES[optimizer], loc="left", fontsize=9)
 for row in (1, 2):  # one scale for all optimizers; the rates' scales differ hundredfold
     for ax in axes[row]:

@@ -28,6 +28,7 @@ STAGES = {
     "locking": 4,
     "engine": 4,
     "store": 4,
+    "stored_arrays": 4,
     "jobs": 4,
     "stats": 5,
     "figures": 6,
@@ -38,7 +39,7 @@ STAGES = {
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
     {"rows", "aggregation", "scoring"},
-    {"locking", "engine", "store", "jobs"},
+    {"locking", "engine", "store", "stored_arrays", "jobs"},
 )
 #: Stages that may import less than the order allows.
 ONLY: dict[str, set[str]] = {

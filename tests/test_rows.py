@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 import xarray as xr
 
 from genpredict import schema
-from genpredict.errors import CheckpointError
 from genpredict.rows import Row, join_rows, to_dataset
 
 
@@ -87,11 +87,49 @@ def test_numbers_for_a_text_coordinate_are_written_out() -> None:
     assert found["network"].values.tolist() == ["20"]
 
 
-def test_text_for_a_number_is_refused() -> None:
-    """The error names the file, the coordinate, the value and the remedy."""
-    text = r"a\.pt: epoch must be a number, got 'last'; correct the manifest"
-    with pytest.raises(CheckpointError, match=text):
-        to_dataset([row("a", "x", epoch="last")], numbered(1))
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("last", r"a\.pt: epoch must be a number, got 'last'; correct the manifest or the file"),
+        ([1], r"a\.pt: epoch must be a number, got \[1\]; correct"),
+        (10**400, r"a\.pt: epoch is a number of too many digits; correct"),
+    ],
+)
+def test_what_is_no_number_fails_its_row_alone(value: object, said: str) -> None:
+    """The error names file, coordinate, value and remedy; the other rows keep their numbers."""
+    rows = [row("b", "x"), row("a", "x", "y", epoch=value, seed=3), row("c", "z", epoch=2)]
+    found = to_dataset(rows, numbered(4))
+    assert found["status"].values.tolist() == ["done", "failed", "done"]
+    assert re.match(said, found["error"].values[1])
+    np.testing.assert_array_equal(found["epoch"], [np.nan, np.nan, 2])
+    np.testing.assert_array_equal(found["seed"], [np.nan, 3, np.nan])
+    np.testing.assert_array_equal(found["dead_input_channels"][:, 0], [0, np.nan, 3])
+
+
+def test_a_column_of_ones_own_takes_texts_and_numbers_only() -> None:
+    """Both in one column are texts; a list is neither."""
+    rows = [row("a", "x", tag=1), row("b", "y", tag="one"), row("c", "z", tag=[1])]
+    found = to_dataset(rows, numbered(3))
+    assert found["tag"].values.tolist() == ["1", "one", ""]
+    assert found["error"].values.tolist()[:2] == ["", ""]
+    assert "c.pt: tag must be a text or number, got [1]" in found["error"].values[2]
+
+
+def test_a_failed_row_keeps_its_reason() -> None:
+    """What failed first is said."""
+    (error,) = to_dataset([row("a", error="a: gone", epoch="x")], numbered(0))["error"].values
+    assert error == "a: gone"
+
+
+def test_texts_and_numbers_of_two_parts_join_as_texts() -> None:
+    """As in one part: numbers are written out."""
+    parts = [
+        to_dataset([row("a", "x", tag=1), row("b", "x", tag=2.5), row("c", "x")], numbered(3)),
+        to_dataset([row("d", "x", tag="one")], numbered(1)),
+    ]
+    for some in (parts, parts[::-1]):
+        joined = join_rows(some)["tag"].to_series()
+        assert joined.sort_index().tolist() == ["1", "2.5", "", "one"]
 
 
 def test_join_of_parts_equals_the_whole() -> None:

@@ -22,12 +22,12 @@ import genpredict
 from genpredict import schema, scoring
 from genpredict.checkpoints import open_checkpoints
 from genpredict.errors import StoreError
-from genpredict.jobs import units
+from genpredict.jobs import score_job, units
 from genpredict.jobs.score_job import Outcome, score_into
 from genpredict.jobs.store_writer import Writer, lock_of, open_writer
 from genpredict.rows import Row, to_dataset
 from genpredict.scoring import Options, score
-from genpredict.store import check_store, open_scores
+from genpredict.store import check_store, open_rows, open_scores, reading
 
 SETTINGS = {"device": "cpu"}
 
@@ -70,8 +70,9 @@ def run(path: Path, source: Path, **options: Any) -> Outcome:
 
 @pytest.fixture(autouse=True)
 def _small_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make units of two files, so that a few networks are many units."""
+    """Make units of two files, written at once, so that a few networks are many units."""
     monkeypatch.setattr(units, "UNIT_ITEMS", 2)
+    monkeypatch.setattr(score_job, "WRITE_CHUNKS", 1)
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -401,7 +402,7 @@ def test_a_number_where_texts_were_is_refused(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     """A file where the parent folder should be; the error says what to do."""
     (tmp_path / "file").write_text("")
-    text = r"s\.zarr: cannot write: Not a directory; .* mend the cause, then run the same command"
+    text = r"s\.zarr: cannot write: Not a directory; .* mend the cause, then run the"
     with pytest.raises(StoreError, match=text):
         run(tmp_path / "file" / "s.zarr", save_networks(tmp_path / "nets", 1))
 
@@ -809,3 +810,55 @@ def test_a_damaged_chunk_is_named_with_the_remedy(
     (path / "status/c/0").unlink(missing_ok=True)
     run(path, source)
     assert {f: f.read_bytes() for f in path.rglob("*") if f.is_file()} == before
+
+
+def test_damage_shows_when_it_is_looked_at(tmp_path: Path) -> None:
+    """What `open_scores` did not need is decoded later, and named then as well."""
+    path = tmp_path / "s.zarr"
+    run(path, save_networks(tmp_path / "nets", 3))
+    (path / "effective_rank/c/0/0/0/0").write_bytes(b"noise" * 20)
+    scores = open_scores(path)
+    assert scores["Q"].notnull().all()
+    with pytest.raises(StoreError, match=r"s\.zarr: effective_rank/c/0/0/0/0 is damaged"):
+        scores["effective_rank"].isel(checkpoint=[0]).load()
+
+
+def test_scores_that_do_not_fit_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Are told before they fill it."""
+    run(tmp_path / "s.zarr", save_networks(tmp_path / "nets", 3))
+    monkeypatch.setattr("genpredict.store.os.sysconf", lambda name: 1)
+    text = r"s\.zarr: does not fit into memory \(0 GB where .*score again with --overwrite"
+    with pytest.raises(StoreError, match=text):
+        open_scores(tmp_path / "s.zarr")
+
+
+def test_a_disk_that_fails(tmp_path: Path) -> None:
+    """Is no traceback either."""
+    text = r"s\.zarr: cannot be read: .*Input/output error; check the disk"
+    with pytest.raises(StoreError, match=text), reading(tmp_path / "s.zarr"):
+        raise OSError(5, "Input/output error")
+
+
+def test_lazy_selections_against_xarray(made: Path) -> None:
+    """Slices, lists, numbers and points of a variable that loads when it is looked at."""
+    path = made / "s.zarr"
+    mine = open_rows(path)
+    theirs = xr.open_zarr(path, consolidated=False, chunks=None)
+    points = {
+        "checkpoint": xr.DataArray([0, 2], dims="point"),
+        "layer": xr.DataArray([1, 0], dims="point"),
+    }
+    for at in (
+        {"checkpoint": [3, 1]},
+        {"checkpoint": slice(1, 4), "layer": 0},
+        {"p": 1},
+        points,
+        {},
+    ):
+        for name in ("quality", "rank", "layer_name", "status"):
+            here = {dim: where for dim, where in at.items() if dim in mine[name].dims}
+            if at is points and len(here) < 2:
+                continue
+            xr.testing.assert_equal(mine[name].isel(here), theirs[name].isel(here))

@@ -1,9 +1,11 @@
 """Decoded NATS-Bench archives in ``*.cache.safetensors``: one architecture a file.
 
-A file holds the tensors of all its networks, named ``<row>/<tensor>``, and in the header's
-metadata a list of the networks: what follows the archive's id in theirs, the archive they come
-from, what is known of them, and the order of their tensors. Reading it gives the very
-`Checkpoint` objects that the archive gives, without unpacking and unpickling.
+A file holds for each network one flat array of each type, ``<row>/F32``, in which its tensors lie
+one after the other: some 140 entries in the header for each would take as long to read as the
+tensors take to measure. The header's metadata list the networks (what follows the archive's id in
+theirs, the archive they come from, what is known of them) and their layouts: name, type and shape
+of every tensor, mostly one layout for all. Reading a file gives the very `Checkpoint` objects that
+the archive gives, without unpacking and unpickling.
 
 The networks' ids begin with the archive's, ``NATS-sss/000011``: what leads the number stands in
 ``cache.json`` beside the files.
@@ -14,13 +16,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genpredict.checkpoints.checkpoint import Checkpoint, Metadata
+from genpredict.checkpoints.manifest import KNOWN
 from genpredict.checkpoints.nats import Selection
+from genpredict.checkpoints.runs import is_plain
 from genpredict.checkpoints.safetensors_files import read_layout
 from genpredict.checkpoints.unpickling import check_file
 from genpredict.errors import CheckpointError
@@ -31,12 +36,45 @@ if TYPE_CHECKING:
 CACHE_SUFFIX = ".cache.safetensors"
 FRONT_FILE = "cache.json"
 METADATA_KEY = "genpredict_cache"
-FORMAT = 1
+FORMAT = 2
 _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
     "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
+_CODES = {name: code for code, name in _DTYPES.items()}
 _REMEDY = "delete it and run genpredict cache again"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the tensors of a network lie in its flat arrays.
+
+    Parameters
+    ----------
+    names : dict of str to str
+        Of every tensor, in order: the name under which it is kept, which is that of the first
+        where several are one.
+    pieces : dict of str to dict of str to tuple of int
+        By type: names and shapes of the tensors that are kept, in order.
+    """
+
+    names: dict[str, str]
+    pieces: dict[str, dict[str, tuple[int, ...]]]
+
+    @classmethod
+    def of(cls, listed: Sequence[Sequence[Any]]) -> _Layout:
+        """Make it of ``[name, type, shape]``, or ``[name, kept]``, for every tensor."""
+        names, pieces = dict[str, str](), dict[str, dict[str, tuple[int, ...]]]()
+        for name, *rest in listed:
+            if len(rest) == 1:
+                names[name] = rest[0]
+                continue
+            dtype, shape = rest
+            if not all(type(size) is int and size >= 0 for size in shape):
+                raise ValueError(f"{name} has the shape {shape!r:.80}")
+            names[name] = name
+            pieces.setdefault(dtype, {})[name] = tuple(shape)
+        return cls(names, pieces)
 
 
 def read_cached(
@@ -59,15 +97,18 @@ def read_cached(
         When the file is damaged or no cache.
     """
     selection = selection or Selection()
-    entries, layout, start = _open(path)
+    entries, places, start = _open(path)
     try:
-        for number, entry in enumerate(entries["rows"]):
-            metadata = _checked(entry["metadata"])
+        layouts = [_Layout.of(listed) for listed in entries["layouts"]]
+        known = [_checked(entry["metadata"]) for entry in entries["rows"]]
+        _check_ids([entry["id"] for entry in entries["rows"]])
+        for number, (entry, metadata) in enumerate(zip(entries["rows"], known, strict=True)):
             if selection.has(int(metadata["epoch"]), str(metadata["dataset"])):
                 row_id = f"{archive_id}/{entry['id']}"
-                loader = partial(_load, row_id, path, number, entry, layout, start)
+                layout = str(entry["error"]) if "error" in entry else layouts[entry["layout"]]
+                loader = partial(_load, row_id, path, layout, places, number, start)
                 yield Checkpoint(row_id, str(entry["source"]), metadata, loader)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         reason = f"its list of networks is damaged ({error!r:.160})"
         raise CheckpointError(path, f"{reason}; {_REMEDY}") from error
 
@@ -84,9 +125,9 @@ def read_entries(path: Path) -> dict[str, Any]:
 
 
 def _open(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """Return the entries, the layout of the tensors, and where their bytes begin."""
+    """Return the entries, the places of the flat arrays, and where the bytes begin."""
     check_file(path)
-    layout, metadata, start = read_layout(path)
+    places, metadata, start = read_layout(path)
     try:
         entries: dict[str, Any] = json.loads(metadata[METADATA_KEY])
         known = entries["format"] == FORMAT and isinstance(entries["rows"], list)
@@ -94,7 +135,7 @@ def _open(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
         raise CheckpointError(path, f"no cache file, or damaged ({error}); {_REMEDY}") from error
     if not known:
         raise CheckpointError(path, f"a cache of another version of genpredict; {_REMEDY}")
-    return entries, layout, start
+    return entries, places, start
 
 
 def write_cached(
@@ -128,12 +169,14 @@ def write_cached(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    tensors: dict[str, Tensor] = {}
-    rows = [_entry(n, c, archive_id, tensors) for n, c in enumerate(checkpoints)]
-    about = {"format": FORMAT, "source_size": source_size, "selection": selection, "rows": rows}
+    arrays: dict[str, Tensor] = {}
+    layouts: list[list[list[Any]]] = []
+    rows = [_entry(n, c, archive_id, arrays, layouts) for n, c in enumerate(checkpoints)]
+    about = {"format": FORMAT, "source_size": source_size, "selection": selection}
+    about |= {"layouts": layouts, "rows": rows}
     partial_file = path.with_name(f"{path.name}.partial")
     try:
-        save_file(tensors, partial_file, metadata={METADATA_KEY: json.dumps(about)})
+        save_file(arrays, partial_file, metadata={METADATA_KEY: json.dumps(about)})
         partial_file.replace(path)
     except SafetensorError as error:  # how a full disk shows itself here
         raise OSError(0, str(error), str(path)) from error
@@ -142,49 +185,66 @@ def write_cached(
 
 
 def _entry(
-    number: int, checkpoint: Checkpoint, archive_id: str, tensors: dict[str, Tensor]
+    number: int,
+    checkpoint: Checkpoint,
+    archive_id: str,
+    arrays: dict[str, Tensor],
+    layouts: list[list[list[Any]]],
 ) -> dict[str, Any]:
-    """Describe one network, and add its tensors to those of the file; equal views once."""
+    """Describe one network, and add its tensors to the arrays of the file; equal views once."""
+    import torch
+
     entry: dict[str, Any] = {
         "id": checkpoint.id.removeprefix(f"{archive_id}/"),
         "source": checkpoint.source,
         "metadata": dict(checkpoint.metadata),
-        "tensors": [],
     }
-    seen: dict[tuple[Any, ...], str] = {}
     try:
         loaded = checkpoint.tensors()
     except CheckpointError as error:
         return entry | {"error": error.reason}
+    listed: list[list[Any]] = []
+    parts: dict[str, list[Tensor]] = {}
+    seen: dict[tuple[Any, ...], str] = {}
     for name, tensor in loaded.items():
         view = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
         kept = seen.setdefault(view, name) if tensor.numel() else name
-        entry["tensors"].append([name, kept])
+        code = _CODES.get(str(tensor.dtype).removeprefix("torch."))
+        if code is None:
+            return entry | {"error": f"{name} is of type {tensor.dtype}, which no cache can hold"}
+        listed.append([name, code, list(tensor.shape)] if kept == name else [name, kept])
         if kept == name:
-            tensors[f"{number}/{name}"] = tensor.contiguous().clone()
-    return entry
+            parts.setdefault(code, []).append(tensor.reshape(-1))
+    arrays.update({f"{number}/{code}": torch.cat(some) for code, some in parts.items()})
+    if listed not in layouts:
+        layouts.append(listed)
+    return entry | {"layout": layouts.index(listed)}
 
 
 def _load(
     row_id: str,
     path: Path,
+    layout: _Layout | str,
+    places: Mapping[str, Any],
     number: int,
-    entry: Mapping[str, Any],
-    layout: Mapping[str, Any],
     start: int,
 ) -> dict[str, Tensor]:
     """Map the tensors of one network; those that were one stay one.
 
     The header is parsed once a file and the file mapped once a network: safetensors' own reader
-    would parse it for each, half the time of scoring from a cache.
+    would parse it for each.
     """
-    if "error" in entry:
-        raise CheckpointError(row_id, str(entry["error"]))
+    if isinstance(layout, str):
+        raise CheckpointError(row_id, layout)
     try:
         flat = _mapped(path)
-        places = {first: layout[f"{number}/{first}"] for _, first in entry["tensors"]}
-        kept = {first: _tensor(flat, place, start) for first, place in places.items()}
-        return {name: kept[first] for name, first in entry["tensors"]}
+        kept: dict[str, Tensor] = {}
+        for code, shapes in layout.pieces.items():
+            array = _array(flat, code, places[f"{number}/{code}"], start)
+            parts = array.split_with_sizes([math.prod(shape) for shape in shapes.values()])
+            for part, (name, shape) in zip(parts, shapes.items(), strict=True):
+                kept[name] = part.view(shape)
+        return {name: kept[first] for name, first in layout.names.items()}
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(row_id, f"{path} is damaged ({error}); {_REMEDY}") from error
 
@@ -197,28 +257,36 @@ def _mapped(path: Path) -> Tensor:
         return torch.frombuffer(mmap(file.fileno(), 0, access=ACCESS_COPY), dtype=torch.uint8)
 
 
-def _tensor(flat: Tensor, place: Mapping[str, Any], start: int) -> Tensor:
-    """Return one tensor of a file, checked against its place in it."""
+def _array(flat: Tensor, code: str, place: Mapping[str, Any], start: int) -> Tensor:
+    """Return one array of a file, checked against its place in it."""
     import torch
 
-    dtype, shape = getattr(torch, _DTYPES[place["dtype"]]), place["shape"]
+    dtype, (count,) = getattr(torch, _DTYPES[code]), place["shape"]
     first, last = place["data_offsets"]
-    sizes = all(type(n) is int and n >= 0 for n in (first, last, *shape))
-    if not sizes or math.prod(shape) * dtype.itemsize != last - first:
-        raise ValueError(f"shape {shape} does not fit bytes {first} to {last}")
+    sizes = all(type(n) is int and n >= 0 for n in (first, last, count))
+    if not sizes or place["dtype"] != code or count * dtype.itemsize != last - first:
+        raise ValueError(f"{count} elements of {code} do not fit bytes {first} to {last}")
     if start + last > flat.numel():
         raise ValueError(f"bytes {first} to {last} lie beyond the end")
-    return flat[start + first : start + last].view(dtype).view(shape)
+    return flat[start + first : start + last].view(dtype)
 
 
 def _checked(metadata: Mapping[str, Any]) -> Metadata:
-    """Return the metadata where they are texts and numbers."""
+    """Return the metadata where they are what the schema says of their names."""
     if not isinstance(metadata, dict):
         raise ValueError(f"metadata is a {type(metadata).__name__}")
     for name, value in metadata.items():
         if type(value) not in (str, int, float):
             raise ValueError(f"{name} is a {type(value).__name__}")
+        if name not in KNOWN or not is_plain(name, value):
+            raise ValueError(f"{name} cannot be {value!r:.80}")
     return dict(metadata)
+
+
+def _check_ids(ids: Sequence[object]) -> None:
+    """Raise unless the networks have names of their own."""
+    if not all(isinstance(one, str) and one for one in ids) or len(set(ids)) < len(ids):
+        raise ValueError("its networks have no names, or two have one")
 
 
 def read_front(folder: Path) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,7 +92,11 @@ def read_manifest(file: str | Path) -> Manifest:
 
 
 def join(
-    manifest: Manifest, items: Sequence[Item], folders: Sequence[Path]
+    manifest: Manifest,
+    items: Sequence[Item],
+    folders: Sequence[Path],
+    *,
+    described: Container[str] = (),
 ) -> tuple[list[Item], list[str]]:
     """Give every item the metadata of its row.
 
@@ -104,6 +108,8 @@ def join(
         What the sources hold.
     folders : sequence of Path
         The source folders.
+    described : container of str
+        Ids of items that say themselves what they are; they need no row.
 
     Returns
     -------
@@ -131,7 +137,8 @@ def join(
             joined[number] = replace(items[number], metadata=row.metadata)
     if orphans:
         warnings.append(f"{manifest.file}: no checkpoint for {_listing(orphans)}")
-    lonely = [item.id for n, item in enumerate(items) if item.rows_known and n not in rows_of]
+    alone = [item for n, item in enumerate(items) if item.rows_known and n not in rows_of]
+    lonely = [item.id for item in alone if item.id not in described]
     if lonely:
         warnings.append(f"{manifest.file}: no row for {_listing(lonely)}")
     return joined, warnings

@@ -13,6 +13,9 @@ data set           test             validation
 ``ImageNet16-120`` ``x-test``       ``x-valid``
 =================  ===============  ==========
 
+Where an archive lacks the split ``x-test`` altogether, as those that genpredict exports from its
+own runs do, ``ori-test`` is taken: there the test images were never divided.
+
 ``num_parameters`` is counted on the weights. ``flops`` is the file's figure, in millions.
 """
 
@@ -50,6 +53,7 @@ TEST_SPLIT = {
     "cifar100": "x-test",
     "ImageNet16-120": "x-test",
 }
+UNDIVIDED = "ori-test"
 VALIDATION_SPLIT = "x-valid"
 FULL_ARCHIVES = {"sss": "NATS-sss-v1_0-50262-full", "tss": "NATS-tss-v1_0-3ffb9-full"}
 _ARCHIVE_NAME = re.compile(r"(\d{1,6})\.pickle\.pbz2")
@@ -297,9 +301,11 @@ def _count(weights: Mapping[str, Any]) -> int:
 def _metrics(row: _Row) -> dict[str, float]:
     """Collect accuracies (percent), losses and FLOPs (millions) where they are recorded."""
     result, last = row.result, int(row.result["epochs"]) - 1
-    test = f"{TEST_SPLIT.get(row.dataset, 'ori-test')}@{last}"
-    validation = f"{VALIDATION_SPLIT}@{last}"
     accuracies, losses = result.get("eval_acc1es") or {}, result.get("eval_losses") or {}
+    splits = {str(key).partition("@")[0] for key in (*accuracies, *losses)}
+    split = TEST_SPLIT.get(row.dataset, UNDIVIDED)
+    test = f"{split if split in splits else UNDIVIDED}@{last}"
+    validation = f"{VALIDATION_SPLIT}@{last}"
     found = {
         "train_accuracy": (result.get("train_acc1es") or {}).get(last),
         "train_loss": (result.get("train_losses") or {}).get(last),

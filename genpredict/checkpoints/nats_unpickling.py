@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from genpredict.checkpoints.memory_limit import limited_memory
+from genpredict.checkpoints.pickle_costs import TOO_COSTLY, PickleCosts, RefusedPickleError
 from genpredict.checkpoints.unpickling import check_file, torch_load
 from genpredict.errors import CheckpointError
 
@@ -238,10 +239,21 @@ class BinaryPeek(Protocol):
 
 
 class _Capped:
-    """A reader that stops a decompression bomb."""
+    """A reader that stops a decompression bomb, and follows what keys will cost.
+
+    Whatever the unpickler is shown has been followed before (`PickleCosts`).
+    """
 
     def __init__(self, file: BinaryPeek, limit: int) -> None:
         self.file, self.left = file, limit
+        self.costs = PickleCosts()
+        self.ahead = 0  # bytes that have been followed and not been read
+
+    def _follow(self, data: bytes) -> None:
+        """Follow what comes next in the stream, as far as it is new."""
+        if len(data) > self.ahead:
+            self.costs.feed(data[self.ahead :] if self.ahead else data)
+            self.ahead = len(data)
 
     def read(self, size: int = -1) -> bytes:
         """Read, up to the limit in all."""
@@ -249,23 +261,26 @@ class _Capped:
             size = self.left + 1  # everything, if that is allowed
         elif size > self.left:
             raise _TooLargeError
-        data = self.file.read(size)
+        return self._read(self.file.read(size))
+
+    def _read(self, data: bytes) -> bytes:
+        """Account for what has been read."""
         self.left -= len(data)
         if self.left < 0:
             raise _TooLargeError
+        self._follow(data)
+        self.ahead -= len(data)
         return data
 
     def peek(self, size: int) -> bytes:
         """Show what is buffered, so that pickle reads in pieces of kilobytes."""
-        return self.file.peek(size)
+        data = self.file.peek(size)
+        self._follow(data)
+        return data
 
     def readline(self) -> bytes:
         """Read a line, up to the limit in all."""
-        data = self.file.readline(min(self.left, 2**16))
-        self.left -= len(data)
-        if self.left < 0:
-            raise _TooLargeError
-        return data
+        return self._read(self.file.readline(min(self.left, 2**16)))
 
 
 def load_nats_pickle(path: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) -> Any:
@@ -305,7 +320,7 @@ def load_nats_pickle(path: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) -> Any:
     try:
         with bz2.open(path, "rb") as file:
             return _unpickle(file, max_bytes)
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, RefusedPickleError) as error:
         raise CheckpointError(path, _refusal(error)) from error
     except _TooLargeError as error:
         raise CheckpointError(path, _too_large(max_bytes)) from error
@@ -342,13 +357,18 @@ def _too_large(limit: int) -> str:
     )
 
 
-def _refusal(error: pickle.UnpicklingError) -> str:
+def _refusal(error: Exception) -> str:
     """Word the refusal of a global, or a broken pickle."""
     text = str(error)
     if text.startswith("GLOBAL "):
         return (
             f"refused: it asks for {text.removeprefix('GLOBAL ')}, which NATS-Bench archives do "
             "not hold and which could run code; nothing was run. Fetch the archive from its source"
+        )
+    if text == TOO_COSTLY:
+        return (
+            f"refused: it holds {text}, which no archive does; do not trust this file, fetch it "
+            "again from its source"
         )
     return f"not a NATS-Bench archive or damaged ({text}); fetch it again"
 

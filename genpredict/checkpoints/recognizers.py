@@ -24,7 +24,7 @@ from genpredict.checkpoints.nats import (
     peek_search_space,
     read_archive,
 )
-from genpredict.checkpoints.runs import recognize_runs
+from genpredict.checkpoints.runs import is_of_run, read_run_checkpoint, recognize_runs
 from genpredict.checkpoints.safetensors_files import (
     SAFETENSORS_SUFFIX,
     read_safetensors,
@@ -84,6 +84,8 @@ def find_in_file(path: Path, selection: Selection) -> Found:
         return _archive(folder, path.name, peek_search_space(path))
     if path.name.endswith(CACHE_SUFFIX):
         return _cached(folder, path.name, read_front(path.parent))
+    if is_of_run(path.resolve()):
+        return folder.found(path.name, read_run_checkpoint)
     if reader := _reader(path.name):
         return folder.found(path.name, reader)
     known = " ".join((*TORCH_SUFFIXES, SAFETENSORS_SUFFIX, ARCHIVE_SUFFIX))

@@ -28,13 +28,16 @@ MOST = 2**63
 
 def recognize_runs(folder: Folder) -> Iterator[Found]:
     """Recognize the checkpoints of a run, in the folder of that name beside ``config.toml``."""
-    is_run = folder.path.name == CHECKPOINT_FOLDER and (folder.path.parent / RUN_FILE).is_file()
-    if not is_run:
-        return
-    names = [name for name in folder.names if name.endswith(SAFETENSORS_SUFFIX)]
+    names = [name for name in folder.names if is_of_run(folder.real_path / name)]
     folder.claim(names)
     for name in names:
         yield folder.found(name, read_run_checkpoint)
+
+
+def is_of_run(path: Path) -> bool:
+    """Return whether a file, links resolved, is a checkpoint of a run."""
+    in_run = path.parent.name == CHECKPOINT_FOLDER and path.name.endswith(SAFETENSORS_SUFFIX)
+    return in_run and (path.parent.parent / RUN_FILE).is_file()
 
 
 def read_run_checkpoint(item_id: str, path: Path) -> Iterator[Checkpoint]:
@@ -65,7 +68,7 @@ def read_metadata(path: Path) -> dict[str, str | float | int]:
         raise CheckpointError(path, f"damaged safetensors file ({error}); train again") from error
     try:
         found: dict[str, Any] = json.loads(text)
-        wrong = [name for name, value in found.items() if not _is_plain(name, value)]
+        wrong = [name for name, value in found.items() if not is_plain(name, value)]
     except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(path, "its metadata are no JSON table; train again") from error
     if wrong:
@@ -74,7 +77,7 @@ def read_metadata(path: Path) -> dict[str, str | float | int]:
     return found
 
 
-def _is_plain(name: str, value: object) -> bool:
+def is_plain(name: str, value: object) -> bool:
     """Return whether a name and its value can be a coordinate, and mean what the schema says."""
     if not name.isidentifier() or name in RESERVED or name in RENAMED:
         return False

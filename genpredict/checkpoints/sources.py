@@ -14,6 +14,7 @@ from genpredict.checkpoints.items import Item
 from genpredict.checkpoints.manifest import join, read_manifest
 from genpredict.checkpoints.nats import Selection
 from genpredict.checkpoints.recognizers import find_in_file, find_in_folder
+from genpredict.checkpoints.runs import read_run_checkpoint
 from genpredict.errors import GenpredictError
 
 Source = str | Path
@@ -96,7 +97,8 @@ def open_checkpoints(
         return CheckpointSources(items, warnings)
     table = read_manifest(manifest)
     folders = [path if path.is_dir() else path.parent for path in paths]
-    items, mismatches = join(table, items, folders)
+    described = {item.id for item in items if item.reader is read_run_checkpoint}
+    items, mismatches = join(table, items, folders, described=described)
     return CheckpointSources(items, warnings + mismatches, table.columns)
 
 

@@ -14,11 +14,13 @@ import tarfile
 import threading
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from genpredict.checkpoints.memory_limit import limited_memory
+from genpredict.checkpoints.pickle_costs import TOO_COSTLY, RefusedPickleError, follow_pickles
 from genpredict.errors import CheckpointError
 
 MMAP_FROM_BYTES = 64 * 2**20
@@ -27,6 +29,8 @@ and other tensors which nobody asks for cost nothing."""
 
 MEMORY_ROOM = 4 * 2**30
 """Memory that loading may take beyond four times the file."""
+LEGACY_PICKLES = 5
+"""Magic number, protocol, platform, the object and the names of its storages."""
 MOST_UNPACKED = 2**26
 """Bytes from which on a zip file may not unpack to more than `MOST_RATIO` times its size: torch
 itself never compresses, and weights cannot be compressed by much."""
@@ -117,6 +121,9 @@ def load_torch_file(path: Path) -> Any:
         except pickle.UnpicklingError as error:
             if _refused_global(error) not in STAND_INS:
                 raise _refusal(path, error) from error
+        except RefusedPickleError as error:
+            reason = f"refused: it holds {error}, which no weights need; do not trust this file"
+            raise CheckpointError(path, reason) from error
         except Exception as error:  # torch raises what it likes on damaged bytes
             raise _damaged(path, error) from error
         return _load_with_stand_ins(path, mmap=mmap)
@@ -218,13 +225,47 @@ def _check_sizes(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def torch_load(source: Path | BinaryIO, *, mmap: bool = False) -> Any:
-    """Call torch.load in its safe mode, on the CPU; raises whatever torch raises."""
+    """Call torch.load in its safe mode, on the CPU; raises whatever torch raises.
+
+    Raises
+    ------
+    RefusedPickleError
+        Where torch would be busy with keys for ages.
+    """
     import torch
 
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            _check_costs(file)
+    else:
+        _check_costs(source)
+        source.seek(0)
     with warnings.catch_warnings():
         # about pickle protocols and storage classes: nothing that a reader of weights can act on
         warnings.simplefilter("ignore")
         return torch.load(source, map_location="cpu", weights_only=True, mmap=mmap)
+
+
+def _check_costs(file: BinaryIO) -> None:
+    """Raise RefusedPickleError where the pickles of a torch file hold keys that take ages to hash.
+
+    What is wrong with them in other ways is torch's to say.
+    """
+    try:
+        if file.read(2) == b"PK":
+            with zipfile.ZipFile(file) as archive:
+                for entry in archive.infolist():
+                    if entry.filename.rpartition("/")[2] == "data.pkl":
+                        with archive.open(entry) as pickled:
+                            follow_pickles(cast("BinaryIO", pickled), 1)
+        else:
+            file.seek(0)
+            follow_pickles(file, LEGACY_PICKLES)
+    except RefusedPickleError as error:
+        if str(error) == TOO_COSTLY:
+            raise
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, zlib.error):
+        return
 
 
 def _load_with_stand_ins(path: Path, *, mmap: bool) -> Any:

@@ -43,6 +43,8 @@ Examples:
 `genpredict correlate scores.zarr --targets test_accuracy --by network`
 
 `genpredict correlate scores.zarr --where 'epoch == 90' --partial log_num_parameters -o out.csv`
+
+`genpredict correlate nats.zarr --by dataset --family group -o by_dataset.csv`
 """
 SHOW_EXAMPLES = """
 Examples:
@@ -106,6 +108,7 @@ def correlate(
     min_n: int = 5,
     interval: Literal["auto", "bca", "percentile", "fisher"] = "auto",
     resamples: int = 2000,
+    family: Literal["table", "group"] = "table",
     seed: int = 0,
     json: bool = False,
     output: OptionalOutput = None,
@@ -117,22 +120,28 @@ def correlate(
     path
         A scores store.
     measures
-        Separated by commas: Q, Q_adjusted, Q_low_rank_p2, stable_rank, …; default Q, Q_adjusted.
-        The baselines (log number of parameters, layers, rank-0 and rank-1 counts) always follow.
+        One or more, separated by commas: Q, Q_adjusted, Q_low_rank_p2, stable_rank, …; default Q
+        and low-rank Q_adjusted. The baselines always follow: log number of parameters, numbers of
+        layers and of entries of rank 0 and 1.
     targets
-        Separated by commas: test_accuracy, generalization_gap, …; default all there are.
+        One or more, separated by commas: test_accuracy, generalization_gap, …; default all there
+        are.
     by
-        Also within groups: coordinates separated by commas, such as network,dataset.
+        Correlate within groups too, one for each value of these coordinates (separated by commas),
+        such as network,dataset.
     where
         Checkpoints that count, e.g. 'epoch == 90'.
     partial
         Covariates to hold fixed, separated by commas: log_num_parameters, network, …
     min_n
-        Smaller groups get no numbers.
+        Groups of fewer checkpoints get no numbers.
     interval
-        auto is bca up to 2,000 checkpoints, percentile above.
+        How the 95 % intervals are made: auto is bca up to 2,000 checkpoints, percentile above.
     resamples
-        Of the bootstrap.
+        Number of bootstrap resamples that the intervals are made of.
+    family
+        Which p-values are adjusted together: all of the table, or those of each group of --by
+        apart, for groups that are questions of their own.
     seed
         Of resampling and permutation.
     json
@@ -155,6 +164,7 @@ def correlate(
         min_n=min_n,
         interval=interval,
         resamples=resamples,
+        family=family,
         seed=seed,
     )
     if output is not None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -23,6 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from genpredict.errors import GenpredictError
 
@@ -33,7 +35,37 @@ MOST_WARNINGS = 10
 #: Exit code where the reader of standard output has gone; rich has the same.
 BROKEN_PIPE = 1
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+def printable(text: object, *, lines: bool = False) -> str:
+    r"""Write characters that steer a terminal, or turn the direction of text, by their numbers.
+
+    Names of files, cells of manifests and messages in a store come from others.
+
+    Parameters
+    ----------
+    text : object
+    lines : bool
+        Leave ends of lines as they are.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2Jb\n")
+    'a\\x1b[2Jb\\n'
+    """
+    return "".join(
+        c if c.isprintable() or (lines and c == "\n") else ascii(c)[1:-1] for c in str(text)
+    )
+
+
+class SafeConsole(Console):
+    """A console that shows texts and styles of its own, and no others' escape sequences."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text that is safe to print; rich calls it for every string."""
+        return super().render_str(printable(text, lines=True), **options)
+
+
+stderr = SafeConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def warn(warnings: Sequence[str]) -> None:
@@ -162,13 +194,13 @@ def _log_lines(total: int) -> Callable[[int, int, int], None]:
 
 def _plain(text: str) -> str:
     """Escape what rich would take for markup, as in layer names such as attn.qkv[q]."""
-    return text.replace("[", "\\[")
+    return printable(text, lines=True).replace("[", "\\[")
 
 
 def describe_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
     """List failed checkpoints with their reasons, the first ones of many."""
     for name, reason in failures[:MOST_WARNINGS]:
-        stderr.print(f"[red]failed:[/] {_plain(name)}: {_plain(reason)}")
+        stderr.print(f"[red]failed:[/] {_plain(printable(name))}: {_plain(reason)}")
     if len(failures) > MOST_WARNINGS:
         stderr.print(
             f"[red]failed:[/] … and {len(failures) - MOST_WARNINGS} more; see them all with "

@@ -27,7 +27,8 @@ def commas(kind: type) -> Parameter:
         try:
             return tuple(kind(part) for part in parts)
         except ValueError:
-            raise ValueError(f"{','.join(parts)!r} is no list of {kind.__name__}") from None
+            what = "whole numbers" if kind is int else "values"
+            raise ValueError(f"must be {what} separated by commas, not {','.join(parts)}") from None
 
     return Parameter(converter=convert, n_tokens=1)
 

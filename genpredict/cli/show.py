@@ -15,7 +15,7 @@ from genpredict.checkpoints import Checkpoint, open_checkpoints, select_layers
 from genpredict.cli import console
 from genpredict.errors import CheckpointError
 from genpredict.schema import LAYER_MEASURES
-from genpredict.store import open_scores
+from genpredict.store import check_store, open_scores
 
 #: Rows of a table on the terminal; a CSV file holds all.
 MOST_ROWS = 40
@@ -164,7 +164,8 @@ def failure_lines(scores: xr.Dataset) -> list[str]:
     for reason, count in reasons.value_counts().items():
         names = list(reasons.index[reasons == reason])
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        lines.append(f"failed ({count}): {reason}\n    {', '.join(names[:3])}{more}")
+        firsts = ", ".join(map(console.printable, names[:3]))
+        lines.append(f"failed ({count}): {console.printable(reason)}\n    {firsts}{more}")
     return lines
 
 
@@ -190,7 +191,11 @@ def show_checkpoints(
     ------
     CheckpointError
         When it cannot be read.
+    StoreError
+        When it is no checkpoint but a scores store that is damaged, or not there yet.
     """
+    if looks_like_store(path):
+        check_store(path)  # says what is wrong with it
     found = open_checkpoints(path)
     checkpoint = next(iter(found), None)
     if checkpoint is None:
@@ -206,13 +211,19 @@ def show_checkpoints(
             f"the first of {len(found.items)} files in {path}; name another to see it", markup=False
         )
     for name, value in checkpoint.metadata.items():
-        out.print(f"  {name}: {value}", markup=False)
+        out.print(f"  {name}: {console.printable(value)}", markup=False)
     if output is not None:
         with console.writing(output, make_folder=False):
             table.to_csv(output, index=False)
         out.print(f"{len(table)} rows written to {output}", markup=False)
     else:
         _print(out, table, title="tensors", most=len(table))
+
+
+def looks_like_store(path: Path) -> bool:
+    """Return whether a path is, or is to be, a scores store rather than a checkpoint."""
+    is_group = any((path / name).exists() for name in ("zarr.json", ".zgroup"))
+    return is_group or (path.suffix == ".zarr" and not path.is_file())
 
 
 def tensor_table(
@@ -256,7 +267,8 @@ def _summary(path: Path, scores: xr.Dataset) -> str:
     return (
         f"{path}: {scores.sizes['checkpoint']} checkpoints ({states}), up to "
         f"{scores.sizes['layer']} layers\n{choices}; genpredict "
-        f"{scores.attrs.get('genpredict_version')}; made by: {scores.attrs.get('command')}"
+        f"{scores.attrs.get('genpredict_version')}; made by: "
+        f"{console.printable(scores.attrs.get('command'))}"
     )
 
 
@@ -304,12 +316,13 @@ def _fitting(table: pd.DataFrame, width: int) -> pd.DataFrame:
 def _cell(column: str, value: object) -> str:
     if isinstance(value, float):
         return "" if pd.isna(value) else format(value, _FORMATS.get(column, ".4g"))
-    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
-    return printable.replace("[", "\\[")
+    return console.printable(value).replace("[", "\\[")
 
 
 def results_console() -> Console:
     """Return a console for results: as wide as the terminal, wide enough where there is none."""
     console.forgive_encodings()
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=WIDE)
+    plain = console.SafeConsole(highlight=False, emoji=False)
+    if plain.is_terminal:
+        return plain
+    return console.SafeConsole(highlight=False, emoji=False, width=WIDE)

@@ -19,9 +19,8 @@ from genpredict.stats import to_table
 from genpredict.stats.tables import stars
 
 _COEFFICIENTS = ("plcc", "rocc", "krocc")
-_NOTE = (
-    "signed estimate [95 % interval]; * ** *** adjusted p (Holm, over the table) below .05 .01 .001"
-)
+#: Over what the p-values are adjusted, by `family`.
+_FAMILIES = {"table": "over the table", "group": "over each group"}
 
 
 def show_correlations(correlations: xr.Dataset) -> None:
@@ -51,7 +50,12 @@ def show_correlations(correlations: xr.Dataset) -> None:
             shown.add_row(_measure(row), str(int(row["n"])), *cells)
         out.print(shown)
     intervals = sorted({str(value) for value in correlations["interval"].values})
-    out.print(f"{_NOTE}; intervals: {', '.join(intervals)}", markup=False)
+    out.print(
+        "signed estimate [95 % interval]; * ** *** adjusted p "
+        f"(Holm, {_FAMILIES[correlations.attrs['family']]}) below .05 .01 .001; "
+        f"intervals: {', '.join(intervals)}",
+        markup=False,
+    )
 
 
 def write_correlations(correlations: xr.Dataset, path: Path) -> None:

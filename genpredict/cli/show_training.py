@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-    BarColumn(),
+    BarColumn(bar_width=None),
     TextColumn("{task.fields[latest]}"),
-    TimeElapsedColumn(),
+    TimeRemainingColumn(compact=True),  # so that all of it fits into 80 characters
     TextColumn("left"),
-    TimeRemainingColumn(),
 )
 #: Failed runs that are named one by one.
 _MOST_NAMED = 10
@@ -103,7 +103,8 @@ def describe_run(run: Run, output: Path) -> None:
         f"gap {last['generalization_gap']:.2f} %-points"
     )
     note(f"history: {run.path / 'history.nc'}; weights: {run.checkpoints[-1]}")
-    note(f"next: genpredict score {output} -o scores.zarr && genpredict show scores.zarr")
+    folder = shlex.quote(str(output))
+    note(f"next: genpredict score {folder} -o scores.zarr && genpredict show scores.zarr")
 
 
 @contextmanager
@@ -149,13 +150,13 @@ def _line(outcome: Outcome) -> str:
 def describe_sweep(outcomes: Sequence[Outcome], output: Path) -> None:
     """Say how a sweep ended, which runs failed and why, and what to type next."""
     failed = [outcome for outcome in outcomes if outcome.status != "finished"]
-    note(f"{output}: {len(outcomes) - len(failed)} runs finished, {len(failed)} did not")
+    note(f"{output}: {len(outcomes) - len(failed)} of {len(outcomes)} runs finished")
     for outcome in failed[:_MOST_NAMED]:
         note(_line(outcome))
     if len(failed) > _MOST_NAMED:
         note(f"… and {len(failed) - _MOST_NAMED} more")
     note(
-        f"next: genpredict score {output} -o scores.zarr && "
+        f"next: genpredict score {shlex.quote(str(output))} -o scores.zarr && "
         f"genpredict figure scatter scores.zarr --hue optimizer -o scatter.png"
     )
 

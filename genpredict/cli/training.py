@@ -60,48 +60,54 @@ class Given:
     Parameters
     ----------
     recipe
-        Where settings come from that are not given: paper (the CVPR 2022 paper's), nats
-        (NATS-Bench's), digits; default digits for the digits, else paper.
+        Fills in every setting that is not given: paper (as in the CVPR 2022 paper), nats (as in
+        NATS-Bench) or digits; default digits for the data set digits, else paper.
     network
-        digits_cnn, resnet18, resnet20, vgg16, sss:8:16:24:32:40, …
+        digits_cnn, resnet18, resnet20, vgg16, sss:8:16:24:32:40, …; default the recipe's.
     dataset
-        digits, cifar10, cifar100, mnist, fashion_mnist, folder.
+        digits, cifar10, cifar100, mnist, fashion_mnist, or folder for any folder of images; default
+        the recipe's, without a recipe digits.
     data_folder
-        Where the images are; the digits need none.
+        Where the images are; default $GENPREDICT_DATA, else data. The digits need none.
     optimizer
-        rmsgd, sgd, adam, adagrad, adabelief, adabound, adamp, sgdp, sam, sls.
+        rmsgd, sgd, adam, adagrad, adabelief, adabound, adamp, sgdp, sam or sls; default the
+        recipe's: sgd of nats, else rmsgd.
     hyperparameter
         One of the optimizer's, as name=value; may be repeated.
     epochs
-        Passes over the training images.
+        Passes over the training images; default the recipe's: 250 of paper, 12 of nats, 20 of
+        digits.
     batch_size
-        Images a step.
+        Images a step; default the recipe's.
     schedule
-        What becomes of the learning rate over the epochs.
+        How the learning rate falls over the epochs; default the recipe's, constant for rmsgd and
+        sls.
     flip
         Mirror training images at random; --no-flip turns off what a recipe has.
     crop_padding
-        Crop training images at random after padding them by so many pixels; 0 turns it off.
+        Crop training images at random after padding them by this many pixels; 0 turns it off.
     cutout_holes
-        Blank so many squares (16 pixels wide) of each training image.
+        Blank this many squares (16 pixels wide) of each training image.
     label_noise
-        Share of training labels to replace by a wrong one.
+        Share of training labels, 0 to 1, to replace by wrong ones.
     num_train
-        Training images to use; default all.
+        Number of training images to use; default all.
     image_size
-        Height and width to scale images to.
+        Height and width, in pixels, to scale images to.
     annotations
         CSV file with the labels, for the data set folder.
     seed
-        Of weights, order of images, augmentation and dropout.
+        Of initial weights, order of images, augmentation and dropout; default 0.
     budget_seconds
-        End with the epoch in which this much time has gone into training.
+        End with the epoch in which this much time has gone into training, if --epochs are not done
+        before. For the time of an SGD run: the seconds in its summary.json.
     checkpoint_epochs
-        Keep the weights after these epochs too, e.g. 1,2,5,10; those after the last always.
+        Also keep the weights after these epochs, e.g. 1,2,5,10; those after the last are always
+        kept.
     device
-        auto, cpu or cuda.
+        auto (a GPU where there is one), cpu or cuda; default auto.
     threads
-        CPU threads.
+        CPU threads; default torch's number.
     """
 
     recipe: Literal["paper", "nats", "digits"] | None = None
@@ -145,15 +151,15 @@ def train(
     tensorboard: Path | None = None,
     nats_archive: Path | None = None,
 ) -> int:
-    """Train a network; the run joins the scatter plots by `genpredict score runs/`.
+    """Train a network into a run folder, which `genpredict score` reads.
 
-    Without any option: the digits CNN with RMSGD, in under a minute. Run the same command again
-    to go on after an interruption.
+    Without any option: a small CNN on the digits with RMSGD, in under a minute. Run the same
+    command again to go on after an interruption.
 
     Parameters
     ----------
     output
-        The folder of all runs; this one gets a folder of its own there.
+        The folder of all runs; this one gets a folder in it, named by its settings.
     tensorboard
         Also write TensorBoard's event files to this folder.
     nats_archive
@@ -187,7 +193,8 @@ def sweep(
 ) -> int:
     """Train every combination of settings that a TOML file asks for.
 
-    Runs that are over are passed over; those broken off go on at their last epoch.
+    Run the same command again to go on after an interruption: finished runs are kept, those broken
+    off go on after their last full epoch.
 
     Parameters
     ----------
@@ -196,9 +203,10 @@ def sweep(
     output
         The folder of all runs.
     workers
-        Processes; default one a core. Results do not depend on it.
+        Processes, one run each at a time; default one a core. Results do not depend on it.
     shard
-        i/n: only every n-th run from the i-th on, for n machines.
+        i/n trains the i-th of n parts of the runs (every n-th run, from the i-th on), for n
+        machines.
     dry_run
         List the runs and what is done of them; train nothing.
     """

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from numpy.typing import NDArray
 
 from genpredict.figures.labels import name_of, shortened, wrapped
 from genpredict.figures.layers import LayerMatrix, layer_matrix
@@ -36,6 +40,7 @@ def plot_evolution(
     p: int = 2,
     unfolding: str = "out_channel",
     log: bool = False,
+    bar: bool | Sequence[Axes] | NDArray[Any] = True,
     width: float = COLUMN_WIDTH,
     ax: Axes | None = None,
 ) -> Axes:
@@ -54,6 +59,9 @@ def plot_evolution(
         Choices, for a measure that has these dimensions.
     log : bool
         Logarithmic measure.
+    bar : bool, or sequence or array of Axes
+        Whether the layers are named beside a bar of their colours; beside all of the axes given,
+        for panels that share one. A layer has the same colour in every unfolding.
     width : float
         In inches.
     ax : Axes, optional
@@ -72,6 +80,12 @@ def plot_evolution(
     --------
     >>> run = scores.isel(checkpoint=scores["seed"] == 1)  # doctest: +SKIP
     >>> plot_evolution(run, measure="quality")  # doctest: +SKIP
+
+    Two panels with one bar:
+
+    >>> figure, axes = plt.subplots(1, 2, layout="constrained")  # doctest: +SKIP
+    >>> plot_evolution(run, measure="rank", ax=axes[0], bar=False)  # doctest: +SKIP
+    >>> plot_evolution(run, measure="quality", ax=axes[1], bar=axes)  # doctest: +SKIP
     """
     matrix = layer_matrix(
         scores, measure, columns=x, factorization=factorization, p=p, unfolding=unfolding
@@ -87,14 +101,15 @@ def plot_evolution(
         ax.set_ylabel(wrapped(matrix.label, 34))
         ax.spines[["top", "right"]].set_visible(False)
         tidy(ax)
-        _depth_bar(ax, matrix)
+        if bar is not False:
+            _depth_bar([ax] if bar is True else list(np.asarray(bar).flat), matrix)
     return ax
 
 
 def _draw(ax: Axes, matrix: LayerMatrix) -> None:
     """Draw one line a layer."""
     positions = np.asarray(matrix.columns, dtype=np.float64)
-    shades = depth_ramp()(np.linspace(0, 1, len(matrix.layers)))
+    shades = depth_ramp()(matrix.depth)
     marker = "o" if len(positions) <= MARKED else ""
     for name, shade, values in zip(matrix.layers, shades, matrix.values.T, strict=True):
         ax.plot(
@@ -104,20 +119,20 @@ def _draw(ax: Axes, matrix: LayerMatrix) -> None:
         ax.text(0.5, 0.5, "no values", ha="center", va="center", transform=ax.transAxes)
 
 
-def _depth_bar(ax: Axes, matrix: LayerMatrix) -> None:
+def _depth_bar(panels: list[Axes], matrix: LayerMatrix) -> None:
     """Name the layers beside a bar of their colours, the input on top; number them when many."""
     count = len(matrix.layers)
     if not count:
         return
-    norm = BoundaryNorm(np.arange(count + 1) + 0.5, depth_ramp().N) if count > 1 else None
-    bar = colour_bar(ax, ScalarMappable(norm, depth_ramp()), "layer")
+    shades = ListedColormap(depth_ramp()(matrix.depth).tolist())
+    norm = BoundaryNorm(np.arange(count + 1) + 0.5, count)
+    aspect = 30 if len(panels) == 1 else 60
+    bar = colour_bar(panels, ScalarMappable(norm, shades), "layer", aspect=aspect)
     bar.ax.invert_yaxis()
     bar.minorticks_off()
-    if 1 < count <= MOST_NAMES:
+    if count <= MOST_NAMES:
         bar.set_ticks(range(1, count + 1), labels=[shortened(n, 16) for n in matrix.layers])
         bar.ax.tick_params(length=0, labelsize=SMALL_FONT - 1)
-    elif count > 1:
+    else:
         step = next(s for s in (5, 10, 20, 50, 100, 1000) if count / s <= 8)
         bar.set_ticks([1, *range(step, count + 1, step)])
-    else:
-        bar.set_ticks([0.5], labels=[shortened(matrix.layers[0], 16)])

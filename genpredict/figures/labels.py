@@ -51,6 +51,7 @@ def axis_label(
     *,
     factorization: str | None = None,
     p: int | str | None = None,
+    unfolding: str | None = None,
 ) -> str:
     r"""Return the label of an axis: name, the choices that made the numbers, unit.
 
@@ -60,7 +61,7 @@ def axis_label(
         A variable or coordinate of a scores Dataset.
     values : DataArray, optional
         Its values, whose attributes name a variable that the schema does not know.
-    factorization, p : optional
+    factorization, p, unfolding : optional
         Choices to name, where the variable has them.
 
     Returns
@@ -77,11 +78,18 @@ def axis_label(
     units = _KNOWN[name].units if name in _KNOWN else ""
     if name not in _KNOWN and values is not None:
         units = str(values.attrs.get("units", ""))
-    return composed(name_of(name, values), units, factorization=factorization, p=p)
+    return composed(
+        name_of(name, values), units, factorization=factorization, p=p, unfolding=unfolding
+    )
 
 
 def composed(
-    text: str, units: str, *, factorization: str | None = None, p: int | str | None = None
+    text: str,
+    units: str,
+    *,
+    factorization: str | None = None,
+    p: int | str | None = None,
+    unfolding: str | None = None,
 ) -> str:
     """Return the label of an axis from its parts.
 
@@ -91,7 +99,7 @@ def composed(
         What is on the axis.
     units : str
         "" and "1" are not written.
-    factorization, p : optional
+    factorization, p, unfolding : optional
         Choices to name.
 
     Returns
@@ -102,11 +110,15 @@ def composed(
     --------
     >>> composed("mean quality", "rad", factorization="raw")
     'mean quality, raw (rad)'
+    >>> composed("quality", "rad", factorization="low_rank", unfolding="out_channel")
+    'quality, low rank, out-channel (rad)'
     """
     if factorization is not None:
         text += f", {_FACTORIZATIONS.get(factorization, factorization)}"
     if p is not None:
         text += f", p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{p}"
+    if unfolding is not None:
+        text += f", {unfolding.replace('_', '-')}"
     if units not in ("", "1") and units not in text:
         text += f" ({units})"
     return text
@@ -120,7 +132,8 @@ def wrapped(text: str, width: int) -> str:
     >>> wrapped("network quality Q, low rank", 20)
     'network quality Q,\nlow rank'
     """
-    return "\n".join(textwrap.wrap(text, width, break_long_words=False)) or text
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines) or text
 
 
 def shortened(text: str, most: int = 32) -> str:

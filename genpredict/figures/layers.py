@@ -25,8 +25,11 @@ class LayerMatrix:
         Checkpoint ids, or the values of a coordinate in ascending order.
     layers : list of str
         Names, where all networks have the same; else numbers by depth.
+    depth : array, shape (layers,)
+        Place of each layer among all of the networks, in [0, 1]: 0 is the input. Layers without
+        this unfolding have a place, too.
     label : str
-        Of the numbers, with the unit.
+        Of the numbers, with the choices and the unit.
     rank : array, shape (columns, layers), optional
         Of the low-rank spectra that a quality was taken of.
     names : list of str
@@ -36,6 +39,7 @@ class LayerMatrix:
     values: NDArray[np.float64]
     columns: list[Any]
     layers: list[str]
+    depth: NDArray[np.float64]
     label: str
     rank: NDArray[np.float64] | None = None
     names: list[str] = field(default_factory=list)
@@ -99,6 +103,7 @@ def layer_matrix(
         np.asarray(found.values[:, there], dtype=np.float64),
         places or list(range(found.sizes[dim])),
         _layer_names(scores, there),
+        _depth(scores[measure], there),
         label,
         rank,
         _column_names(scores, columns, names),
@@ -152,8 +157,7 @@ def _chosen(values: xr.DataArray, chosen: dict[str, Any], measure: str) -> tuple
         known = values[dim].values.tolist()
         if choice not in known:
             raise ValueError(f"{dim} must be one of {tuple(known)}, got {choice!r}")
-    named = {dim: chosen[dim] for dim in ("factorization", "p") if dim in chosen}
-    return values.sel(chosen), axis_label(measure, values, **named)
+    return values.sel(chosen), axis_label(measure, values, **chosen)
 
 
 def _rank(
@@ -166,6 +170,14 @@ def _rank(
     if "unfolding" in rank.dims:
         rank = rank.sel(unfolding=chosen["unfolding"])
     return np.asarray(rank.transpose("checkpoint", "layer").values[:, there], dtype=np.float64)
+
+
+def _depth(values: xr.DataArray, there: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the places of some layers among those that any unfolding of any network has."""
+    every = values.notnull().any([dim for dim in values.dims if dim != "layer"]).values
+    places: NDArray[np.float64] = np.cumsum(every)[there] - 1.0
+    depth: NDArray[np.float64] = places / max(every.sum() - 1, 1)
+    return depth
 
 
 def _layer_names(scores: xr.Dataset, there: NDArray[np.bool_]) -> list[str]:

@@ -15,6 +15,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -81,6 +82,8 @@ def score_on_dask(
         When there is no such scheduler, it is lost, a task fails or kills its worker, or nothing
         is done for too long; the message says what is left. What is done is kept.
     """
+    if scheduler is not None:
+        options = _OnWorkers(**vars(options))
     Spool.of(path, {**options.attrs(), **(attrs or {})}).check_idle()
     with connected(scheduler, workers) as client:
         return score_into(
@@ -102,6 +105,17 @@ def score_on_dask(
         )
 
 
+class _OnWorkers(Options):
+    """Options for workers on other hosts: this one need not have their device.
+
+    Each worker finds the device by itself; the store records what was asked for.
+    """
+
+    def attrs(self) -> dict[str, Any]:
+        """Return the choices as they are written into a Dataset."""
+        return Options.attrs(replace(self, device="cpu")) | {"device": self.device}
+
+
 @contextmanager
 def connected(scheduler: str | None, workers: int | None = None) -> Iterator[Any]:
     """Connect to a scheduler, or start a cluster of local processes, for the time of a block.
@@ -113,7 +127,7 @@ def connected(scheduler: str | None, workers: int | None = None) -> Iterator[Any
     Raises
     ------
     GenpredictError
-        When Dask is not installed, or there is no such scheduler.
+        When Dask is not installed, there is no such scheduler, or a process dies as it starts.
     """
     try:
         distributed: Any = import_module("distributed")
@@ -123,14 +137,8 @@ def connected(scheduler: str | None, workers: int | None = None) -> Iterator[Any
             "--engine local"
         ) from error
     if scheduler is None:
-        count = workers or available_cores()
         with (
-            distributed.LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
+            _local_cluster(distributed, workers or available_cores()) as cluster,
             distributed.Client(cluster, timeout=PATIENCE) as client,
         ):
             yield client
@@ -143,7 +151,7 @@ def connected(scheduler: str | None, workers: int | None = None) -> Iterator[Any
         )
     try:
         client = distributed.Client(**where, timeout=PATIENCE)
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError, ValueError, KeyError) as error:
         raise GenpredictError(
             f"scheduler: nothing answers at {scheduler} ({str(error) or type(error).__name__}); "
             f"check the address, and that the scheduler runs"
@@ -152,6 +160,28 @@ def connected(scheduler: str | None, workers: int | None = None) -> Iterator[Any
         yield client
     finally:
         client.close(timeout=PATIENCE)
+
+
+def _local_cluster(distributed: Any, workers: int) -> Any:
+    """Start a cluster of local processes.
+
+    Raises
+    ------
+    GenpredictError
+        When one of them dies as it starts.
+    """
+    try:
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise GenpredictError(
+            f"engine: the cluster of {workers} local processes did not start ({error}); killed, or "
+            f"out of memory? {_LEFT}, with fewer --workers if memory is short"
+        ) from error
 
 
 def measure_on(

@@ -11,26 +11,25 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import xarray as xr
 import zarr
 
 from genpredict.errors import StoreError
 from genpredict.jobs.ledger import read_ledger
+from genpredict.jobs.repeated_rows import Prefer, chosen
 from genpredict.jobs.store_writer import CHUNK_SIZE, IDENTITY, Writer, lock_of, open_writer
 from genpredict.locking import check_unlocked, locked
 from genpredict.rows import join_rows
 from genpredict.store import check_store, damage_named, open_rows, texts_as_objects
 
-Prefer = Literal["error", "first", "last"]
 #: Choices that say which rows of an archive a store holds; stores that differ in them go together.
 SELECTIONS = ("nats_epochs", "nats_datasets", "indices")
 #: What a store says of its selection where it was merged from several: equals no run's.
 MIXED = "mixed"
+_WRITTEN = "was written to while it was read; merge again when nothing writes to it"
 _KEPT = ("genpredict_format", "chunk_size", "coordinates")  # the writer's own
-_RANK = {"done": 2, "failed": 1, "pending": 0}
 
 
 @dataclass(frozen=True)
@@ -82,30 +81,62 @@ def merge_stores(
     Raises
     ------
     StoreError
-        When a store cannot be read or is being written, the stores were made in different ways,
-        rows of one id differ, or the new store exists or cannot be written.
+        When a store cannot be read or is being written, at the end as well; when the stores were
+        made in different ways, rows of one id differ, or the new store exists or cannot be written.
     """
     output = output.resolve()
     if output in [path.resolve() for path in paths]:
         raise StoreError(f"{output}: is one of the stores to merge; choose another one with -o")
-    if output.exists() and not overwrite:
-        raise StoreError(f"{output}: exists; choose another store with -o, or --overwrite this one")
-    if output.exists():
-        check_store(output, any_format=True)  # --overwrite deletes no other folder
-    for path in paths:
-        check_unlocked(lock_of(path.resolve()))
+    _check_output(output, overwrite)
+    before = [_stamp(path) for path in paths]
     everything = {**_joint_attrs(paths), **(attrs or {})}
     half = output.with_name(f"{output.name}.merging")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock_of(output)):
-            merged = _write(paths, half, everything, prefer)
-            _replace(half, output)
+            _check_output(output, overwrite)  # a run may have made it meanwhile
+            try:
+                merged = _write(paths, half, everything, prefer)
+                _check_unchanged(paths, before)
+                _replace(half, output)
+            finally:
+                shutil.rmtree(half, ignore_errors=True)  # or a full disk would stay full
     except OSError as error:
         raise StoreError(
             f"{output}: cannot write: {error.strerror or error}; mend the cause, then merge again"
         ) from error
     return merged
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    """Raise StoreError where something is in the way of the new store."""
+    if not output.exists():
+        return
+    if not overwrite:
+        raise StoreError(f"{output}: exists; choose another store with -o, or --overwrite this one")
+    check_store(output, any_format=True)  # --overwrite deletes no other folder
+
+
+def _stamp(path: Path) -> list[tuple[str, int]]:
+    """Return when each file of a store was last written.
+
+    Raises
+    ------
+    StoreError
+        While a process is writing to it.
+    """
+    check_unlocked(lock_of(path.resolve()))
+    try:
+        return sorted((str(f), f.stat().st_mtime_ns) for f in path.rglob("*") if f.is_file())
+    except FileNotFoundError as error:  # replaced between two looks
+        raise StoreError(f"{path}: {_WRITTEN}") from error
+
+
+def _check_unchanged(paths: Sequence[Path], before: Sequence[list[tuple[str, int]]]) -> None:
+    """Raise StoreError where a store was written to since its stamp was taken."""
+    for path, stamp in zip(paths, before, strict=True):
+        if _stamp(path) != stamp:
+            raise StoreError(f"{path}: {_WRITTEN}")
 
 
 def _write(paths: Sequence[Path], half: Path, attrs: Mapping[str, Any], prefer: Prefer) -> Merged:
@@ -194,7 +225,7 @@ def _write_block(
             end_run()
         if len(places) > 1:
             rows = [loaded[p.store][0].isel(checkpoint=[loaded[p.store][1][p]]) for p in places]
-            parts.append(_chosen(name, rows, [paths[p.store] for p in places], prefer))
+            parts.append(chosen(name, rows, [paths[p.store] for p in places], prefer))
         else:
             run.append(places[0])
     end_run()
@@ -216,75 +247,3 @@ def _load(
             rows = stores[number].isel(checkpoint=[place.row for place in places]).load()
         found[number] = texts_as_objects(rows), {place: at for at, place in enumerate(places)}
     return found
-
-
-def _chosen(
-    name: str, rows: Sequence[xr.Dataset], paths: Sequence[Path], prefer: Prefer
-) -> xr.Dataset:
-    """Return the row that counts of several of one id: done before failed before pending."""
-    states = [row["status"].item() for row in rows]
-    best = max(states, key=_RANK.__getitem__)
-    kept = [n for n, state in enumerate(states) if state == best]
-    order = list(reversed(kept)) if prefer == "last" else kept
-    if best == "pending":
-        return rows[0].isel(checkpoint=[])
-    if best == "failed" or len(kept) == 1:
-        return rows[order[0]]
-    return _agreed(name, [rows[n] for n in order], [paths[n] for n in order], prefer)
-
-
-def _agreed(
-    name: str, rows: Sequence[xr.Dataset], paths: Sequence[Path], prefer: Prefer
-) -> xr.Dataset:
-    """Return the first of several done rows, with what the others know besides.
-
-    Raises
-    ------
-    StoreError
-        Where they differ and no preference is given.
-    """
-    row = rows[0].copy()
-    for path, other in zip(paths[1:], rows[1:], strict=True):
-        for variable in [v for v in other.variables if "checkpoint" in other[v].dims]:
-            if variable in ("checkpoint", "source"):
-                continue
-            is_coordinate = variable in other.coords
-            if variable not in row.variables or (
-                is_coordinate and _unknown(row[variable].values).all()
-            ):
-                row[variable] = other[variable]
-                row = row.set_coords(variable) if is_coordinate else row
-            elif prefer == "error" and not _equal(
-                row[variable].values, other[variable].values, or_unknown=is_coordinate
-            ):
-                raise StoreError(
-                    f"{name}: {variable} differs between {paths[0]} and {path}; say which "
-                    f"counts with --prefer first or last"
-                )
-    return row
-
-
-def _equal(mine: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], *, or_unknown: bool) -> bool:
-    """Return whether values are equal, those that one side does not know apart."""
-    mine, theirs = _equal_depth(mine, theirs)
-    here, there = _unknown(mine), _unknown(theirs)
-    same = (mine == theirs) | ((here | there) if or_unknown else (here & there))
-    return bool(same.all())
-
-
-def _equal_depth(*values: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-    """Pad rows to the deeper network."""
-    if values[0].ndim < 2:
-        return list(values)
-    depth = max(v.shape[1] for v in values)
-    fill: Any = "" if values[0].dtype.kind == "O" else np.nan
-    padded = []
-    for value in values:
-        room = [(0, 0), (0, depth - value.shape[1]), *[(0, 0)] * (value.ndim - 2)]
-        padded.append(np.pad(value, room, constant_values=fill))
-    return padded
-
-
-def _unknown(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    unknown: np.ndarray[Any, Any] = np.isnan(values) if values.dtype.kind == "f" else values == ""
-    return unknown

@@ -21,8 +21,9 @@ from genpredict.jobs.units import Unit, cut, is_open, measure_unit, states_of
 from genpredict.rows import Row, coordinates, join_rows
 from genpredict.scoring import Options
 
-#: Results wait at most this long (seconds) before they are written.
+#: Results wait at most this long (seconds), or until they fill so many chunks, to be written.
 WRITE_EVERY = 20.0
+WRITE_CHUNKS = 4
 #: From this size of the files on (bytes) several processes repay their start of some seconds.
 PARALLEL_FROM = 256 << 20
 
@@ -223,7 +224,8 @@ class _Run:
             self.failed += rows.sizes["checkpoint"] - good
             self._give_up_failed_archives(unit, rows)
         waiting = sum(part.sizes["checkpoint"] for part in self._waiting)
-        if waiting >= self.writer.chunk_size or time.monotonic() - self._written > WRITE_EVERY:
+        full = waiting >= WRITE_CHUNKS * self.writer.chunk_size
+        if full or time.monotonic() - self._written > WRITE_EVERY:
             self.flush()
         if self.progress is not None:
             self.progress(self.files, self.done, self.failed)
@@ -231,9 +233,9 @@ class _Run:
     def flush(self) -> None:
         """Write what waits."""
         waiting, self._waiting = self._waiting, []
+        taken, self._taken = self._taken, {}  # forgotten where the rows cannot be written
         if waiting:
             self.writer.write(join_rows(waiting))
-        taken, self._taken = self._taken, {}
         self.writer.ledger.add(taken)
         self._written = time.monotonic()
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import xarray as xr
 from genpredict.errors import StoreError
 from genpredict.jobs.store_writer import IDENTITY
 from genpredict.jobs.units import Unit
-from genpredict.locking import LockedError, check_unlocked
+from genpredict.locking import LockedError, check_unlocked, locked
 
 _IDENTITY_FILE = "identity.json"
 _HEADER = "header"
@@ -157,15 +156,23 @@ class Spool:
                 (self.folder / name).unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Delete the folder where nothing is left in it but what dead processes left."""
+        """Delete the folder where nothing is left in it but what dead processes left.
+
+        A process that begins in the same moment keeps its lock, its files and so the folder.
+        """
         names = self.names()
         if not names or any(name.endswith(_GOOD) for name in names):
             return
         try:
-            self.check_idle()
-        except LockedError:
+            for lock in self.folder.glob("*.lock"):
+                with locked(lock):  # and so removed
+                    pass
+            for name in self.names():
+                if name.endswith((".partial", _IDENTITY_FILE)):
+                    (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
+        except (LockedError, OSError):
             return
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _key(self, unit: Unit) -> str:
         """Return a name for a unit: its files, then their sizes and how they are measured."""

@@ -8,9 +8,11 @@ one that was not.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from errno import ENOTDIR
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,8 +88,11 @@ def open_writer(
     if _holds_something(path):
         check_store(path, any_format=overwrite)
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if path.parent.exists() and not path.parent.is_dir():
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path.parent))
+        path.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock_of(path)) as lock:
+            path.mkdir(exist_ok=True)
             if overwrite:
                 _clear(path)
             if _holds_something(path):
@@ -95,6 +100,9 @@ def open_writer(
             else:
                 layout = {"genpredict_format": FORMAT, "chunk_size": chunk_size}
                 zarr.create_group(path, zarr_format=3, attributes={**attrs, **layout})
+            # xarray imports Dask at its first variable; broken off in there by Ctrl-C it could not
+            # be used any more to write the rows that wait: so before there are any
+            xr.Variable((), 0)
             _remove_partial_files(path)
             _write_axes(path)
             with damage_named(path):
@@ -130,13 +138,14 @@ def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str],
     if not _holds_something(path):
         return {}, {}
     _check_identity(path, check_store(path), attrs)
-    try:
-        group = zarr.open_group(path, mode="r")
-        arrays = [cast("zarr.Array[Any]", group[name]) for name in ("checkpoint", "status")]
-        ids, states = (cast("list[str]", np.asarray(array[:]).tolist()) for array in arrays)
-    except KeyError:  # made a moment ago
-        return {}, {}
-    return dict(zip(ids, states, strict=False)), read_ledger(group)  # it may be growing
+    with damage_named(path):
+        try:
+            group = zarr.open_group(path, mode="r")
+            arrays = [cast("zarr.Array[Any]", group[name]) for name in ("checkpoint", "status")]
+            ids, states = (cast("list[str]", np.asarray(array[:]).tolist()) for array in arrays)
+        except KeyError:  # made a moment ago
+            return {}, {}
+        return dict(zip(ids, states, strict=False)), read_ledger(group)  # it may be growing
 
 
 def lock_of(path: Path) -> Path:
@@ -165,9 +174,15 @@ def _clear(path: Path) -> None:
 
 
 def _remove_partial_files(path: Path) -> None:
-    """Remove what a killed owner was writing; the files it was to replace are whole."""
+    """Remove what a killed owner was making: files half written, folders with nothing in them.
+
+    The files that those were to replace are whole; Zarr warns of folders that are no arrays.
+    """
     for entry in path.rglob("*.partial"):
         entry.unlink(missing_ok=True)
+    for entry in path.iterdir():
+        if entry.is_dir() and not any(entry.iterdir()):
+            entry.rmdir()
 
 
 def _check_identity(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -216,6 +231,7 @@ class Writer:
     def __init__(self, path: Path, lock: Path) -> None:
         self.path, self._lock = path, lock
         self._group = zarr.open_group(path, mode="r+")
+        self._arrays = dict(self._group.arrays())
         self.chunk_size = int(self._group.attrs["chunk_size"])  # type: ignore[arg-type]
         self._row: dict[str, int] = {}
         self._depth = 0
@@ -305,15 +321,21 @@ class Writer:
                     yield name, error
 
     def _fill(self, name: str, values: xr.Variable, at: np.ndarray[Any, Any]) -> None:
-        """Write one variable's rows, one contiguous run of rows at a time."""
+        """Write one variable's rows, one contiguous run of rows at a time.
+
+        Zarr writes the chunks of one call in any order. Rows are marked in their order, a chunk at
+        a time, so that those done always come before those pending, and the ledger in turn.
+        """
         array = self._require(name, coordinate(name, numeric=values.dtype.kind == "f"))
         if (values.dtype.kind == "f") != (array.dtype.kind == "f"):
             raise StoreError(
                 f"{self.path}: coordinate {name} holds {array.dtype} so far, cannot add "
                 f"{values.values.flat[0]!r}; score these sources into a store of their own"
             )
-        breaks = np.flatnonzero(np.diff(at) != 1) + 1
-        for run in np.split(np.arange(len(at)), breaks):
+        ends = np.diff(at) != 1
+        if name == "status":
+            ends |= np.diff(at // self.chunk_size) != 0
+        for run in np.split(np.arange(len(at)), np.flatnonzero(ends) + 1):
             place = (slice(int(at[run[0]]), int(at[run[-1]]) + 1),)
             block = values.values[run[0] : run[-1] + 1]
             if "layer" in values.dims:  # to the full depth, over what a deeper network left
@@ -327,12 +349,12 @@ class Writer:
         return cast("list[str]", np.asarray(self._array(name)[:]).tolist())
 
     def _array(self, name: str) -> zarr.Array[Any]:
-        return cast("zarr.Array[Any]", self._group[name])
+        return self._arrays[name]
 
     def _require(self, name: str, variable: Variable) -> zarr.Array[Any]:
         """Return an array, made with the rows there are where it does not exist yet."""
-        if name in self._group:
-            return self._array(name)
+        if name in self._arrays:
+            return self._arrays[name]
         sizes = {"checkpoint": len(self._row), "layer": self._depth, **FIXED_SIZES}
         chunks = {**FIXED_SIZES, "checkpoint": self.chunk_size, "layer": LAYER_CHUNK}
         text = variable.dtype == "str"
@@ -340,7 +362,7 @@ class Writer:
         if variable.dims == ("checkpoint",) and name not in STATE and name != "checkpoint":
             known = str(self._group.attrs.get("coordinates", "")).split()
             self._group.attrs["coordinates"] = " ".join(sorted({*known, name}))
-        return self._group.create_array(
+        self._arrays[name] = self._group.create_array(
             name,
             shape=tuple(sizes[dim] for dim in variable.dims),
             chunks=tuple(chunks[dim] for dim in variable.dims),
@@ -349,13 +371,13 @@ class Writer:
             dimension_names=variable.dims,
             attributes=dict(variable.attrs),
         )
+        return self._arrays[name]
 
     def _resize(self, rows: int, depth: int) -> None:
         """Give every array this many rows and layers; the ids, which count the rows, last."""
         self._depth = depth
-        names = sorted(self._group.array_keys(), key=lambda name: (name == "checkpoint", name))
-        for name in names:
-            array = self._array(name)
+        for name in sorted(self._arrays, key=lambda name: (name == "checkpoint", name)):
+            array = self._arrays[name]
             sizes = {"checkpoint": rows, "layer": depth}
             dims = cast("ArrayV3Metadata", array.metadata).dimension_names or ()
             shape = tuple(sizes.get(d or "", n) for d, n in zip(dims, array.shape, strict=True))

@@ -17,7 +17,14 @@ import xarray as xr
 
 from genpredict.aggregation import aggregate
 from genpredict.errors import GenpredictError
-from genpredict.schema import LAYER_MEASURES, NETWORK_MEASURES, TARGETS, Variable, coordinate
+from genpredict.schema import (
+    LAYER_LABELS,
+    LAYER_MEASURES,
+    NETWORK_MEASURES,
+    TARGETS,
+    Variable,
+    coordinate,
+)
 from genpredict.stats.coefficients import Array
 
 #: Measures of the table when none are asked for. A raw spectrum has no entry of rank 1, so raw
@@ -34,6 +41,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "Q_in_channel": {"unfolding": "in_channel"},
     "Q_out_channel": {"unfolding": "out_channel"},
     "Q_all_layers": {"kinds": ("conv", "linear")},
+}
+#: What these are made of, and the dimensions of each.
+NEEDED = {
+    **{name: LAYER_MEASURES[name].dims for name in ("quality", "stable_rank", "spectral_norm")},
+    **{"rank": LAYER_MEASURES["rank"].dims, "layer_kind": LAYER_LABELS["layer_kind"].dims},
 }
 _ENTRIES = {"layer", "unfolding"}
 _CHOICES = ("factorization", "p")
@@ -234,6 +246,11 @@ def _find(scores: xr.Dataset, name: str) -> xr.DataArray | None:
         return _per_checkpoint(scores, scores[name])
     if name in VARIANTS and "quality" in scores.variables:
         options = VARIANTS[name]
+        if missing := _missing(scores, options.get("unfolding")):
+            raise GenpredictError(
+                f"measures: {name} is aggregated anew from the layers, but these scores lack "
+                f"{', '.join(missing)}; take scores as `score` and open_scores give them"
+            )
         words = ", ".join(f"{k} {v}" for k, v in options.items())
         return aggregate(scores, **options).assign_attrs(long_name=f"network quality Q ({words})")
     base = name.removeprefix("log_")
@@ -243,6 +260,21 @@ def _find(scores: xr.Dataset, name: str) -> xr.DataArray | None:
     attrs = {"long_name": f"log {_long_name(base, values)}", "units": "1"}
     logs: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
     return logs.assign_attrs(attrs)
+
+
+def _missing(scores: xr.Dataset, unfolding: str | None) -> list[str]:
+    """List what `aggregate` needs and these scores lack: variables, dimensions, an unfolding."""
+    missing = [name for name in NEEDED if name not in scores.variables]
+    missing += [
+        f"{name} over {dim}"
+        for name, dims in NEEDED.items()
+        for dim in dims
+        if name not in missing and dim not in scores[name].dims
+    ]
+    for dim, label in (("unfolding", unfolding), ("factorization", "raw")):
+        if label is not None and (dim not in scores.coords or label not in scores[dim].values):
+            missing.append(f"the {dim} {label}")
+    return missing
 
 
 def _per_checkpoint(scores: xr.Dataset, values: xr.DataArray) -> xr.DataArray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genpredict.training.grid import Plan, read_plan, spell_out
     from genpredict.training.loop import train
+    from genpredict.training.nats_archives import export_archive, export_archives
     from genpredict.training.optimizers import RMSGD, build_optimizer
     from genpredict.training.recipes import RECIPES
     from genpredict.training.run_folder import Run
@@ -20,6 +21,7 @@ __all__ = [
     "RECIPES", "Settings", "complete",
     "train", "Run", "Watcher",
     "Plan", "read_plan", "spell_out", "sweep", "Outcome",
+    "export_archives", "export_archive",
 ]  # fmt: skip
 
 # Names come on demand: whoever wants the optimizer alone loads no more than it needs.
@@ -32,6 +34,7 @@ _MODULES = {
     "watching": ("Watcher",),
     "grid": ("Plan", "read_plan", "spell_out"),
     "sweeps": ("sweep", "Outcome"),
+    "nats_archives": ("export_archives", "export_archive"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -6,7 +6,7 @@ import itertools
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,10 @@ from genpredict.errors import GenpredictError
 from genpredict.training.settings import Hyperparameter, Settings, complete
 
 Value = Hyperparameter | list[int]
+_Axis = Annotated[list[Value], Field(min_length=1)]
+_HyperparameterAxis = Annotated[list[Hyperparameter], Field(min_length=1)]
+#: How deep the values of each table lie; below that pydantic names every kind that it tried.
+_DEPTHS = {"settings": 2, "grid": 3, "hyperparameters": 3}
 
 
 class Plan(BaseModel):
@@ -32,8 +36,8 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     settings: dict[str, Value] = Field(default_factory=dict)
-    grid: dict[str, list[Value]] = Field(default_factory=dict)
-    hyperparameters: dict[str, dict[str, Hyperparameter | list[Hyperparameter]]] = Field(
+    grid: dict[str, _Axis] = Field(default_factory=dict)
+    hyperparameters: dict[str, dict[str, Hyperparameter | _HyperparameterAxis]] = Field(
         default_factory=dict
     )
 
@@ -93,15 +97,27 @@ def spell_out(table: Mapping[str, Any]) -> list[Settings]:
     try:
         plan = Plan(**table)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
-        known = ", ".join(Plan.model_fields)
-        raise GenpredictError(f"{'; '.join(faults)} (known tables: {known})") from error
+        raise GenpredictError(_worded(error)) from error
     twice = sorted(plan.settings.keys() & plan.grid.keys())
     if twice:
         raise GenpredictError(f"{twice[0]}: stands in settings and in grid; keep one of them")
     runs = [complete(given) for given in _combinations(plan)]
     _check_optimizers(plan, runs)
     return list({run.id: run for run in runs}.values())
+
+
+def _worded(error: ValidationError) -> str:
+    """Say what is wrong with each value once, and what the tables take."""
+    faults: dict[str, str] = {}
+    for fault in error.errors():
+        place = fault["loc"][: _DEPTHS.get(str(fault["loc"][0]), 1)]
+        is_value = len(fault["loc"]) > len(place)
+        rule = "must be a number, true, false or a text" if is_value else fault["msg"]
+        faults.setdefault(".".join(map(str, place)), f"{rule}, not {fault['input']!r}")
+    return (
+        f"{'; '.join(f'{name}: {rule}' for name, rule in faults.items())} (known tables: settings, "
+        f"with one value each; grid, with a list each; hyperparameters.OPTIMIZER, with either)"
+    )
 
 
 def _combinations(plan: Plan) -> Iterator[dict[str, Any]]:

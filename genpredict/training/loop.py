@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from genpredict.checkpoints import select_layers
-from genpredict.locking import locked
+from genpredict.errors import GenpredictError
 from genpredict.spectral import measure_weights
 from genpredict.training.epochs import EpochMeans, train_epoch
 from genpredict.training.evaluation import Evaluation, evaluate
 from genpredict.training.history import epoch_dataset, join_epochs
 from genpredict.training.materials import Materials, prepare
 from genpredict.training.metadata import checkpoint_metadata
-from genpredict.training.run_folder import Run
+from genpredict.training.run_folder import HISTORY, Run
 from genpredict.training.schedules import rate_factor
 from genpredict.training.settings import Settings, complete
 from genpredict.training.watching import Watcher
@@ -75,9 +75,9 @@ def train_settings(settings: Settings, output: Path, *, watcher: Watcher) -> Run
         return run
     with _threads(settings.threads):
         materials = prepare(settings)
-        run.begin(settings)
-        with locked(output / f"{run.id}.lock"), materials.randomness():
+        with run.held(), materials.randomness():
             if not run.is_over:  # another process may have ended it since
+                run.begin(settings)
                 _Training(settings, run, materials, watcher).go()
     return run
 
@@ -176,8 +176,7 @@ class _Training:
             return
         self.done, self.seconds = state.pop("done"), state.pop("seconds")
         self.materials.load_state(state)
-        kept = self.run.history
-        self.history = kept.isel(epoch=kept["epoch"].values <= self.done)
+        self.history = _history_until(self.done, self.run)
         latest = self.history.isel(epoch=-1)
         self.last = {str(name): float(latest[name]) for name in latest if latest[name].ndim == 0}
 
@@ -188,6 +187,18 @@ class _Training:
         summary["seconds"] = self.seconds
         self.run.finish(summary)
         self.watcher.ended(self.run)
+
+
+def _history_until(done: int, run: Run) -> xr.Dataset:
+    """Read a run's history up to the epoch that it goes on after."""
+    path = run.path / HISTORY
+    kept = run.history if path.exists() else None
+    if kept is None or done not in kept["epoch"].values:
+        raise GenpredictError(
+            f"{path}: lacks epoch {done}, after which the run goes on; delete the folder "
+            f"{run.path} and train with the same settings to have the run anew"
+        )
+    return kept.isel(epoch=kept["epoch"].values <= done)
 
 
 def _numbers(train: Evaluation, test: Evaluation) -> dict[str, float]:

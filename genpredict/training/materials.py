@@ -83,7 +83,8 @@ class Materials:
         with torch.random.fork_rng(devices):
             torch.set_rng_state(self.initial)
             if devices:
-                torch.cuda.manual_seed(self.seed)
+                with torch.cuda.device(self.device):
+                    torch.cuda.manual_seed(self.seed)
             yield
 
     def state(self) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def prepare(settings: Settings) -> Materials:
     device = _device(settings.device)
     split = _on(_load(settings), device)
     with torch.random.fork_rng([]):
-        torch.manual_seed(settings.seed)
+        torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed: GPUs' as well
         network = build_network(
             settings.network,
             num_classes=split.num_classes,

@@ -34,19 +34,19 @@ Archive = OrderedDict[str, dict[str, Any]]
 
 
 def export_archives(runs: Iterable[Run], folder: str | Path) -> list[Path]:
-    """Write runs of any architectures, each to the archive of its own.
+    """Write runs of NATS-Bench networks as its archives in full form, sorted by architecture.
 
     Parameters
     ----------
     runs : iterable of Run
-        Finished ones, such as those of a sweep.
+        As of `export_archive`, but of any number of architectures, such as those of a sweep.
     folder : path
-        Of the archives.
+        Of the archives; as of `export_archive`.
 
     Returns
     -------
     list of Path
-        One file per architecture, in the order of the runs.
+        One file per architecture, in the order of their first runs; empty without runs.
 
     Raises
     ------
@@ -65,7 +65,10 @@ def export_archives(runs: Iterable[Run], folder: str | Path) -> list[Path]:
 
 
 def export_archive(runs: Sequence[Run], folder: str | Path) -> Path:
-    """Write runs of one architecture to its archive, beside what that holds already.
+    """Write runs of one NATS-Bench architecture to its archive, beside what that holds already.
+
+    nats_bench's own API and `open_checkpoints` read the file. Runs that it holds already are not
+    written again. For runs of several architectures see `export_archives`.
 
     Parameters
     ----------
@@ -94,6 +97,12 @@ def export_archive(runs: Sequence[Run], folder: str | Path) -> Path:
     The split ``ori-test`` is the whole test set. NATS-Bench also halves that of CIFAR-100 into
     ``x-valid`` and ``x-test``, which runs do not: nats_bench's query_info_str_by_arch, which wants
     both, cannot describe an archive that holds a run on CIFAR-100; its other calls can.
+
+    Examples
+    --------
+    >>> runs = [train(recipe="nats", seed=seed) for seed in (777, 888)]  # doctest: +SKIP
+    >>> export_archive(runs, "archives").name  # doctest: +SKIP
+    '000000.pickle.pbz2'
     """
     folder = Path(folder)
     architecture = _architecture(runs, folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,8 +14,11 @@ from genpredict.checkpoints.nats import TEST_SPLIT
 from genpredict.checkpoints.runs import read_run_checkpoint
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.networks import build_network
-from genpredict.training.run_folder import Run
+from genpredict.training.run_folder import HISTORY, Run
 from genpredict.training.settings import Settings
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: NATS-Bench's name of the whole test set.
 SPLIT = "ori-test"
@@ -64,7 +67,7 @@ def result_of_run(run: Run, config: Mapping[str, str | int]) -> dict[str, Any]:
     settings, epochs = run.settings, _epochs(run)
     network, classes, channels = _network(run, epochs)
     side = settings.image_size or _SIDE
-    numbers = run.history.sel(epoch=np.arange(1, epochs + 1))
+    numbers = _numbers(run, epochs)
     column = {name: dict(enumerate(numbers[name].values.tolist())) for name in numbers}
     keys = [f"{SPLIT}@{epoch}" for epoch in range(epochs)]
     return {
@@ -134,6 +137,16 @@ def _epochs(run: Run) -> int:
             f"holds whole runs only: train without budget_seconds"
         )
     return done
+
+
+def _numbers(run: Run, epochs: int) -> xr.Dataset:
+    """Return the history of all epochs of training."""
+    try:
+        return run.history.sel(epoch=np.arange(1, epochs + 1))
+    except KeyError as error:
+        raise CheckpointError(
+            run.path / HISTORY, "lacks epochs of the run; delete its folder and train again"
+        ) from error
 
 
 def _network(run: Run, epochs: int) -> tuple[nn.Module, int, int]:

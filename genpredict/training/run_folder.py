@@ -8,20 +8,23 @@
 - ``summary.json``: the last word; a run that has one is over;
 - ``state.pt``: weights, optimizer, random states after the last full epoch; gone once it is over.
 
-Every file is written under another name first and then put in its place.
+Every file is written under another name first, then put in its place once it is on the disk: a
+process that is killed, or a machine that goes down, leaves the old file or the new one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genpredict.checkpoints.runs import CHECKPOINT_FOLDER, METADATA_KEY, RUN_FILE
 from genpredict.errors import GenpredictError
+from genpredict.locking import locked
 from genpredict.training.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -65,15 +68,20 @@ class Run:
         Raises
         ------
         GenpredictError
-            When the run is not over.
+            When the run is not over, or the file is damaged.
         """
+        path = self.path / SUMMARY
         try:
-            found: dict[str, Any] = json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
+            found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             state = "the run is not over" if self.path.exists() else "no such run"
             raise GenpredictError(
                 f"{self.path}: {state}; train with the same settings to go on"
             ) from error
+        except (OSError, ValueError) as error:  # JSON's and UTF-8's errors are ValueErrors
+            raise self._damaged(path, error) from error
+        if not isinstance(found, dict) or not {"status", "epochs"} <= found.keys():
+            raise self._damaged(path, "no summary of a run")
         return found
 
     @property
@@ -86,19 +94,41 @@ class Run:
         Raises
         ------
         GenpredictError
-            When there is none yet.
+            When there is none yet, or the file is damaged.
         """
         import xarray as xr
 
         path = self.path / HISTORY
         if not path.exists():
             raise GenpredictError(f"{path}: no history; train with the same settings to get one")
-        return xr.load_dataset(path, engine="scipy")
+        try:
+            found = xr.load_dataset(path, engine="scipy")
+        except Exception as error:  # scipy's reader raises whatever its parsing trips over
+            raise self._damaged(path, error) from error
+        if "epoch" not in found.dims:
+            raise self._damaged(path, "no history of a run")
+        return found
 
     @property
     def checkpoints(self) -> list[Path]:
         """The weights that were kept, first epoch first."""
-        return sorted((self.path / CHECKPOINT_FOLDER).glob("epoch-*.safetensors"))
+        found = (self.path / CHECKPOINT_FOLDER).glob("epoch-*.safetensors")
+        return sorted(found, key=lambda path: (len(path.name), path.name))  # 999 before 1000
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from the run for the time of a block.
+
+        Raises
+        ------
+        GenpredictError
+            When the folder of runs cannot be written to, or another process is at this one.
+        """
+        with ExitStack() as stack:
+            with _reporting(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.path.with_name(f"{self.id}.lock")))
+            yield
 
     def begin(self, settings: Settings) -> None:
         """Make the folder and write the settings down.
@@ -112,10 +142,8 @@ class Run:
 
         from genpredict import __version__
 
-        try:
+        with _reporting(self.path):
             (self.path / CHECKPOINT_FOLDER).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _not_written(self.path, error) from error
         head = f"# Written by genpredict {__version__}.\n"
         text = head + tomli_w.dumps(settings.to_table())
         self._write(RUN_FILE, lambda path: path.write_text(text, encoding="utf-8"))
@@ -158,7 +186,7 @@ class Run:
             state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         except Exception as error:  # torch and pickle share no base class
             raise GenpredictError(
-                f"{path}: damaged ({error}); delete it to start the run anew"
+                f"{path}: damaged ({_first_line(error)}); delete it to start the run anew"
             ) from error
         return state
 
@@ -174,7 +202,15 @@ class Run:
         with _reporting(path):
             partial = path.with_name(f".{path.name}.partial")
             write(partial)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
             partial.replace(path)
+
+    def _damaged(self, path: Path, why: Exception | str) -> GenpredictError:
+        return GenpredictError(
+            f"{path}: damaged ({_first_line(why)}); delete the folder {self.path} and train with "
+            f"the same settings to have the run anew"
+        )
 
 
 @contextmanager
@@ -188,6 +224,11 @@ def _reporting(path: Path) -> Iterator[None]:
         raise _not_written(path, error) from error
     except RuntimeError as error:  # what torch.save says when a disk is full
         raise _not_written(path, error) from error
+
+
+def _first_line(error: Exception | str) -> str:
+    """Return what an error says, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _not_written(path: Path, error: Exception) -> GenpredictError:

@@ -98,11 +98,19 @@ class Settings(BaseModel):
 
     @property
     def id(self) -> str:
-        """A readable name, unique to what is computed: ``digits_cnn-digits-rmsgd-s0-1f2e3d``."""
-        kept = self.model_dump(mode="json", exclude=set(NO_PART_OF_RESULT))
+        """A readable name, unique to what is computed: ``digits_cnn-digits-rmsgd-s0-1f2e3d``.
+
+        Of the data set "folder" the path counts too, as it was given: it is what names the images.
+        """
+        left_out = set(NO_PART_OF_RESULT) - ({"data_folder"} if self.dataset == "folder" else set())
+        kept = self.model_dump(mode="json", exclude=left_out)
         digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:6]
         network = re.sub(r"[^A-Za-z0-9_.]+", "-", self.network).strip("-")[:_LONGEST]
         return f"{network}-{self.dataset}-{self.optimizer}-s{self.seed}-{digest}"
+
+    def __str__(self) -> str:
+        """Return the id, as which messages name a run."""
+        return self.id
 
     def to_table(self) -> dict[str, Any]:
         """Return the fields that are set, for a TOML file."""
@@ -141,6 +149,9 @@ def complete(given: Mapping[str, Any]) -> Settings:
     from genpredict.training.optimizers.hyperparameters import check_hyperparameters
 
     given = {name: value for name, value in given.items() if value is not None}
+    for name in ("recipe", "optimizer"):
+        if not isinstance(given.get(name, ""), str):
+            raise GenpredictError(f"{name}: must be one name, not {given[name]!r}")
     name = given.get("recipe") or _usual_recipe(given)
     recipe = find_recipe(name)
     fields = {**recipe.settings, **given, "recipe": name}
@@ -171,9 +182,10 @@ def read_settings(path: Path) -> Settings:
 
     try:
         return Settings(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
+        fault = _worded(error) if isinstance(error, ValidationError) else error
         raise GenpredictError(
-            f"{path}: no settings of a run ({error}); delete the run's folder to start it anew"
+            f"{path}: no settings of a run ({fault}); delete the run's folder to start it anew"
         ) from error
 
 
@@ -189,6 +201,8 @@ def _worded(error: ValidationError) -> str:
         if fault["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)
             faults.append(f"{name}: no such setting; known settings: {known}")
+        elif fault["type"] == "missing":
+            faults.append(f"{name}: missing")
         else:
             faults.append(f"{name}: {fault['msg']}, not {fault['input']!r}")
     return "; ".join(faults)

@@ -103,6 +103,6 @@ def _train_one(settings: Settings, *, output: Path) -> Outcome:
     run = Run(output / settings.id)
     try:
         train_settings(settings, output, watcher=Watcher())
+        return Outcome(run, run.summary["status"])
     except Exception as error:  # one run's error is its outcome
         return Outcome(run, FAILED, str(error) or type(error).__name__)
-    return Outcome(run, run.summary["status"])

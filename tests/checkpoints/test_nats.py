@@ -359,3 +359,23 @@ def test_real_simple_archives_name_the_full_ones(shared: Path) -> None:
         name = "sss-v1_0-50262-full" if "sss" in item.id else "tss-v1_0-3ffb9-full"
         with pytest.raises(CheckpointError, match=f"no weights.*NATS-{name}"):
             list(item.read())
+
+
+@pytest.mark.parametrize("dataset", ["cifar100", "ImageNet16-120"])
+def test_an_undivided_test_set_is_taken_where_there_is_no_other(
+    tmp_path: Path, rng: np.random.Generator, dataset: str
+) -> None:
+    """As in archives of genpredict's own runs; where both are recorded x-test counts."""
+    written = write_size_space_archive(tmp_path, 11, datasets=(dataset,), seeds=(777, 888), rng=rng)
+    archive = written["12"]
+    result = archive.query(dataset, 777)
+    for table in (result.eval_acc1es, result.eval_losses):
+        for key in [key for key in table if key.startswith("x-test@")]:
+            del table[key]
+    pickle_save({"12": archive.state_dict()}, str(tmp_path / "000011.pickle"))
+    undivided, both = open_checkpoints(tmp_path)
+    expected = result.get_eval("ori-test")
+    assert undivided.metadata["test_accuracy"] == expected["accuracy"]
+    assert undivided.metadata["test_loss"] == expected["loss"]
+    divided = archive.query(dataset, 888).get_eval("x-test")
+    assert both.metadata["test_accuracy"] == divided["accuracy"]

@@ -57,3 +57,34 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(CheckpointError, match=r"epoch-003.*damaged"):
         list(open_checkpoints(tmp_path))
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_lone_file_of_a_run_says_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    """Given by itself, from within its folder, or by a link, it keeps what its header says."""
+    path = write(tmp_path, metadata='{"epoch": 3, "test_accuracy": 91.5}')
+    monkeypatch.chdir(path.parent)
+    if linked:
+        (tmp_path / "best.safetensors").symlink_to(path)
+    sources = [tmp_path / "best.safetensors"] if linked else [path.name, ".", path]
+    for source in sources:
+        (found,) = open_checkpoints(source)
+        assert found.metadata == {"epoch": 3, "test_accuracy": 91.5}, source
+
+
+def test_lone_files_of_two_runs_are_named_apart(tmp_path: Path) -> None:
+    """By the folders above, as any files of one name."""
+    paths = [write(tmp_path / name, metadata='{"epoch": 3}') for name in "ab"]
+    names = [one.id for one in open_checkpoints(paths)]
+    assert names == [f"{name}/run/checkpoints/epoch-003.safetensors" for name in "ab"]
+
+
+def test_a_manifest_needs_no_row_for_a_run(tmp_path: Path) -> None:
+    """They describe themselves; files that do not are still missed."""
+    write(tmp_path, metadata='{"epoch": 3}')
+    save_file({"weight": torch.ones(3, 4)}, tmp_path / "other.safetensors")
+    (tmp_path / "m.csv").write_text("path,network\n")
+    (warning,) = open_checkpoints(tmp_path, manifest=tmp_path / "m.csv").warnings
+    assert warning.endswith("m.csv: no row for other.safetensors")

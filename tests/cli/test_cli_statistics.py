@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.axes import Axes
 
 from genpredict.cli import run
 from genpredict.stats import correlate, to_table
@@ -69,12 +71,66 @@ def test_table_and_json_show_the_same(store: Path, capsys: pytest.CaptureFixture
     assert "log_num_parameters" in shown
 
 
+@pytest.mark.parametrize("family", ["table", "group"])
+def test_family_against_stats(
+    store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    family: Literal["table", "group"],
+) -> None:
+    """P-values are adjusted over the tests that were asked for, and the note says over which."""
+    output = tmp_path / "out.csv"
+    command = ["correlate", str(store), *FEW, "--by", "optimizer", "--family", family]
+    assert run([*command, "-o", str(output)]) == 0
+    assert f"(Holm, over {'the table' if family == 'table' else 'each group'})" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    found = correlate(
+        open_scores(store),
+        targets=["test_accuracy"],
+        by=["optimizer"],
+        resamples=200,
+        family=family,
+    )
+    written = pd.read_csv(output, keep_default_na=False, na_values=[""])["rocc_pvalue_holm"]
+    pd.testing.assert_series_equal(written, to_table(found)["rocc_pvalue_holm"])
+
+
+def test_families_differ(store: Path) -> None:
+    """A group by itself has fewer tests: the test above tells them apart."""
+    scores = open_scores(store)
+    tables = [
+        to_table(
+            correlate(scores, targets="test_accuracy", by="optimizer", resamples=9, family=one)
+        )
+        for one in ("table", "group")
+    ]
+    over_table, over_group = (table["rocc_pvalue_holm"].to_numpy() for table in tables)
+    assert (over_group[over_group < 1] < over_table[over_group < 1]).all()
+
+
+def test_heatmap_names_checkpoints(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a coordinate, under the columns."""
+    drawn: list[list[str]] = []
+
+    def keep(picture: Axes, _output: Path) -> None:
+        drawn.append([text.get_text() for text in picture.get_xticklabels()])
+
+    monkeypatch.setattr("genpredict.figures.saving.save", keep)
+    options = ["--sort", "test_accuracy", "--names", "optimizer", "-o", str(tmp_path / "f.png")]
+    assert run(["figure", "heatmap", str(store), *options]) == 0
+    assert drawn == [open_scores(store).sortby("test_accuracy")["optimizer"].values.tolist()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["correlate", "{}", "--by", "nope"], "'nope' is no coordinate"),
         (["correlate", "{}", *FEW, "-o", "out.xlsx"], r"must end in .csv, .nc or .zarr"),
         (["correlate", "missing.zarr"], "no such scores store"),
+        (["figure", "heatmap", "{}", "--names", "nope", "-o", "f.png"], "names: 'nope' is no coor"),
         (["figure", "scatter", "{}", "--hue", "nope", "-o", "f.png"], "'nope' is no coordinate"),
         (["figure", "scatter", "{}", "--where", "seed > 99", "-o", "f.png"], "none of 32 scored"),
         (["figure", "evolution", "{}", "--x", "optimizer", "-o", "f.png"], "(as with --where)"),

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
+from rich.console import Console
 
 from genpredict.cli import run as run_command
 from genpredict.store import open_scores
-from genpredict.training import Run
+from genpredict.training import Run, train
+from genpredict.training.tensorboard import TensorBoardWatcher
 
 QUICK = ["--epochs", "2", "--num-train", "100", "--threads", "1"]
 
@@ -75,6 +83,89 @@ def test_tensorboard_gets_the_numbers(tmp_path: Path) -> None:
     assert list(events.glob("digits_cnn-digits-rmsgd-*/events.out.tfevents.*"))
 
 
+class FakeWriter:
+    """Keeps what TensorBoard would write."""
+
+    opened: ClassVar[list[FakeWriter]] = []
+
+    def __init__(self, folder: str, purge_step: int) -> None:
+        self.folder, self.purge_step, self.is_closed = folder, purge_step, False
+        self.scalars: list[tuple[str, float, int]] = []
+        FakeWriter.opened.append(self)
+
+    def add_scalar(self, name: str, value: float, epoch: int) -> None:
+        """Keep a number."""
+        self.scalars.append((name, value, epoch))
+
+    def flush(self) -> None:
+        """Keep nothing back."""
+
+    def close(self) -> None:
+        """Remember it."""
+        self.is_closed = True
+
+
+class BrokenOff(TensorBoardWatcher):
+    """Interrupts the run in its third epoch."""
+
+    done = 0
+
+    def stepped(self, *, step: int, steps: int) -> None:
+        """Interrupt."""
+        if self.done == 2:
+            raise KeyboardInterrupt
+
+    def epoch_done(self, epoch: int, numbers: Mapping[str, float]) -> None:
+        """Count."""
+        super().epoch_done(epoch, numbers)
+        self.done = epoch
+
+
+def test_tensorboard_goes_on_after_the_last_full_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers are those of the history; what a broken epoch left is purged."""
+    fake = SimpleNamespace(SummaryWriter=FakeWriter)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
+    settings = {"epochs": 3, "num_train": 60, "threads": 1}
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "runs", watcher=BrokenOff(tmp_path / "events"), **settings)
+    run = train(tmp_path / "runs", watcher=TensorBoardWatcher(tmp_path / "events"), **settings)
+    first, second = FakeWriter.opened
+    assert (first.purge_step, second.purge_step) == (1, 3)
+    assert (first.is_closed, second.is_closed) == (False, True)
+    assert first.folder == str(tmp_path / "events" / run.id)
+    written = {(name, epoch): value for name, value, epoch in (*first.scalars, *second.scalars)}
+    history = run.history
+    for name in ("train_loss", "test_top5_accuracy", "running_accuracy"):
+        for epoch in (1, 2, 3):
+            assert written[name, epoch] == float(history[name].sel(epoch=epoch))
+
+
+def test_without_tensorboard_the_option_says_how_to_get_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is trained."""
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert run_command(["train", *QUICK, "--tensorboard", "events", "-o", str(tmp_path / "r")]) == 1
+    assert "tensorboard: not installed; pip install tensorboard" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+def test_progress_fits_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 80 characters: epoch, accuracies and the time left, nothing cut off."""
+    screen = StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr("genpredict.cli.show_training.stderr", terminal)
+    assert run_command(["train", *QUICK, "-o", str(tmp_path)]) == 0
+    lines = [line for line in re.split(r"[\r\n]", screen.getvalue()) if "epoch 2/2" in line]
+    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    last = Run(folder).summary
+    assert f"train {last['train_accuracy']:.2f} % · test {last['test_accuracy']:.2f} %" in lines[-1]
+    assert lines[-1].rstrip().endswith("left")
+    assert "…" not in lines[-1]
+
+
 def test_sweep_lists_runs_trains_them_and_lists_them_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,7 +180,7 @@ def test_sweep_lists_runs_trains_them_and_lists_them_again(
     assert capsys.readouterr().out.count("to do") == 3
     assert not runs.exists()
     assert run_command([*command, "--shard", "1/2"]) == 0
-    assert "2 runs finished, 0 did not" in capsys.readouterr().err
+    assert "2 of 2 runs finished" in capsys.readouterr().err
     assert run_command([*command, "--dry-run"]) == 0
     listed = capsys.readouterr().out
     assert (listed.count("finished"), listed.count("to do")) == (2, 1)
@@ -106,7 +197,7 @@ def test_sweep_with_failures_ends_with_3_and_names_them(
     )
     assert run_command(["sweep", str(plan), "-o", str(tmp_path / "runs"), "--workers", "1"]) == 3
     said = " ".join(capsys.readouterr().err.split())
-    assert "1 runs finished, 1 did not" in said
+    assert "1 of 2 runs finished" in said
     assert "no network is called 'none'" in said
 
 
@@ -116,3 +207,11 @@ def test_shard_must_be_two_numbers(tmp_path: Path, capsys: pytest.CaptureFixture
     plan.write_text("", encoding="utf-8")
     assert run_command(["sweep", str(plan), "--shard", "3", "-o", str(tmp_path / "runs")]) == 1
     assert "'3' must be i/n" in capsys.readouterr().err
+
+
+def test_epochs_that_are_no_numbers_are_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake of usage, and the message says what is expected."""
+    assert run_command(["train", "--checkpoint-epochs", "1,a"]) == 2
+    streams = capsys.readouterr()
+    said = " ".join((streams.out + streams.err).replace("│", " ").split())
+    assert "--checkpoint-epochs: must be whole numbers separated by commas, not 1,a" in said

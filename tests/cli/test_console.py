@@ -128,3 +128,23 @@ def test_piped_returns_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None
 
     assert console.piped(command, ["a", "b"]) == 3
     assert capsys.readouterr().out == "a b\n"
+
+
+def test_printable_against_the_terminal() -> None:
+    """Nothing that a terminal obeys is left; texts of any language are."""
+    steering = "".join(map(chr, [*range(32), *range(127, 160), 0x202E, 0x2066, 0x200B, 0xD800]))
+    found = console.printable(steering)
+    assert found.isascii()
+    assert found.isprintable()
+    assert console.printable("ä 数 [b]") == "ä 数 [b]"
+    assert console.printable("a\nb\x1b", lines=True) == "a\nb\\x1b"
+
+
+def test_own_styles_stay_and_others_do_not() -> None:
+    """On a terminal a warning is yellow, and what it warns of cannot colour anything."""
+    file = io.StringIO()
+    out = console.SafeConsole(
+        file=file, force_terminal=True, color_system="standard", highlight=False
+    )
+    out.print("[yellow]warning:[/] \x1b[31mred")
+    assert file.getvalue() == "\x1b[33mwarning:\x1b[0m \\x1b[31mred\n"

@@ -276,3 +276,53 @@ def test_names_in_brackets_are_shown_as_they_are(
     assert f"1 rows written to {table}" in capsys.readouterr().out
     assert run(["show", str(folder / "n[red]0.pt")]) == 0
     assert "n[red]0.pt: 3 layers" in capsys.readouterr().out
+
+
+def test_shards_under_way_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How many units are done, and which command finishes the store."""
+    parts = tmp_path / "s.zarr.parts"
+    parts.mkdir()
+    for name in ("a.npz", "b.failed.npz", "identity.json", "1.lock"):
+        (parts / name).write_text("")
+    assert run(["show", str(tmp_path / "s.zarr")]) == 1
+    said = capsys.readouterr().err
+    assert "shards of it are in" in said
+    assert "(2 units of work done so far)" in said
+    assert "by the same command without --shard" in said
+
+
+def test_no_store_and_a_store_of_another_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is a store's is not taken for a checkpoint's; nor is Zarr's version 2."""
+    assert run(["show", str(tmp_path / "s.zarr")]) == 1
+    assert "s.zarr: no such scores store; make one with" in capsys.readouterr().err
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / ".zgroup").write_text('{"zarr_format": 2}')
+    assert run(["show", str(tmp_path / "old")]) == 1
+    assert "old: not a scores store of genpredict (Zarr v3)" in capsys.readouterr().err
+
+
+ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b31m\u202e\r"
+
+
+def test_escape_sequences_are_shown_not_obeyed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In names of files and tensors, cells of manifests and reasons of failures."""
+    nets = tmp_path / "nets"
+    nets.mkdir()
+    torch.save({f"c{ESCAPES}.weight": torch.randn(4, 4)}, nets / f"a{ESCAPES}:bug:.pt")
+    (nets / f"b{ESCAPES}\n.pt").write_bytes(b"no checkpoint")
+    (nets / "m.csv").write_text(f'path,network\n"a{ESCAPES}:bug:.pt",n{ESCAPES}\n', newline="")
+    store = str(tmp_path / "s.zarr")
+    code = run(["score", str(nets), "--manifest", str(nets / "m.csv"), "-o", store])
+    assert code == 3
+    shown = [["show", store], ["show", store, "--layers"], ["show", str(nets)]]
+    shown += [["correlate", store, "--by", "network"], ["show", str(nets / f"b{ESCAPES}\n.pt")]]
+    assert [run(arguments) for arguments in shown][:3] == [0, 0, 0]
+    captured = capsys.readouterr()
+    for text in (captured.out, captured.err):
+        assert "\\x1b[2J" in text
+        assert not set(text) & set("\x1b\x07\x9b\u202e\r")
+    assert ":bug:" in captured.out

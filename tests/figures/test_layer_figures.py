@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_hex
 from placement import check_layout, legends_of
 from synthetic_scores import scores_of
@@ -138,8 +139,47 @@ def test_evolution_draws_a_line_a_layer_darker_with_depth() -> None:
     shades = [luminance(line.get_color()) for line in ax.lines]
     assert shades == sorted(shades, reverse=True)
     assert ax.get_xlabel() == "training epochs"
-    assert ax.get_ylabel().replace("\xa0", " ") == "quality, low rank, p = 2 (rad)"
+    label = ax.get_ylabel().replace("\xa0", " ").replace("\n", " ")
+    assert label == "quality, low rank, p = 2, out-channel (rad)"
     check_layout(ax.figure)
+
+
+def test_evolution_shows_a_layer_in_one_colour_in_every_unfolding() -> None:
+    """Also where a layer before it has no unfolding by input channels."""
+    run = run_of(6)
+    run["quality"][:, 0, 0] = np.nan  # as of a network for grey images
+    by_output = plot_evolution(run, measure="quality")
+    by_input = plot_evolution(run, measure="quality", unfolding="in_channel")
+    colours = [
+        {line.get_label(): to_hex(line.get_color()) for line in ax.lines}
+        for ax in (by_output, by_input)
+    ]
+    assert set(colours[0]) - set(colours[1]) == {"conv0"}
+    assert colours[1].items() <= colours[0].items()
+    for ax, shades in zip((by_output, by_input), colours, strict=True):
+        bar = ax.figure.axes[-1]
+        assert [text.get_text() for text in bar.get_yticklabels()] == list(shades)
+        (cells,) = [one for one in bar.collections if isinstance(one, QuadMesh)]
+        drawn = cells.to_rgba(np.arange(1, len(shades) + 1))
+        assert [to_hex(shade) for shade in drawn] == list(shades.values())
+    assert "in-channel" in by_input.get_ylabel()
+
+
+def test_panels_of_evolutions_share_a_bar() -> None:
+    """One bar beside them all, and panels of one size."""
+    figure, axes = plt.subplots(2, 2, figsize=(7, 5), layout="constrained")
+    for ax in axes.flat[:3]:
+        plot_evolution(run_of(6), measure="rank", ax=ax, bar=False)
+    assert len(figure.axes) == 4
+    plot_evolution(run_of(6), measure="quality", ax=axes[1, 1], bar=axes)
+    assert len(figure.axes) == 5
+    check_layout(figure)
+    bar = figure.axes[-1].get_window_extent()
+    boxes = [ax.get_window_extent() for ax in axes.flat]
+    assert bar.x0 > max(box.x1 for box in boxes)
+    assert bar.y0 < boxes[3].y1
+    assert bar.y1 > boxes[0].y0
+    assert np.ptp([box.width for box in boxes]) < 1
 
 
 def test_evolution_of_learning_rates() -> None:

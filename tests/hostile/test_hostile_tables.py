@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from guarded import Case, Outcome, read_guarded
 from hostile_files import safetensors
 from hostile_pickles import attacks
 
+from genpredict.errors import StoreError
 from genpredict.schema import LAYER_LABELS, LAYER_MEASURES, STATE
+from genpredict.store import open_scores
 
 ENTRY = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
 DATA = np.arange(4, dtype="<f4").tobytes()
@@ -137,6 +142,16 @@ def old_store(place: Path) -> Path:
     return store
 
 
+def mixed_store(place: Path) -> Path:
+    """Write the same arrays into a group of version 3."""
+    store = old_store(place)
+    (store / ".zgroup").unlink()
+    attributes = {"genpredict_format": 1, "chunk_size": 256}
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    (store / "zarr.json").write_text(json.dumps(group))
+    return store
+
+
 KNOWN = {"run": "a", "epoch": 1, "test_accuracy": 91.5, "flip": True}
 Writer = Callable[[Path], Path]
 FILES: dict[tuple[str, str], tuple[str, Writer]] = {
@@ -148,6 +163,7 @@ FILES: dict[tuple[str, str], tuple[str, Writer]] = {
     ("good", "metadata"): ("checkpoints", run_folder(json.dumps(KNOWN))),
     ("links", "links"): ("checkpoints", links),
     ("store", "store"): ("store", old_store),
+    ("store", "mixed"): ("store", mixed_store),
 }
 
 
@@ -223,10 +239,30 @@ def test_shards_out_of_the_folder_are_refused(outcomes: dict[tuple[str, str], Ou
 def test_stores_of_the_older_format_run_nothing(
     folder: Path, outcomes: dict[tuple[str, str], Outcome]
 ) -> None:
-    """A chunk that is a pickle stays unread; the canary stays unmade."""
-    (outcome,) = group(outcomes, "store").values()
-    assert outcome.end in ("refused", "escaped"), outcome
+    """A chunk that is a pickle stays unread, also in a group of the newer format; no canary."""
+    found = group(outcomes, "store")
+    for name, said in (
+        ("store", "not a scores store of genpredict (Zarr v3)"),
+        ("mixed", "missing"),
+    ):
+        assert found[name].end == "refused", found[name]
+        assert said in found[name].message, found[name]
     assert not list(folder.glob("*/canary"))
+
+
+def test_such_a_chunk_is_run_by_zarr_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: where the codec may, as it might in older versions, the attack is real."""
+    monkeypatch.setattr("numcodecs.pickles.ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)
+    store = old_store(tmp_path)
+    with pytest.raises(StoreError, match="not a scores store"):
+        open_scores(store)
+    assert not (tmp_path / "canary").exists()
+    array: Any = zarr.open_array(store / "status", mode="r", zarr_format=2)
+    with contextlib.suppress(Exception):
+        array[:]
+    assert (tmp_path / "canary").exists()
 
 
 def test_a_header_longer_than_the_file(outcomes: dict[tuple[str, str], Outcome]) -> None:

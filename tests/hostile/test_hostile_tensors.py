@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -12,18 +13,24 @@ from typing import Any
 import hostile_files
 import numpy as np
 import pytest
+import torch
 from guarded import Case, Outcome, read_guarded
 from hostile_files import (
     archive,
     legacy_storage,
+    nested_legacy,
     pickle_of_archive,
+    plain,
     safetensors,
     state_dict,
     stored,
+    torch_legacy,
     torch_zip,
     window,
 )
 from hostile_pickles import PROTOCOL, call, plain_global, text, value
+
+from genpredict.checkpoints.torch_files import read_torch_tensors
 
 NUMBERS = {"0": np.arange(4, dtype="<f4").tobytes()}
 PAYLOAD = legacy_storage(1.0, 2.0, 3.0, 4.0)
@@ -216,3 +223,37 @@ def test_bombs_are_named(outcomes: dict[str, Outcome]) -> None:
     assert "refused: unpacks to 268,435," in outcomes["zip bomb"].message
     assert "compressed in a way that torch cannot read" in outcomes["bz2 in zip bomb"].message
     assert "of which 4 elements are stored" in outcomes["2**60 elements of stride 0"].message
+
+
+def test_keys_that_take_long_to_hash_are_refused(tmp_path: Path) -> None:
+    """A key of 2**60 tuples in tuples: in torch's formats, and in a storage of an archive."""
+    deep = PROTOCOL + b"}N" + b"q\x00h\x00h\x00\x86" * 60 + b"K\x01s."
+    hidden = PROTOCOL + b"}N" + b"q\x00h\x00h\x00\x86" * 15 + b"q\x01" + b"h\x01K\x01s" * 9 + b"."
+    wide = PROTOCOL + b"}(" + b"N" + b"q\x00h\x00h\x00\x86" * 60 + b"K\x01u."
+    cases = []
+    for number, pickled in enumerate((deep, hidden, wide)):
+        writers = {
+            "pt": torch_zip,
+            "pth": torch_legacy,
+            "ckpt": plain,
+            "pickle.pbz2": nested_legacy,
+        }
+        for suffix, write in writers.items():
+            path = tmp_path / f"{number}.{suffix}"
+            if suffix.endswith("pbz2"):
+                (tmp_path / str(number)).mkdir()
+                path = tmp_path / str(number) / "000000.pickle.pbz2"
+            cases.append(Case(f"{number} {suffix}", "checkpoints", str(write(path, pickled))))
+    for name, outcome in read_guarded(cases, patience=8).items():
+        assert outcome.end == "refused", (name, outcome)
+        assert "would take very long to read" in outcome.message, (name, outcome)
+        assert outcome.seconds < 5, (name, outcome)
+
+
+def test_large_tuples_that_are_no_keys_are_read(tmp_path: Path) -> None:
+    """Training scripts keep the state of Python's random numbers, a tuple of 625."""
+    for new_format in (True, False):
+        state = {"state_dict": {"c.weight": torch.ones(2, 2)}, "random": random.getstate()}
+        path = tmp_path / f"{new_format}.pt"
+        torch.save(state, path, _use_new_zipfile_serialization=new_format)
+        assert list(read_torch_tensors(path)) == ["c.weight"]

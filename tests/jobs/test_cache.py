@@ -145,9 +145,10 @@ def test_tied_views_and_networks_that_cannot_be_loaded(tmp_path: Path) -> None:
 
 def about(**changes: Any) -> str:
     """Return the metadata of a cache file with something wrong in it."""
-    row = {"id": "c/12/1", "source": "s", "metadata": {"epoch": 12, "dataset": "c"}, "tensors": []}
+    row = {"id": "c/12/1", "source": "s", "metadata": {"epoch": 12, "dataset": "c"}, "layout": 0}
     row |= changes.pop("row", {})
-    return json.dumps({"format": 1, "source_size": 1, "selection": "", "rows": [row]} | changes)
+    whole = {"format": 2, "source_size": 1, "selection": "", "layouts": [[]], "rows": [row]}
+    return json.dumps(whole | changes)
 
 
 @pytest.mark.parametrize(
@@ -156,14 +157,22 @@ def about(**changes: Any) -> str:
         (None, "no cache file, or damaged"),
         ("{", "no cache file, or damaged"),
         ("[]", "no cache file, or damaged"),
-        (about(format=2), "a cache of another version"),
+        (about(format=1), "a cache of another version"),
         (about(rows={}), "a cache of another version"),
         (about(rows=[1]), "its list of networks is damaged"),
         (about(row={"metadata": []}), "its list of networks is damaged"),
         (about(row={"metadata": {"epoch": "x", "dataset": "c"}}), "its list of networks"),
         (about(row={"metadata": {"epoch": 12, "dataset": "c", "x": []}}), "x is a list"),
-        (about(row={"tensors": [["a", "b"]]}), "is damaged"),
-        (about(row={"tensors": 3}), "is damaged"),
+        (about(row={"layout": 1}), "its list of networks is damaged"),
+        (about(row={"layout": "0"}), "its list of networks is damaged"),
+        (about(layouts=3), "its list of networks is damaged"),
+        (about(layouts=[[["a", "F32"]]]), "is damaged"),
+        (about(layouts=[[["a", "F32", [-2, -1]]]]), "its list of networks is damaged"),
+        (about(layouts=[[["a", "F32", ["2"]]]]), "its list of networks is damaged"),
+        (about(layouts=[[["a", "F32", [3]]]]), "is damaged"),
+        (about(layouts=[[["a", "F32", [1]]]]), "is damaged"),
+        (about(layouts=[[["a", "F64", [2]]]]), "is damaged"),
+        (about(layouts=[[["a", "F32", [2]], ["a", "F32", [0]]]]), "is damaged"),
         ("[" * 10**5, "no cache file, or damaged"),
     ],
 )
@@ -171,7 +180,7 @@ def test_hostile_and_damaged_files(tmp_path: Path, text: str | None, said: str) 
     """A clear error, whatever the header says."""
     path = tmp_path / "000001.cache.safetensors"
     metadata = {} if text is None else {METADATA_KEY: text}
-    save_file({"0/x": torch.ones(2)}, path, metadata=metadata)
+    save_file({"0/F32": torch.ones(2)}, path, metadata=metadata)
     with pytest.raises(CheckpointError, match=said):
         [checkpoint.tensors() for checkpoint in open_checkpoints(path)]
     path.write_bytes(path.read_bytes()[:-1])
@@ -193,9 +202,9 @@ def test_hostile_and_damaged_files(tmp_path: Path, text: str | None, said: str) 
 def test_hostile_places(tmp_path: Path, place: dict[str, Any]) -> None:
     """A tensor that reaches beyond its bytes or out of the file is refused."""
     path = tmp_path / "000001.cache.safetensors"
-    text = about(row={"tensors": [["x", "x"]]})
+    text = about(layouts=[[["x", "F32", [2]]]])
     whole = {"dtype": "U8", "shape": [8], "data_offsets": [0, 8]}
-    header = json.dumps({"__metadata__": {METADATA_KEY: text}, "0/x": place, "whole": whole})
+    header = json.dumps({"__metadata__": {METADATA_KEY: text}, "0/F32": place, "whole": whole})
     data = header.encode() + b" " * (-len(header) % 8)
     path.write_bytes(len(data).to_bytes(8, "little") + data + bytes(8))
     with pytest.raises(CheckpointError, match="damaged"):

@@ -4,114 +4,157 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from test_score_job import contents, open_if_whole, run, save_archive, save_networks
+from disturbed_jobs import (
+    ENGINES,
+    FAILURES,
+    SOME_FAILED,
+    Job,
+    Rhythm,
+    kill,
+    make_sources,
+    undisturbed,
+)
+from test_score_job import contents, open_if_whole
 
-from genpredict.jobs import units
-
-psutil: Any = pytest.importorskip("psutil")
-SCRIPT = """
-import sys
-
-def main():
-    from pathlib import Path
-    from genpredict.jobs import units
-    from genpredict.checkpoints import open_checkpoints
-    from genpredict.errors import GenpredictError
-    from genpredict.scoring import Options
-    from genpredict.jobs.score_job import score_into
-
-    units.UNIT_ITEMS = 2
-    try:
-        score_into(
-            Path(sys.argv[1]), open_checkpoints(sys.argv[2]), Options(device="cpu"), workers=2,
-            chunk_size=4, attrs={"command": "test"}, progress=lambda *n: print(*n, flush=True),
-        )
-    except GenpredictError as error:
-        sys.exit(f"ended: {error}")
-
-if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
-"""
+pytestmark = pytest.mark.skipif(
+    not Path("/proc").is_dir(), reason="signals and processes as on Linux"
+)
+INTERRUPTED = 130
+#: Jobs begun at most to disturb ten of them in their middle.
+TRIES = 40
+#: An engine, the rhythm of an undisturbed job on it, and the bytes of its store.
+Whole = tuple[str, Rhythm, dict[str, bytes]]
 
 
-@pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give files and archives in nine units; broken, cut short and empty ones in the middle."""
-    monkeypatch.setattr(units, "UNIT_ITEMS", 2)
-    folder = save_networks(tmp_path / "nets", 6)
-    (folder / "n002.pt").write_bytes(b"no checkpoint")
-    for index in range(12):
-        save_archive(folder / "nats", index, seeds=(777, 888), epochs=(12, 90))
-    archives = sorted((folder / "nats").iterdir())
-    archives[3].write_bytes(archives[3].read_bytes()[:4000])
-    archives[5].write_bytes(b"")
-    archives[7].write_bytes(b"noise" * 1000)
-    return folder
+    return make_sources(tmp_path_factory.mktemp("sources") / "nets")
 
 
-def begin(tmp_path: Path, path: Path, source: Path) -> subprocess.Popen[str]:
-    """Start a run with two workers."""
-    script = tmp_path / "job.py"
-    script.write_text(SCRIPT)
-    return subprocess.Popen(
-        [sys.executable, str(script), str(path), str(source)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+@pytest.fixture(scope="module", params=list(ENGINES))
+def whole(
+    request: pytest.FixtureRequest, source: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Whole:
+    """Give an engine, the rhythm of an undisturbed job on it, and the bytes of its store."""
+    return run_undisturbed(request.param, source, tmp_path_factory.mktemp("whole"))
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[Any]:
-    """Return the pool's processes, once they are there."""
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    except psutil.Error:
-        return []
+def run_undisturbed(engine: str, source: Path, folder: Path) -> Whole:
+    """Run a job to its end, with nothing in its way."""
+    if engine == "dask":
+        pytest.importorskip("distributed")
+    return engine, *undisturbed(folder, source, engine)
 
 
-def disturb(process: subprocess.Popen[str], how: str, rng: random.Random) -> str:
-    """Wait a moment, then kill the main process or a worker, or press Ctrl-C; return stderr."""
-    end = time.monotonic() + rng.uniform(1, 12)
-    while time.monotonic() < end and process.poll() is None:
-        time.sleep(0.05)
-    if how == "worker":
-        for worker in workers_of(process)[:1]:
-            worker.kill()
+def disturb(folder: Path, source: Path, whole: Whole, how: str, times: int) -> None:
+    """Begin jobs until so many were disturbed, then run one to its end; check the store always.
+
+    A job that has ended before its moment leaves a whole store; the next one begins anew.
+    """
+    engine, rhythm, expected = whole
+    rng, hits = random.Random(f"{engine} {how}"), 0
+    for _ in range(TRIES):
+        job = Job(folder, source, engine)
+        rhythm.wait(job, rng)
+        hit = was_hit(job, engine, kill(job, how))
+        check_store(job.store)
+        hits += hit
+        if hits == times:
+            break
+        if not hit:
+            assert contents(job.store) == expected
+            shutil.rmtree(job.store)
+    assert hits == times
+    job = Job(folder, source, engine)
+    assert job.end() == SOME_FAILED
+    assert contents(job.store) == expected
+    assert all(f"failed: {name}: " in job.said for name in FAILURES)
+    left = {"errors.txt", "job.py", "s.zarr"}
+    assert {entry.name for entry in folder.iterdir()} == left
+
+
+def was_hit(job: Job, engine: str, how: str) -> bool:
+    """Return whether a job was hit before its end; assert that it then says so in plain words."""
+    code, said = job.end(), job.said
+    if code == 1:
+        assert how == "worker"
+        assert "run the same command again to go on" in said
+    elif code == INTERRUPTED:
+        assert how.startswith("ctrl-c")
+        assert "genpredict: interrupted; the same command goes on where it stopped" in said
+    elif code == -signal.SIGKILL:
+        assert how == "main"
+    elif code == -signal.SIGINT:  # pressed as Python was ending, when all was said and done
+        assert "; look at it with `genpredict show s.zarr`" in said
+        return False
     else:
-        process.send_signal(signal.SIGKILL if how == "main" else signal.SIGINT)
-    children = workers_of(process)
-    _, said = process.communicate(timeout=120)
-    _, alive = psutil.wait_procs(children, timeout=30)
-    assert not alive
-    return said
+        assert code == SOME_FAILED
+    if engine == "local":
+        assert "Traceback" not in said
+        return code != SOME_FAILED
+    return code != SOME_FAILED or how == "worker"  # Dask starts others
+
+
+def check_store(path: Path) -> None:
+    """Assert that nothing marked done is incomplete."""
+    if (path / "status" / "zarr.json").exists() and (scores := open_if_whole(path)) is not None:
+        done = scores.isel(checkpoint=(scores["status"] == "done").values)
+        assert bool(done["Q"].notnull().all())
+
+
+HOW = ("main", "worker", "ctrl-c", "ctrl-c of main")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals as on Linux and macOS")
-@pytest.mark.parametrize("how", ["main", "worker", "ctrl-c"])
-def test_killed_ten_times_against_an_undisturbed_run(
-    tmp_path: Path, source: Path, how: str
+@pytest.mark.parametrize("how", HOW)
+def test_disturbed_ten_times_against_an_undisturbed_job(
+    tmp_path: Path, source: Path, whole: Whole, how: str
 ) -> None:
-    """Nothing marked done is incomplete in between; failures are named; no process is left."""
-    run(tmp_path / "whole.zarr", source, chunk_size=4)
-    path, rng = tmp_path / "s.zarr", random.Random(how)
-    for _ in range(10):
-        said = disturb(begin(tmp_path, path, source), how, rng)
-        assert "Traceback" not in said
-        if (path / "status" / "zarr.json").exists() and (scores := open_if_whole(path)):
-            done = scores.isel(checkpoint=(scores["status"] == "done").values)
-            assert bool(done["Q"].notnull().all())
-    outcome = run(path, source, chunk_size=4)
-    assert contents(path) == contents(tmp_path / "whole.zarr")
-    names = {name for name, _ in outcome.failures}
-    assert names == {"n002.pt", "NATS-sss/000003", "NATS-sss/000005", "NATS-sss/000007"}
+    """SIGKILL of the main process or of a worker, Ctrl-C: the bytes of an undisturbed store.
+
+    Ctrl-C goes to all processes of a terminal, SIGINT by hand to the main process alone. In between
+    nothing marked done is incomplete; no process is left; in the end all failures are named.
+    """
+    disturb(tmp_path / "job", source, whole, how, 10)
+
+
+def test_disturbed_against_an_undisturbed_job(tmp_path: Path, source: Path) -> None:
+    """A worker killed, on local processes: a clear end, a rerun finishes."""
+    whole = run_undisturbed("local", source, tmp_path / "whole")
+    disturb(tmp_path / "job", source, whole, "worker", 1)
+
+
+CRASHES = Path(__file__).with_name("crash_points.py")
+
+
+def crash(kind: str, folder: Path, rounds: int) -> int:
+    """Kill jobs at random operations on files; return how many."""
+    folder.mkdir()
+    tests = [str(CRASHES.parent), str(CRASHES.parent.parent), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, str(CRASHES), kind, str(folder), "0", str(rounds)],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(tests), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return int(done.stdout)
+
+
+def test_killed_at_operations_on_files(tmp_path: Path) -> None:
+    """Just before a file is written, renamed or removed: the bytes of an undisturbed store."""
+    assert crash("whole", tmp_path / "crashes", 4) >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["whole", "shards", "merge"])
+def test_killed_at_many_operations_on_files(tmp_path: Path, kind: str) -> None:
+    """Whole jobs, shards that measure or join, merges: the bytes of undisturbed ones."""
+    assert crash(kind, tmp_path / "crashes", 60) >= 60

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -229,9 +231,7 @@ def test_shards_at_once_and_killed_against_a_whole_run(
     path = tmp_path / "s.zarr"
     crowd = [start(tmp_path, path, source, f"{index}/3") for index in (1, 2, 3)]
     for process in crowd:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+        go(process)
     time.sleep(random.Random(0).uniform(0.0, 0.3))
     crowd[1].kill()
     said = [process.communicate()[1] for process in crowd]
@@ -241,20 +241,40 @@ def test_shards_at_once_and_killed_against_a_whole_run(
     assert not parts_of(path).exists()
 
 
+def go(process: subprocess.Popen[str]) -> None:
+    """Let a shard begin."""
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
 @pytest.mark.slow
 def test_shards_killed_ten_times_against_a_whole_run(
     tmp_path: Path, source: Path, expected: dict[str, bytes]
 ) -> None:
-    """SIGKILL at ten random moments, while measuring and while joining: the same bytes."""
-    path, rng = tmp_path / "s.zarr", random.Random(1)
-    for _ in range(10):
-        shard = f"{rng.randrange(1, 3)}/2"
-        with start(tmp_path, path, source, shard) as process:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-            time.sleep(rng.uniform(0.0, 0.8))
+    """SIGKILL at ten random moments, while measuring and while joining: the same bytes.
+
+    Moments are spread over the time that a shard takes; one that has ended before does not count.
+    """
+    path, rng, hits = tmp_path / "s.zarr", random.Random(1), 0
+    with start(tmp_path, tmp_path / "timed.zarr", source, "1/1") as process:
+        begun = time.monotonic()
+        go(process)
+        assert process.wait() == 0
+        length = time.monotonic() - begun
+    shutil.rmtree(tmp_path / "timed.zarr")
+    for _ in range(40):
+        with start(tmp_path, path, source, f"{rng.randrange(1, 3)}/2") as process:
+            go(process)
+            time.sleep(rng.uniform(0, length))
             process.kill()
+        hits += process.returncode == -signal.SIGKILL
+        if hits == 10:
+            break
+        if path.exists() and not parts_of(path).exists():  # whole: begin anew
+            assert contents(path) == expected
+            shutil.rmtree(path)
+    assert hits == 10
     for index in (1, 2):
         run_shard(path, source, f"{index}/2")
     assert contents(path) == expected

@@ -47,8 +47,22 @@ def test_equal_runs_are_one() -> None:
 @pytest.mark.parametrize(
     ("table", "match"),
     [
-        ({"gird": {}}, r"gird: .*known tables: settings, grid, hyperparameters"),
-        ({"grid": {"seed": 3}}, r"grid\.seed: Input should be a valid list"),
+        ({"gird": {}}, r"gird: .*known tables: settings, with one value each; grid, with a list"),
+        ({"grid": {"seed": 3}}, r"grid\.seed: Input should be a valid list, not 3"),
+        ({"grid": {"seed": []}}, r"grid\.seed: List should have at least 1 item"),
+        ({"grid": {"optimizer": [[1]]}}, r"optimizer: must be one name, not \[1\]"),
+        (
+            {"settings": {"optimizer": ["sgd", "adam"]}},
+            r"^settings\.optimizer: must be a number, .* or a text, not \['sgd', 'adam'\] \(",
+        ),
+        (
+            {"settings": {"hyperparameters": {"lr": 0.1}}},
+            r"^settings\.hyperparameters: must be .*, not \{'lr': 0.1\} .*hyperparameters\.OPT",
+        ),
+        (
+            {"hyperparameters": {"sgd": {"lr": []}}},
+            r"^hyperparameters\.sgd\.lr: must be .*not \[\]",
+        ),
         ({"grid": {"sead": [3]}}, "sead: no such setting"),
         ({"settings": {"seed": 1}, "grid": {"seed": [1]}}, "seed: stands in settings and in grid"),
         ({"hyperparameters": {"adam": {"lr": 1}}}, r"hyperparameters\.adam: no run has this"),

@@ -100,6 +100,8 @@ def test_history_holds_every_epoch_and_layer(tmp_path: Path) -> None:
     assert (history["learning_rate"][:2] == 0.03).all()
     gap = history["train_accuracy"] - history["test_accuracy"]
     np.testing.assert_allclose(history["generalization_gap"], gap)
+    assert (history["test_top5_accuracy"] >= history["test_accuracy"]).all()
+    assert set(history["stable_rank"].dims) >= {"unfolding", "factorization", "p"}
     genpredict.plot_evolution(history, measure="learning_rate")
 
 
@@ -141,6 +143,44 @@ def test_budget_ends_training_with_the_epoch_it_is_spent_in(tmp_path: Path) -> N
     run = train(tmp_path, **SMALL | {"budget_seconds": 1e-6, "checkpoint_epochs": ()})
     assert run.summary["epochs"] == 1
     assert [path.name for path in run.checkpoints] == ["epoch-001.safetensors"]
+
+
+class Clock:
+    """Time stands still but in training, where every epoch takes five seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        """Move on: the loop looks before an epoch and after it."""
+        self.now += 5.0
+        return self.now
+
+
+def test_the_time_of_some_epochs_of_sgd_as_a_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the paper has it; what was spent before an interruption counts, what was lost does not."""
+    monkeypatch.setattr("genpredict.training.loop.time", Clock())
+    spent = train(tmp_path, **SMALL).summary["seconds"]
+    assert spent == pytest.approx(3 * 5.0)
+    other = SMALL | {"optimizer": "rmsgd", "epochs": 50, "budget_seconds": spent}
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, watcher=Interrupter(2, 1), **other)
+    run = train(tmp_path, **other)
+    assert run.summary["epochs"] == 3
+    assert run.history["epoch"].values.tolist() == [0, 1, 2, 3]
+    assert run.checkpoints[-1].name == "epoch-003.safetensors"
+
+
+def test_the_callers_gpus_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Building a network for the CPU seeds no other device."""
+
+    def refuse(seed: int) -> None:
+        raise AssertionError(f"all GPUs seeded with {seed}")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", refuse)
+    prepare(complete(SMALL))
 
 
 def test_steps_never_wait_for_the_device() -> None:

@@ -23,8 +23,8 @@ from genpredict.cli import run as run_command
 from genpredict.errors import GenpredictError
 from genpredict.locking import LockedError, locked
 from genpredict.networks import build_network
-from genpredict.training import Run, complete, train
-from genpredict.training.nats_archives import archive_path, export_archive, export_archives
+from genpredict.training import Run, complete, export_archive, export_archives, train
+from genpredict.training.nats_archives import archive_path
 from genpredict.training.nats_results import count_operations, result_of_run
 from genpredict.training.nats_spaces import cell_string, find_architecture
 
@@ -346,6 +346,13 @@ def test_runs_without_an_end_are_refused(run_copy: Run, tmp_path: Path) -> None:
     with pytest.raises(GenpredictError, match="holds no weights; delete the folder"):
         export_archive([run_copy], tmp_path)
     assert not list(tmp_path.glob("*.pbz2"))
+
+
+def test_a_run_whose_history_lacks_epochs_is_refused(run_copy: Run, tmp_path: Path) -> None:
+    """The archive would have holes."""
+    run_copy.write_history(run_copy.history.isel(epoch=[0, 1]))
+    with pytest.raises(GenpredictError, match=r"history\.nc: lacks epochs of the run; delete its"):
+        export_archive([run_copy], tmp_path / "archives")
 
 
 @pytest.mark.parametrize(

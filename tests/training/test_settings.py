@@ -106,3 +106,17 @@ def test_schedules_against_their_formulas() -> None:
     step = complete({"recipe": "paper", "optimizer": "sgd"})
     assert [rate_factor(step, epoch) for epoch in (0, 24, 25, 249)] == [1, 1, 0.5, 0.5**9]
     assert rate_factor(complete({"optimizer": "rmsgd"}), 100) == 1
+
+
+def test_a_folder_of_images_is_part_of_the_id() -> None:
+    """The data set "folder" is another one in another place; cifar10 is the same wherever it is."""
+    folders = [complete({"dataset": "folder", "data_folder": name}).id for name in "ab"]
+    assert folders[0] != folders[1]
+    same = [complete({"dataset": "cifar10", "data_folder": name}).id for name in "ab"]
+    assert same[0] == same[1]
+
+
+def test_messages_call_a_run_by_its_id() -> None:
+    """Thirty fields would bury what is said."""
+    settings = complete({})
+    assert f"{settings}" == settings.id

@@ -8,7 +8,9 @@ from typing import Any, Literal
 from genpredict.cli.figures.drawing import drawn, figure, saved
 from genpredict.cli.options import Factorization, Output, Power
 
-HEATMAP_EXAMPLE = "Example: `genpredict figure heatmap scores.zarr --sort test_accuracy -o q.png`"
+HEATMAP_EXAMPLE = (
+    "Example: `genpredict figure heatmap scores.zarr --sort test_accuracy --names network -o q.png`"
+)
 EVOLUTION_EXAMPLE = (
     "Example: `genpredict figure evolution runs.zarr --where 'seed == 1' -o evolution.png`"
 )
@@ -30,6 +32,7 @@ def heatmap(
     measure: str = "quality",
     columns: str = "checkpoint",
     sort: str | None = None,
+    names: str | None = None,
     where: str | None = None,
     unfolding: Literal["in_channel", "out_channel"] = "out_channel",
     factorization: Factorization = "low_rank",
@@ -44,19 +47,21 @@ def heatmap(
     output
         The figure: .png (300 dpi), .pdf or .svg.
     measure
-        A layer measure: quality, stable_rank, rank or another
+        A layer measure: quality, stable_rank, rank, effective_rank or another.
     columns
-        checkpoint, or a coordinate such as epoch.
+        checkpoint, or a coordinate that tells the checkpoints apart, such as epoch of one run.
     sort
-        Coordinate that orders the columns, such as test_accuracy.
+        Coordinate that orders checkpoints, such as test_accuracy, the least left.
+    names
+        Coordinate that names checkpoints under their columns, such as network; default their ids.
     where
         Checkpoints to draw, e.g. 'network == "resnet20" and seed == 1'.
     unfolding
-        Of each layer.
+        Which matrix of each layer is measured.
     factorization
-        Of measures that have one.
+        Which spectrum of it, for measures that have both.
     p
-        Power of measures that have one.
+        Power of the stable rank, for measures that have one.
     """
 
     def draw(scores: Any) -> Any:
@@ -67,6 +72,7 @@ def heatmap(
             measure=measure,
             columns=columns,
             sort=sort,
+            names=names,
             unfolding=unfolding,
             factorization=factorization,
             p=p,
@@ -93,21 +99,22 @@ def evolution(
     Parameters
     ----------
     path
-        A scores store of the checkpoints of one run.
+        A scores store that holds checkpoints of several epochs of a run (of `genpredict train
+        --checkpoint-epochs 1,2,5,10`, say).
     output
         The figure: .png (300 dpi), .pdf or .svg.
     measure
-        A layer measure: quality, stable_rank, rank or another
+        A layer measure: quality, stable_rank, rank, effective_rank or another.
     x
-        The coordinate to follow.
+        Coordinate along the x axis, which tells the checkpoints apart.
     where
         Checkpoints to draw, those of one run, e.g. 'optimizer == "sgd" and seed == 1'.
     unfolding
-        Of each layer.
+        Which matrix of each layer is measured.
     factorization
-        Of measures that have one.
+        Which spectrum of it, for measures that have both.
     p
-        Power of measures that have one.
+        Power of the stable rank, for measures that have one.
     """
 
     def draw(scores: Any) -> Any:

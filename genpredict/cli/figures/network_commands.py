@@ -44,11 +44,12 @@ def scatter(
     output
         The figure: .png (300 dpi), .pdf or .svg.
     measures
-        One or more, separated by commas: Q, Q_adjusted, log_num_parameters, num_rank_one and others
+        One or more, separated by commas: Q, Q_adjusted, log_num_parameters, num_rank_one and
+        others.
     targets
-        One or more, separated by commas: test_accuracy, generalization_gap and others
+        One or more, separated by commas: test_accuracy, generalization_gap and others.
     hue
-        Coordinate that colours the marks: network, optimizer, label_noise or another
+        Coordinate that colours the marks: network, optimizer, label_noise or another.
     style
         Coordinate that shapes the marks.
     columns
@@ -60,9 +61,9 @@ def scatter(
     trend
         Draw a least-squares line through each group.
     factorization
-        Of measures that have one.
+        Which spectrum, for measures that have both.
     p
-        Power of measures that have one.
+        Power of the stable rank, for measures that have one.
     """
 
     def draw(scores: Any) -> Any:

@@ -52,6 +52,8 @@ class Batch(NamedTuple):
 def gather(group: dict[str, Any], state: MutableMapping[Tensor, dict[str, Any]]) -> Batch:
     """Gather the parameters of a group that have gradients; give new ones a velocity.
 
+    A parameter that was frozen with a gradient left over from before stays where it is.
+
     Parameters
     ----------
     group : dict
@@ -70,7 +72,7 @@ def gather(group: dict[str, Any], state: MutableMapping[Tensor, dict[str, Any]])
     """
     batch = Batch([], [], [], [])
     for parameter in group["params"]:
-        if parameter.grad is None:
+        if parameter.grad is None or not parameter.requires_grad:
             continue
         if parameter.grad.is_sparse:
             raise GenpredictError(

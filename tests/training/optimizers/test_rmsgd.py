@@ -255,6 +255,23 @@ def test_parameters_without_gradients_stay() -> None:
     optimizer.epoch_step()
 
 
+@pytest.mark.parametrize("foreach", [False, True])
+def test_a_frozen_parameter_with_a_gradient_left_over_stays(foreach: bool) -> None:
+    """Neither decayed nor carried on by its velocity."""
+    network = small_network()
+    optimizer = RMSGD(network.named_parameters(), foreach=foreach)
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    network[3].weight.requires_grad_(False)
+    optimizer.zero_grad(set_to_none=False)
+    before = weights_of(network)
+    optimizer.step()
+    names = [name for name, _ in network.named_parameters()]
+    moved = [not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)]
+    assert dict(zip(names, moved, strict=True)) == {name: name != "3.weight" for name in names}
+
+
 def test_freed_parameters_are_measured_from_then_on() -> None:
     """Freezing and freeing between epochs is seen by the next epoch_step."""
     network = small_network()
