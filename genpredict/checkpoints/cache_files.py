@@ -18,9 +18,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from mmap import ACCESS_COPY, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from genpredict.checkpoints.checkpoint import Checkpoint, Metadata
 from genpredict.checkpoints.manifest import KNOWN
@@ -229,36 +228,28 @@ def _load(
     number: int,
     start: int,
 ) -> dict[str, Tensor]:
-    """Map the tensors of one network; those that were one stay one.
+    """Read the tensors of one network; those that were one stay one.
 
-    The header is parsed once a file and the file mapped once a network: safetensors' own reader
-    would parse it for each.
+    The header is parsed once a file: safetensors' own reader would parse it for each network, and
+    the pages of a mapped file cost as much as measuring where the disk has to bring them.
     """
     if isinstance(layout, str):
         raise CheckpointError(row_id, layout)
     try:
-        flat = _mapped(path)
         kept: dict[str, Tensor] = {}
-        for code, shapes in layout.pieces.items():
-            array = _array(flat, code, places[f"{number}/{code}"], start)
-            parts = array.split_with_sizes([math.prod(shape) for shape in shapes.values()])
-            for part, (name, shape) in zip(parts, shapes.items(), strict=True):
-                kept[name] = part.view(shape)
+        with path.open("rb") as file:
+            for code, shapes in layout.pieces.items():
+                array = _array(file, code, places[f"{number}/{code}"], start)
+                parts = array.split_with_sizes([math.prod(shape) for shape in shapes.values()])
+                for part, (name, shape) in zip(parts, shapes.items(), strict=True):
+                    kept[name] = part.view(shape)
         return {name: kept[first] for name, first in layout.names.items()}
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(row_id, f"{path} is damaged ({error}); {_REMEDY}") from error
 
 
-def _mapped(path: Path) -> Tensor:
-    """Return the bytes of a file as a tensor; a copy is made of what is written to."""
-    import torch
-
-    with path.open("rb") as file:
-        return torch.frombuffer(mmap(file.fileno(), 0, access=ACCESS_COPY), dtype=torch.uint8)
-
-
-def _array(flat: Tensor, code: str, place: Mapping[str, Any], start: int) -> Tensor:
-    """Return one array of a file, checked against its place in it."""
+def _array(file: BinaryIO, code: str, place: Mapping[str, Any], start: int) -> Tensor:
+    """Read one array of a file, checked against its place in it."""
     import torch
 
     dtype, (count,) = getattr(torch, _DTYPES[code]), place["shape"]
@@ -266,9 +257,11 @@ def _array(flat: Tensor, code: str, place: Mapping[str, Any], start: int) -> Ten
     sizes = all(type(n) is int and n >= 0 for n in (first, last, count))
     if not sizes or place["dtype"] != code or count * dtype.itemsize != last - first:
         raise ValueError(f"{count} elements of {code} do not fit bytes {first} to {last}")
-    if start + last > flat.numel():
+    flat = torch.empty(last - first, dtype=torch.uint8)
+    file.seek(start + first)
+    if file.readinto(flat.numpy()) != last - first:  # type: ignore[attr-defined]
         raise ValueError(f"bytes {first} to {last} lie beyond the end")
-    return flat[start + first : start + last].view(dtype)
+    return flat.view(dtype)
 
 
 def _checked(metadata: Mapping[str, Any]) -> Metadata:

@@ -45,9 +45,16 @@ class Levels:
 
     @property
     def colours(self) -> list[str]:
-        """Return a colour per level; the rest of many and those not given are grey."""
-        grey = {NOT_GIVEN, self.levels[len(GROUP_COLOURS) - 1] if self.others else NOT_GIVEN}
-        return [MISSING if t in grey else GROUP_COLOURS[i] for i, t in enumerate(self.levels)]
+        """Return a colour per level, in turns; the rest of many and those not given are grey."""
+        known = [text for text in self.levels if text != NOT_GIVEN]
+        grey = {NOT_GIVEN, *known[-1:]} if self.others else {NOT_GIVEN}
+        shades = [GROUP_COLOURS[i % len(GROUP_COLOURS)] for i in range(len(self.levels))]
+        return [MISSING if t in grey else c for t, c in zip(self.levels, shades, strict=True)]
+
+    @property
+    def turns(self) -> NDArray[np.int64]:
+        """Return how many times the colours have been used up before each level."""
+        return np.arange(len(self.levels)) // len(GROUP_COLOURS)
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ def grouping(
     name: str,
     *,
     parameter: str,
+    turns: int = 1,
     factorization: str = "low_rank",
     p: int = 2,
 ) -> Levels | Numbers:
@@ -97,6 +105,8 @@ def grouping(
         logarithmic colour bar.
     parameter : str
         For messages.
+    turns : int
+        How often groups may take the same colour, told apart by something else.
     factorization, p : str, int
         Of a measure that leaves them open.
 
@@ -114,7 +124,7 @@ def grouping(
     values = scores[name]
     if values.dtype.kind in "fiu":
         return _numbers(np.asarray(values.values, dtype=np.float64), axis_label(name, values))
-    return _levels(values, name, parameter=parameter, most=len(GROUP_COLOURS))
+    return _levels(values, name, parameter=parameter, most=turns * len(GROUP_COLOURS))
 
 
 def shapes(scores: xr.Dataset, name: str, *, parameter: str) -> Levels:

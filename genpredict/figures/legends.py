@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import seaborn as sns
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import QuadMesh
@@ -34,7 +35,8 @@ def draw_legends(
     if isinstance(colour, Numbers):
         _colour_bar(grid, ScalarMappable(colour.norm, colour.cmap), colour.title, colour.ticks)
     elif isinstance(colour, Levels) and colour.levels:
-        markers = [MARKERS[i % len(MARKERS)] if same else "o" for i in range(len(colour.levels))]
+        kinds = np.arange(len(colour.levels)) if same else colour.turns
+        markers = [MARKERS[kind % len(MARKERS)] for kind in kinds]
         handles = _entries(colour, colour.colours, markers)
         _legend(grid, handles, colour.title, "outside lower center")
     if shape is not None and shape.levels and not same:

@@ -152,7 +152,7 @@ def _draw_marks(
     if many:  # a fixed shuffle: no group lies on top of another
         rows = rows.sample(frac=1.0, random_state=0)
     area, alpha = next((s[1:] for s in _SIZES if len(rows) <= s[0]), _SMALLEST)
-    codes = _shape_codes(rows, shape)
+    codes = _shape_codes(rows, colour, shape)
     for code in np.unique(codes):
         chosen = rows[codes == code]
         ax.scatter(
@@ -168,7 +168,13 @@ def _draw_marks(
         )
 
 
-def _shape_codes(rows: pd.DataFrame, shape: Levels | None) -> NDArray[np.int64]:
+def _shape_codes(
+    rows: pd.DataFrame, colour: Levels | Numbers | None, shape: Levels | None
+) -> NDArray[np.int64]:
+    """Return an index into MARKERS; without shapes of their own, of the turn of the colour."""
+    if shape is None and isinstance(colour, Levels) and colour.levels:
+        turns: NDArray[np.int64] = colour.turns[colour.codes[rows["position"].to_numpy()]]
+        return turns
     if shape is None:
         return np.zeros(len(rows), dtype=np.int64)
     codes: NDArray[np.int64] = shape.codes[rows["position"].to_numpy()] % len(MARKERS)

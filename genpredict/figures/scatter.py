@@ -34,6 +34,8 @@ from genpredict.figures.style import (
 _CHARACTER = 0.066  # mean width in inches
 _TEXT_LINE = 0.14
 _MOST_LEVELS = 8
+#: Groups take every colour up to twice, the second time with another shape.
+TURNS = 2
 
 
 def plot_scatter(
@@ -67,7 +69,8 @@ def plot_scatter(
         Of measures that leave them open.
     hue, style : str, optional
         Coordinate along `checkpoint` for the colour, for the shape. Numbers get a colour bar, and
-        so does any measure, such as "log_num_train" or "effective_rank_raw".
+        so does any measure, such as "log_num_train" or "effective_rank_raw". More than nine groups
+        take the colours a second time, with another shape where there is no `style`.
     correlations : Dataset, optional
         What `genpredict.stats.correlate` returned: PLCC and ROCC with intervals, and n, are written
         over each panel. With `columns`, correlate by it.
@@ -108,7 +111,8 @@ def plot_scatter(
     ys = _quantities(scores, targets, "targets", choices)
     if correlations is not None:
         check_correlations(correlations)
-    colour = None if hue is None else grouping(scores, hue, parameter="hue", **choices)
+    turns = TURNS if style is None else 1
+    colour = None if hue is None else grouping(scores, hue, parameter="hue", turns=turns, **choices)
     shape = None if style is None else shapes(scores, style, parameter="style")
     levels = _column_levels(scores, columns)
     table = _long_table(scores, xs, ys, columns)

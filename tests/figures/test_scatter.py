@@ -202,17 +202,32 @@ def test_numeric_hue_has_a_colour_bar() -> None:
 
 
 def test_many_levels_keep_the_frequent_ones() -> None:
-    """Nine colours can be told apart: the eight most frequent levels, and the rest in grey."""
+    """Nine colours in two shapes can be told apart: the 17 most frequent levels, the rest grey."""
     scores = scores_of(66)
-    names = np.repeat([f"net{i:02d}" for i in range(11)], 6).astype(object)
-    names[:6] = [*["net10"] * 5, "net00"]
+    names = np.repeat([f"net{i:02d}" for i in range(22)], 3).astype(object)
+    names[:3] = [*["net21"] * 2, "net00"]
     scores["network"] = ("checkpoint", names)
     grid = plot_scatter(scores, hue="network")
     texts = legend_texts(grid)
-    assert len(texts) == 9
-    assert texts[-1] == "3 others"
-    assert "net10" in texts
+    assert len(texts) == 18
+    assert texts[-1] == "5 others"
+    assert "net21" in texts
     assert "net00" not in texts
+    grid = plot_scatter(scores, hue="network", style="network")
+    assert legend_texts(grid)[8] == "14 others"  # shapes say something else: one turn of colours
+
+
+def test_a_colour_taken_twice_has_two_shapes() -> None:
+    """The tenth group has the first one's colour, and another mark, in panel and legend."""
+    scores = scores_of(44)
+    scores["network"] = ("checkpoint", np.repeat([f"net{i:02d}" for i in range(11)], 4))
+    grid = plot_scatter(scores, hue="network")
+    marks = grid.axes[0, 0].collections
+    assert [len(some.get_offsets()) for some in marks] == [36, 8]
+    handles = grid.figure.legends[0].legend_handles
+    kinds = [(handle.get_color(), handle.get_marker()) for handle in handles]
+    assert len(set(kinds)) == 11
+    assert kinds[9][0] == kinds[0][0] == GROUP_COLOURS[0]
 
 
 def test_coefficients_are_written_as_given() -> None:
