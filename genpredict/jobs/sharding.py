@@ -167,6 +167,8 @@ def score_shard(
     units = list(cut(sources.items))
     still_open = _open_units(path, everything, units, retry_failed)
     if not still_open:
+        spool.discard(units)  # what a process left that was killed after the last write
+        spool.tidy()
         return ShardOutcome()
     try:
         spool.prepare()

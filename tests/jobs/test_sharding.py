@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from test_score_job import contents, run, save_archive, save_networks
@@ -278,6 +279,21 @@ def test_shards_killed_ten_times_against_a_whole_run(
     for index in (1, 2):
         run_shard(path, source, f"{index}/2")
     assert contents(path) == expected
+    assert not parts_of(path).exists()
+
+
+def test_a_shard_tidies_up_after_one_killed_at_the_very_end(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store was whole and the spool still there: the next shard has nothing else to do."""
+    path = tmp_path / "s.zarr"
+    run_shard(path, source, "1/2")
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "discard", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_shard(path, source, "2/2")
+    assert any(parts_of(path).glob("*.npz"))
+    assert run_shard(path, source, "1/2").done == 0
     assert not parts_of(path).exists()
 
 
