@@ -14,7 +14,8 @@ from typing import Any, cast
 import numpy as np
 import zarr
 
-GROUP = "files"
+from genpredict.stored_arrays import LEDGER
+
 #: Entries to a Zarr chunk.
 CHUNK = 4096
 
@@ -34,7 +35,7 @@ class Ledger:
     """
 
     def __init__(self, store: zarr.Group) -> None:
-        self._group = store.require_group(GROUP)
+        self._group = store.require_group(LEDGER)
         for name, kind in (("size", "int64"), ("id", str)):
             if name not in self._group:
                 self._group.create_array(
@@ -75,10 +76,10 @@ def _read(group: zarr.Group) -> dict[str, int]:
 
 def read_ledger(store: zarr.Group) -> dict[str, int]:
     """Return the files that a store has taken in; none for a store that keeps no account."""
-    if GROUP not in store:
+    if LEDGER not in store:
         return {}
     try:
-        return _read(cast("zarr.Group", store[GROUP]))
+        return _read(cast("zarr.Group", store[LEDGER]))
     except KeyError:  # made a moment ago
         return {}
 

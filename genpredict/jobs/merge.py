@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-import zarr
 
 from genpredict.errors import StoreError
 from genpredict.jobs.ledger import read_ledger
@@ -22,7 +21,7 @@ from genpredict.jobs.repeated_rows import Prefer, chosen
 from genpredict.jobs.store_writer import CHUNK_SIZE, IDENTITY, Writer, lock_of, open_writer
 from genpredict.locking import check_unlocked, locked
 from genpredict.rows import join_rows
-from genpredict.store import check_store, damage_named, open_rows, texts_as_objects
+from genpredict.store import check_store, damage_named, open_group, open_rows, texts_as_objects
 
 #: Choices that say which rows of an archive a store holds; stores that differ in them go together.
 SELECTIONS = ("nats_epochs", "nats_datasets", "indices")
@@ -150,7 +149,7 @@ def _write(paths: Sequence[Path], half: Path, attrs: Mapping[str, Any], prefer: 
             _write_block(writer, stores, paths, dict(block), prefer)
         if MIXED not in [attrs.get(name) for name in SELECTIONS]:
             for path in paths:
-                writer.ledger.add(read_ledger(zarr.open_group(path, mode="r")))
+                writer.ledger.add(read_ledger(open_group(path)))
         counts = Counter(writer.status.values())
     repeated = sum(len(found) > 1 for found in places.values())
     return Merged(counts["done"], counts["failed"], counts["pending"], repeated)

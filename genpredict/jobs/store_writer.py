@@ -33,7 +33,7 @@ from genpredict.schema import (
     Variable,
     coordinate,
 )
-from genpredict.store import FORMAT, check_store, damage_named
+from genpredict.store import FORMAT, check_store, damage_named, open_group
 
 CHUNK_SIZE = 256
 #: Layers to a Zarr chunk; a deeper network spans several.
@@ -140,7 +140,7 @@ def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str],
     _check_identity(path, check_store(path), attrs)
     with damage_named(path):
         try:
-            group = zarr.open_group(path, mode="r")
+            group = open_group(path)
             arrays = [cast("zarr.Array[Any]", group[name]) for name in ("checkpoint", "status")]
             ids, states = (cast("list[str]", np.asarray(array[:]).tolist()) for array in arrays)
         except KeyError:  # made a moment ago
@@ -242,7 +242,7 @@ class Writer:
         if "" in ids:  # from here on rows were being allotted when the owner died
             ids = ids[: ids.index("")]
         self._row = {name: row for row, name in enumerate(ids)}
-        depth = max(self._array(name).shape[1] for name in LAYER_LABELS)
+        depth = max(self._arrays[name].shape[1] for name in LAYER_LABELS)
         self._resize(len(ids), depth)
         self.status: dict[str, str] = dict(zip(ids, self._texts("status"), strict=True))
         self.ledger = Ledger(self._group)
@@ -254,7 +254,7 @@ class Writer:
             return
         first = len(self._row)
         self._resize(first + len(new), self._depth)
-        self._array("checkpoint")[first:] = np.array(new, dtype=object)
+        self._arrays["checkpoint"][first:] = np.array(new, dtype=object)
         self._row.update({name: first + n for n, name in enumerate(new)})
         self.status.update(dict.fromkeys(new, "pending"))
 
@@ -263,7 +263,7 @@ class Writer:
         if new in self._row:
             raise StoreError(f"{self.path}: {new} has a row already, cannot take that of {old}")
         row = self._row.pop(old)
-        self._array("checkpoint")[row : row + 1] = np.array([new], dtype=object)
+        self._arrays["checkpoint"][row : row + 1] = np.array([new], dtype=object)
         self._row[new] = row
         self.status = {new if name == old else name: s for name, s in self.status.items()}
 
@@ -346,10 +346,7 @@ class Writer:
             array[place] = block
 
     def _texts(self, name: str) -> list[str]:
-        return cast("list[str]", np.asarray(self._array(name)[:]).tolist())
-
-    def _array(self, name: str) -> zarr.Array[Any]:
-        return self._arrays[name]
+        return cast("list[str]", np.asarray(self._arrays[name][:]).tolist())
 
     def _require(self, name: str, variable: Variable) -> zarr.Array[Any]:
         """Return an array, made with the rows there are where it does not exist yet."""
