@@ -34,6 +34,7 @@ from genpredict.schema import (
     coordinate,
 )
 from genpredict.store import FORMAT, check_store, damage_named, open_group
+from genpredict.stored_arrays import arrays
 
 CHUNK_SIZE = 256
 #: Layers to a Zarr chunk; a deeper network spans several.
@@ -231,7 +232,7 @@ class Writer:
     def __init__(self, path: Path, lock: Path) -> None:
         self.path, self._lock = path, lock
         self._group = zarr.open_group(path, mode="r+")
-        self._arrays = dict(self._group.arrays())
+        self._arrays = dict(arrays(path, self._group))  # one by one: Ctrl-C leaves no task behind
         self.chunk_size = int(self._group.attrs["chunk_size"])  # type: ignore[arg-type]
         self._row: dict[str, int] = {}
         self._depth = 0
