@@ -230,8 +230,8 @@ def _load(
 ) -> dict[str, Tensor]:
     """Read the tensors of one network; those that were one stay one.
 
-    The header is parsed once a file: safetensors' own reader would parse it for each network, and
-    the pages of a mapped file cost as much as measuring where the disk has to bring them.
+    The header is parsed once a file: safetensors' own reader would parse it for each network. An
+    array is read whole, where a mapped file would come page by page.
     """
     if isinstance(layout, str):
         raise CheckpointError(row_id, layout)
