@@ -165,7 +165,7 @@ def make_seeds(folder: Path) -> dict[str, Files]:
     from safetensors.torch import save, save_file
 
     from genpredict.checkpoints import open_checkpoints
-    from genpredict.checkpoints.cache_files import write_cached
+    from genpredict.checkpoints.nats.cache_files import write_cached
     from genpredict.jobs.score_job import score_into
     from genpredict.networks import build_network
     from genpredict.scoring import Options
@@ -267,7 +267,7 @@ def read_store(path: Path) -> None:
     """Open a store and look at all of it, as show, correlate and merge do."""
     from genpredict import correlate, open_scores
     from genpredict.cli.show import show_store
-    from genpredict.jobs.store_writer import read_progress
+    from genpredict.store.writing import read_progress
 
     for layers in (False, True):
         show_store(path, layers=layers)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from genpredict.aggregation import aggregate
-    from genpredict.checkpoints import Checkpoint, open_checkpoints, select_layers
+    from genpredict.checkpoints import Checkpoint, open_checkpoints
     from genpredict.errors import CheckpointError, GenpredictError, StoreError
     from genpredict.figures import (
         plot_evolution,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         plot_scatter,
         plot_spectrum,
     )
+    from genpredict.layers import select_layers
     from genpredict.report import write_report
     from genpredict.scoring import score
     from genpredict.spectral import (
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
-    "checkpoints": ("Checkpoint", "open_checkpoints", "select_layers"),
+    "checkpoints": ("Checkpoint", "open_checkpoints"),
+    "layers": ("select_layers",),
     "spectral": (
         "unfold",
         "dead_channels",

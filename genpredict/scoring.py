@@ -20,16 +20,9 @@ from torch import Tensor, nn
 
 import genpredict
 from genpredict.aggregation import with_network_measures
-from genpredict.checkpoints import (
-    Checkpoint,
-    CheckpointSources,
-    Item,
-    Layer,
-    count_parameters,
-    open_checkpoints,
-    select_layers,
-)
+from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_checkpoints
 from genpredict.errors import CheckpointError, GenpredictError
+from genpredict.layers import Layer, count_parameters, select_layers
 from genpredict.rows import Row, join_rows, to_dataset
 from genpredict.spectral import (
     DEAD_TOLERANCE,

@@ -18,6 +18,7 @@ ROOT = Path(genpredict.__file__).parent
 STAGES = {
     "errors": 0,
     "schema": 0,
+    "layers": 1,
     "checkpoints": 1,
     "networks": 1,
     "datasets": 1,
@@ -28,7 +29,6 @@ STAGES = {
     "locking": 4,
     "engine": 4,
     "store": 4,
-    "stored_arrays": 4,
     "jobs": 4,
     "stats": 5,
     "figures": 6,
@@ -39,13 +39,14 @@ STAGES = {
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
     {"rows", "aggregation", "scoring"},
-    {"locking", "engine", "store", "stored_arrays", "jobs"},
+    {"locking", "engine", "store", "jobs"},
 )
 #: Stages that may import less than the order allows.
 ONLY: dict[str, set[str]] = {
     "errors": set(),
     "schema": {"errors"},
-    "checkpoints": {"errors", "schema"},
+    "layers": {"errors", "schema"},
+    "checkpoints": {"errors", "schema", "layers"},
     "spectral": {"errors", "schema"},
     "networks": {"errors"},
     "datasets": {"errors"},
@@ -56,6 +57,7 @@ ONLY: dict[str, set[str]] = {
         "errors",
         "schema",
         "checkpoints",
+        "layers",
         "networks",
         "datasets",
         "spectral",
@@ -66,6 +68,7 @@ ONLY: dict[str, set[str]] = {
 #: What a stage does without (DESIGN 5).
 WITHOUT = {
     "checkpoints": {"xarray", "zarr", "scipy"},
+    "layers": {"xarray", "zarr", "scipy"},
     "spectral": {"xarray", "zarr", "pandas"},
     "stats": {"torch"},
     "figures": {"torch", "scipy"},

@@ -18,9 +18,9 @@ import pytest
 
 from genpredict import locking
 from genpredict.errors import StoreError
-from genpredict.jobs.store_writer import lock_of, open_writer
 from genpredict.locking import locked
 from genpredict.scoring import Options
+from genpredict.store.writing import lock_of, open_writer
 
 HOLD = """
 import sys, time

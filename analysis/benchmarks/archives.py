@@ -39,7 +39,7 @@ FEW = 12
 UNPACK = """
 import bz2, pickle, sys
 from pathlib import Path
-from genpredict.checkpoints.nats_unpickling import load_nats_pickle
+from genpredict.checkpoints.nats.unpickling import load_nats_pickle
 from genpredict.engine import run_in_order
 
 def by_genpredict(path):

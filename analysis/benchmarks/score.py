@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 import genpredict
-from genpredict.checkpoints import select_layers
+from genpredict.layers import select_layers
 from genpredict.networks import build_network
 from genpredict.spectral import dead_channels, measure_weights, unfold, unfoldings
 from genpredict.spectral.unfold import without

@@ -152,7 +152,7 @@ def correlate(
     from genpredict.cli.show_correlations import show_correlations, write_correlations
     from genpredict.stats import correlate as correlated
     from genpredict.stats import to_table
-    from genpredict.store import open_scores
+    from genpredict.store.reading import open_scores
 
     found = correlated(
         open_scores(path),

@@ -11,11 +11,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from genpredict.checkpoints import Checkpoint, open_checkpoints, select_layers
+from genpredict.checkpoints import Checkpoint, open_checkpoints
 from genpredict.cli import console
 from genpredict.errors import CheckpointError
+from genpredict.layers import select_layers
 from genpredict.schema import LAYER_MEASURES
-from genpredict.store import check_store, open_scores
+from genpredict.store.reading import check_store, open_scores
 
 #: Rows of a table on the terminal; a CSV file holds all.
 MOST_ROWS = 40

@@ -2,6 +2,7 @@
 
 `score_job` is the way in. `units` cuts the files into pieces of work, `genpredict.engine` or
 `dask_engine` or one shard (`sharding`) measures them, `spool` keeps their rows until their turn,
-`store_writer` puts rows into the store in order, and `ledger` remembers which files it has taken.
+`genpredict.store.writing` puts rows into the store in order, and `genpredict.store.ledger`
+remembers which files it has taken.
 `cache` unpacks archives once for all; `merge` joins stores that were made apart.
 """

@@ -2,7 +2,7 @@
 
 Unpacking takes most of the time that scoring archives takes. Who scores more than once (with
 other options, on other devices) unpacks once: one ``*.cache.safetensors`` an architecture, see
-`genpredict.checkpoints.cache_files`; the folder is then a source like the archives themselves,
+`genpredict.checkpoints.nats.cache_files`; the folder is then a source like the archives themselves,
 with the same ids, metadata and numbers.
 """
 
@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item
-from genpredict.checkpoints.cache_files import (
+from genpredict.checkpoints.nats.cache_files import (
     CACHE_SUFFIX,
     read_entries,
     write_cached,

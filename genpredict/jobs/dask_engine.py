@@ -27,9 +27,9 @@ from genpredict.errors import GenpredictError
 from genpredict.jobs.score_job import Measured, Outcome, Progress, from_spool, score_into
 from genpredict.jobs.sharding import Tally, measure_into
 from genpredict.jobs.spool import Spool
-from genpredict.jobs.store_writer import CHUNK_SIZE
 from genpredict.jobs.units import Unit
 from genpredict.scoring import Options
+from genpredict.store.writing import CHUNK_SIZE
 
 #: Give up when no unit has been done for so long (seconds).
 TASK_TIMEOUT = 3600.0

@@ -16,12 +16,18 @@ from typing import Any
 import xarray as xr
 
 from genpredict.errors import StoreError
-from genpredict.jobs.ledger import read_ledger
 from genpredict.jobs.repeated_rows import Prefer, chosen
-from genpredict.jobs.store_writer import CHUNK_SIZE, IDENTITY, Writer, lock_of, open_writer
 from genpredict.locking import check_unlocked, locked
 from genpredict.rows import join_rows
-from genpredict.store import check_store, damage_named, open_group, open_rows, texts_as_objects
+from genpredict.store.ledger import read_ledger
+from genpredict.store.reading import (
+    check_store,
+    damage_named,
+    open_group,
+    open_rows,
+    texts_as_objects,
+)
+from genpredict.store.writing import CHUNK_SIZE, IDENTITY, Writer, lock_of, open_writer
 
 #: Choices that say which rows of an archive a store holds; stores that differ in them go together.
 SELECTIONS = ("nats_epochs", "nats_datasets", "indices")

@@ -14,12 +14,12 @@ import xarray as xr
 
 from genpredict.checkpoints import CheckpointSources
 from genpredict.engine import available_cores, run_in_order
-from genpredict.jobs.ledger import changed
 from genpredict.jobs.spool import Spool
-from genpredict.jobs.store_writer import CHUNK_SIZE, Writer, open_writer
 from genpredict.jobs.units import Unit, cut, is_open, measure_unit, states_of
 from genpredict.rows import Row, coordinates, join_rows
 from genpredict.scoring import Options
+from genpredict.store.ledger import changed
+from genpredict.store.writing import CHUNK_SIZE, Writer, open_writer
 
 #: Results wait at most this long (seconds), or until they fill so many chunks, to be written.
 WRITE_EVERY = 20.0

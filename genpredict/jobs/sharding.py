@@ -28,10 +28,10 @@ from genpredict.jobs.score_job import (
     score_into,
 )
 from genpredict.jobs.spool import Spool
-from genpredict.jobs.store_writer import CHUNK_SIZE, lock_of, read_progress
 from genpredict.jobs.units import Unit, cut, is_open, measure_unit, states_of
 from genpredict.locking import LockedError, check_unlocked, locked
 from genpredict.scoring import Options
+from genpredict.store.writing import CHUNK_SIZE, lock_of, read_progress
 
 _SHARD = re.compile(r"(\d{1,9})/(\d{1,9})")
 

@@ -23,9 +23,9 @@ import numpy as np
 import xarray as xr
 
 from genpredict.errors import StoreError
-from genpredict.jobs.store_writer import IDENTITY
 from genpredict.jobs.units import Unit
 from genpredict.locking import LockedError, check_unlocked, locked
+from genpredict.store.writing import IDENTITY
 
 _IDENTITY_FILE = "identity.json"
 _HEADER = "header"

@@ -20,7 +20,7 @@ from genpredict.stats import correlate
 from genpredict.stats.columns import Column, measure_columns, target_columns
 from genpredict.stats.estimation import Interval
 from genpredict.stats.groups import ALL, selected
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 #: Groups of checkpoints are looked at by themselves where there are at most this many.
 MOST_GROUPS = 12

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from genpredict.checkpoints import Layer
+from genpredict.layers import Layer
 from genpredict.schema import FACTORIZATIONS, LAYER_MEASURES, POWERS, TARGETS, UNFOLDINGS, Variable
 from genpredict.spectral import LayerMeasures
 

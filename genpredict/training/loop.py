@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genpredict.checkpoints import select_layers
 from genpredict.errors import GenpredictError
+from genpredict.layers import select_layers
 from genpredict.spectral import measure_weights
 from genpredict.training.epochs import EpochMeans, train_epoch
 from genpredict.training.evaluation import Evaluation, evaluate

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from genpredict.checkpoints.nats import ARCHIVE_SUFFIX, META_NAME
-from genpredict.checkpoints.nats_unpickling import load_nats_pickle, read_tensors
+from genpredict.checkpoints.nats.archives import ARCHIVE_SUFFIX, META_NAME
+from genpredict.checkpoints.nats.unpickling import load_nats_pickle, read_tensors
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.locking import locked
 from genpredict.training.nats_results import check_dataset, result_of_run

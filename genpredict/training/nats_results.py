@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genpredict.checkpoints.nats import TEST_SPLIT
-from genpredict.checkpoints.runs import read_run_checkpoint
+from genpredict.checkpoints.finding.runs import read_run_checkpoint
+from genpredict.checkpoints.nats.archives import TEST_SPLIT
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.networks import build_network
 from genpredict.training.run_folder import HISTORY, Run

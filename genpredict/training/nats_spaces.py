@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from genpredict.checkpoints.nats import FULL_ARCHIVES, META_NAME
-from genpredict.checkpoints.nats_unpickling import load_nats_pickle
+from genpredict.checkpoints.nats.archives import FULL_ARCHIVES, META_NAME
+from genpredict.checkpoints.nats.unpickling import load_nats_pickle
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.networks.nats_cells import Genotype, parse_cell
 from genpredict.networks.nats_size import GENOTYPE

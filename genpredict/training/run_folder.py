@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genpredict.checkpoints.runs import CHECKPOINT_FOLDER, METADATA_KEY, RUN_FILE
+from genpredict.checkpoints.finding.runs import CHECKPOINT_FOLDER, METADATA_KEY, RUN_FILE
 from genpredict.errors import GenpredictError
 from genpredict.locking import locked
 from genpredict.training.settings import Settings, read_settings

@@ -14,7 +14,7 @@ import zarr
 import genpredict
 from genpredict import cli
 from genpredict.cli import console, run
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 COMMAND = [sys.executable, "-c", "from genpredict.cli import main; main()"]
 OPTIONS = {

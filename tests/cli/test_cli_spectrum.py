@@ -15,7 +15,7 @@ from genpredict.cli import run
 from genpredict.cli.figures.weights import choose_layer, open_network
 from genpredict.errors import GenpredictError
 from genpredict.spectral import evbmf, singular_values, unfold
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 ZOO = Path(__file__).resolve().parents[2] / "data" / "digits-zoo"
 ONE = "sgd_lr0.1_wd0.001_noise0_n80_b32_e25_s2.safetensors"

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from genpredict.cli import run
 from genpredict.stats import correlate, to_table
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 ZOO = Path(__file__).resolve().parents[2] / "data" / "digits-zoo"
 FEW = ["--resamples", "200", "--targets", "test_accuracy"]

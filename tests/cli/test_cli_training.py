@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from genpredict.cli import run as run_command
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 from genpredict.training import Run, train
 from genpredict.training.tensorboard import TensorBoardWatcher
 

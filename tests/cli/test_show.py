@@ -15,7 +15,7 @@ from genpredict.checkpoints import Checkpoint
 from genpredict.cli import run, show
 from genpredict.cli.show import failure_lines, layer_table, network_table, tensor_table
 from genpredict.scoring import score
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 
 def network(seed: int, width: int = 8) -> dict[str, torch.Tensor]:

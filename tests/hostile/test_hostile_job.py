@@ -16,7 +16,7 @@ from hostile_pickles import attacks, inert_lies
 
 import genpredict
 from genpredict.checkpoints import Checkpoint
-from genpredict.checkpoints.cache_files import write_cached
+from genpredict.checkpoints.nats.cache_files import write_cached
 from genpredict.cli.app import run
 
 RUN = "from genpredict.cli import main; main()"

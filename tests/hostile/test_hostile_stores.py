@@ -14,7 +14,7 @@ import torch
 import zarr
 
 from genpredict.cli.app import run
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 Damage = Callable[[Path], None]
 

@@ -18,7 +18,7 @@ from hostile_pickles import attacks
 
 from genpredict.errors import StoreError
 from genpredict.schema import LAYER_LABELS, LAYER_MEASURES, STATE
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 ENTRY = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
 DATA = np.arange(4, dtype="<f4").tobytes()

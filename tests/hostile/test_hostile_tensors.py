@@ -30,7 +30,7 @@ from hostile_files import (
 )
 from hostile_pickles import PROTOCOL, call, plain_global, text, value
 
-from genpredict.checkpoints.torch_files import read_torch_tensors
+from genpredict.checkpoints.formats.torch_files import read_torch_tensors
 
 NUMBERS = {"0": np.arange(4, dtype="<f4").tobytes()}
 PAYLOAD = legacy_storage(1.0, 2.0, 3.0, 4.0)

@@ -13,13 +13,13 @@ from safetensors.torch import save_file
 from test_score_job import contents, run, save_archive, save_networks, single_file
 
 from genpredict.checkpoints import Item, open_checkpoints
-from genpredict.checkpoints.cache_files import METADATA_KEY, write_cached
 from genpredict.checkpoints.checkpoint import Checkpoint
+from genpredict.checkpoints.nats.cache_files import METADATA_KEY, write_cached
 from genpredict.cli import run as run_command
 from genpredict.errors import CheckpointError, GenpredictError, StoreError
 from genpredict.jobs.cache import CacheOutcome, cache_archives
 from genpredict.locking import LockedError, locked
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ from genpredict.jobs import dask_engine, units
 from genpredict.jobs.dask_engine import connected, score_on_dask
 from genpredict.jobs.score_job import Outcome
 from genpredict.jobs.spool import Spool
-from genpredict.jobs.store_writer import lock_of
 from genpredict.locking import LockedError, locked
 from genpredict.scoring import Options
+from genpredict.store.writing import lock_of
 
 distributed: Any = pytest.importorskip("distributed")
 # what Dask says and leaves behind when its processes are killed is no business of these tests

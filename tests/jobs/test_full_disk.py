@@ -12,8 +12,8 @@ from test_score_job import contents, open_if_whole, run, save_archive, save_netw
 from genpredict.cli import run as run_command
 from genpredict.errors import StoreError
 from genpredict.jobs import units
-from genpredict.jobs.store_writer import Writer
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
+from genpredict.store.writing import Writer
 
 __all__ = ["disk"]  # a fixture
 FULL = "No space left on device"

@@ -16,10 +16,10 @@ from genpredict.errors import StoreError
 from genpredict.jobs import merge
 from genpredict.jobs.merge import Merged, merge_stores
 from genpredict.jobs.score_job import score_into
-from genpredict.jobs.store_writer import lock_of, open_writer
 from genpredict.locking import LockedError, locked
 from genpredict.scoring import Options
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
+from genpredict.store.writing import lock_of, open_writer
 
 
 @pytest.fixture

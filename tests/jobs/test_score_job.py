@@ -27,10 +27,10 @@ from genpredict.cli import run as run_command
 from genpredict.errors import StoreError
 from genpredict.jobs import score_job, units
 from genpredict.jobs.score_job import Outcome, score_into
-from genpredict.jobs.store_writer import lock_of
 from genpredict.jobs.units import cut, measure_unit
 from genpredict.scoring import Options
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
+from genpredict.store.writing import lock_of
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 CHECKPOINTS = SHARED / "data" / "checkpoints"
@@ -451,7 +451,7 @@ from pathlib import Path
 from genpredict.jobs import score_job, units
 from genpredict.checkpoints import open_checkpoints
 from genpredict.scoring import Options
-from genpredict.jobs.store_writer import Writer
+from genpredict.store.writing import Writer
 
 if __name__ == "__main__":
     units.UNIT_ITEMS = 2

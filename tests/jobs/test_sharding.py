@@ -23,10 +23,10 @@ from genpredict.errors import GenpredictError, StoreError
 from genpredict.jobs import units
 from genpredict.jobs.sharding import Shard, ShardOutcome, parse_shard, score_shard
 from genpredict.jobs.spool import Spool
-from genpredict.jobs.store_writer import lock_of
 from genpredict.locking import LockedError, locked
 from genpredict.scoring import Options
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
+from genpredict.store.writing import lock_of
 
 
 @pytest.fixture

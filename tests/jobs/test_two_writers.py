@@ -14,7 +14,7 @@ from test_score_job import contents, run, save_archive, save_networks
 from genpredict.errors import StoreError
 from genpredict.jobs import merge, units
 from genpredict.jobs.merge import merge_stores
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 WRITER = """
 import sys

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from training.broken_runs import Interrupter, assert_same_result
 
-from genpredict.checkpoints.runs import RUN_FILE
+from genpredict.checkpoints.finding.runs import RUN_FILE
 from genpredict.errors import GenpredictError
 from genpredict.locking import locked
 from genpredict.training import Run, complete, sweep, train

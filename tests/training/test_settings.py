@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genpredict.checkpoints.runs import RUN_FILE
+from genpredict.checkpoints.finding.runs import RUN_FILE
 from genpredict.errors import GenpredictError
 from genpredict.training.run_folder import Run
 from genpredict.training.schedules import rate_factor

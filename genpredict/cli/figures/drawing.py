@@ -35,7 +35,7 @@ def drawn(path: Path, output: Path, draw: Callable[[Any], Any], where: str | Non
         Exit code.
     """
     from genpredict.stats.groups import selected
-    from genpredict.store import open_scores
+    from genpredict.store.reading import open_scores
 
     return saved(output, lambda: draw(selected(open_scores(path), where)))
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from genpredict.checkpoints import Checkpoint, Layer, open_checkpoints, select_layers
+from genpredict.checkpoints import Checkpoint, open_checkpoints
 from genpredict.errors import GenpredictError
+from genpredict.layers import Layer, select_layers
 from genpredict.scoring import score
 from genpredict.spectral import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, unfoldings
-from genpredict.store import open_scores
+from genpredict.store.reading import open_scores
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
         build_optimizer,
         default_hyperparameters,
     )
-    from genpredict.training.optimizers.rmsgd import RMSGD
+    from genpredict.training.optimizers.rmsgd.optimizer import RMSGD
 
 _MODULE_OF = {
     "RMSGD": "rmsgd",

@@ -120,6 +120,6 @@ def sls(network: nn.Module, **options: Any) -> Optimizer:
 
 def rmsgd(network: nn.Module, *, dtype: str, **options: Any) -> Optimizer:
     """Build RMSGD."""
-    from genpredict.training.optimizers.rmsgd import RMSGD
+    from genpredict.training.optimizers.rmsgd.optimizer import RMSGD
 
     return RMSGD(network.named_parameters(), dtype=getattr(torch, dtype), **options)

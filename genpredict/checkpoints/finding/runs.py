@@ -1,0 +1,87 @@
+"""Checkpoints of genpredict's own runs: weights that say themselves what they are.
+
+A run folder holds ``config.toml`` and ``checkpoints/*.safetensors``; the header of each file has
+a JSON text with the coordinates and targets of that epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from genpredict.checkpoints.checkpoint import Checkpoint
+from genpredict.checkpoints.finding.folders import Folder, Found
+from genpredict.checkpoints.finding.manifest import KNOWN, RENAMED, RESERVED
+from genpredict.checkpoints.formats.safetensors_files import SAFETENSORS_SUFFIX, read_safetensors
+from genpredict.errors import CheckpointError
+
+METADATA_KEY = "genpredict"
+RUN_FILE = "config.toml"
+CHECKPOINT_FOLDER = "checkpoints"
+MOST = 2**63
+"""Bound on the numbers of a header."""
+
+
+def recognize_runs(folder: Folder) -> Iterator[Found]:
+    """Recognize the checkpoints of a run, in the folder of that name beside ``config.toml``."""
+    names = [name for name in folder.names if is_of_run(folder.real_path / name)]
+    folder.claim(names)
+    for name in names:
+        yield folder.found(name, read_run_checkpoint)
+
+
+def is_of_run(path: Path) -> bool:
+    """Return whether a file, links resolved, is a checkpoint of a run."""
+    in_run = path.parent.name == CHECKPOINT_FOLDER and path.name.endswith(SAFETENSORS_SUFFIX)
+    return in_run and (path.parent.parent / RUN_FILE).is_file()
+
+
+def read_run_checkpoint(item_id: str, path: Path) -> Iterator[Checkpoint]:
+    """Yield the checkpoint of a file with what its header says about it.
+
+    Raises
+    ------
+    CheckpointError
+        When the header is damaged, or its text is none of genpredict's.
+    """
+    yield Checkpoint(item_id, str(path), read_metadata(path), partial(read_safetensors, path))
+
+
+def read_metadata(path: Path) -> dict[str, str | float | int]:
+    """Read coordinates and targets from the header of a file; none where it has no such text.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is missing or damaged, or the text is not a table of names and values.
+    """
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
+    except Exception as error:  # safetensors has errors of its own
+        raise CheckpointError(path, f"damaged safetensors file ({error}); train again") from error
+    try:
+        found: dict[str, Any] = json.loads(text)
+        wrong = [name for name, value in found.items() if not is_plain(name, value)]
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(path, "its metadata are no JSON table; train again") from error
+    if wrong:
+        reason = f"its metadata hold more than names and values ({wrong[0]!r:.60}); train again"
+        raise CheckpointError(path, reason)
+    return found
+
+
+def is_plain(name: str, value: object) -> bool:
+    """Return whether a name and its value can be a coordinate, and mean what the schema says."""
+    if not name.isidentifier() or name in RESERVED or name in RENAMED:
+        return False
+    is_number = isinstance(value, int | float) and abs(value) < MOST and math.isfinite(value)
+    if name in KNOWN:
+        return is_number if KNOWN[name].dtype == "float64" else isinstance(value, str)
+    return is_number or isinstance(value, str)

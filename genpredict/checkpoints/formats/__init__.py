@@ -1,0 +1,1 @@
+"""What files hold: one module a file format, and what keeps hostile files harmless."""

@@ -1,0 +1,106 @@
+"""Weights in files of ``torch.save``, one file or in shards listed by an index."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genpredict.checkpoints.finding.natural_order import natural_key
+from genpredict.checkpoints.formats.unpickling import check_file, load_torch_file
+from genpredict.checkpoints.state_dicts import check_stored, find_state_dict, strip_prefixes
+from genpredict.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TORCH_SUFFIXES = (".pt", ".pth", ".th", ".ckpt", ".bin", ".tar")
+LONGEST_NAME = 255
+"""Bytes of a file's name, on every common file system."""
+
+
+def read_torch_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the state dict of a file that ``torch.save`` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        See `load_torch_file` and `find_state_dict`.
+    """
+    return find_state_dict(load_torch_file(path), path)
+
+
+def read_sharded(
+    index: Path, read_shard: Callable[[Path], Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Read the shards that an ``*.index.json`` lists, as one checkpoint.
+
+    Order is that of the shards and within them, which is that of the network; the index itself
+    is sorted by name.
+
+    Parameters
+    ----------
+    index : Path
+        The index file: its ``weight_map`` says which shard holds which tensor.
+    read_shard : callable
+        Reads one shard file.
+
+    Raises
+    ------
+    CheckpointError
+        When the index is malformed, a shard is missing, or a shard lacks a listed tensor.
+    """
+    weight_map = shard_map(index)
+    tensors: dict[str, Tensor] = {}
+    for shard in sorted(set(weight_map.values()), key=natural_key):
+        tensors.update(read_shard(index.parent / shard))
+    if missing := [name for name in weight_map if name not in tensors]:
+        reason = f"{len(missing)} tensors of the index are in no shard, {missing[0]} first"
+        raise CheckpointError(index, f"{reason}; fetch the shards again")
+    return strip_prefixes({n: tensor for n, tensor in tensors.items() if n in weight_map})
+
+
+def shard_map(index: Path) -> dict[str, str]:
+    """Return tensor name → shard file name, as the index lists them."""
+    check_file(index)
+    try:
+        weight_map = json.loads(index.read_bytes())["weight_map"]
+        entries = {str(name): str(shard) for name, shard in weight_map.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = 'not an index of shards (JSON with a "weight_map"); fetch it again'
+        raise CheckpointError(index, reason) from error
+    for shard in set(entries.values()):
+        if not _is_file_name(shard):
+            reason = f"names a shard outside its folder ({shard[:80]!r}); do not trust this file"
+            raise CheckpointError(index, reason)
+    return entries
+
+
+def _is_file_name(name: str) -> bool:
+    """Return whether a text can name a file, and of the same folder."""
+    try:
+        raw = os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    plain = Path(name).name == name and name != ".." and b"\0" not in raw
+    return plain and len(raw) <= LONGEST_NAME
+
+
+def read_torch_shards(index: Path) -> dict[str, Tensor]:
+    """Read a checkpoint that ``torch.save`` wrote in shards."""
+    return read_sharded(index, load_shard)
+
+
+def load_shard(path: Path) -> dict[str, Tensor]:
+    """Read one shard with its names as they are; prefixes go once all shards are together."""
+    import torch
+
+    loaded = load_torch_file(path)
+    if not isinstance(loaded, Mapping):
+        raise CheckpointError(path, f"a shard that holds a {type(loaded).__name__}; fetch it again")
+    entries = type(loaded).items(loaded)
+    tensors = {str(k): v for k, v in entries if isinstance(v, torch.Tensor)}
+    check_stored(tensors, path)
+    return tensors

@@ -1,0 +1,1 @@
+"""Archives of NATS-Bench: found, selected from, unpickled safely, and cached."""

@@ -1,0 +1,318 @@
+"""NATS-Bench archives with weights: one file per architecture, or one file for all.
+
+One decoding of a file yields every network in it: training budgets ("hp", here ``epoch``) ×
+data sets × seeds. The accuracies are those recorded after the last epoch. Which split is the test
+split depends on the data set (`TEST_SPLIT`), as in the benchmark's own tables:
+
+=================  ===============  ==========
+data set           test             validation
+=================  ===============  ==========
+``cifar10``        ``ori-test``     (none: trained on it)
+``cifar10-valid``  ``ori-test``     ``x-valid``
+``cifar100``       ``x-test``       ``x-valid``
+``ImageNet16-120`` ``x-test``       ``x-valid``
+=================  ===============  ==========
+
+Where an archive lacks the split ``x-test`` altogether, as those that genpredict exports from its
+own runs do, ``ori-test`` is taken: there the test images were never divided.
+
+``num_parameters`` is counted on the weights. ``flops`` is the file's figure, in millions.
+"""
+
+from __future__ import annotations
+
+import bz2
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genpredict.checkpoints.checkpoint import Checkpoint
+from genpredict.checkpoints.nats.unpickling import (
+    MAX_UNPACKED_BYTES,
+    MAX_WHOLE_SPACE_BYTES,
+    StoredTensor,
+    load_nats_pickle,
+    read_tensors,
+)
+from genpredict.errors import CheckpointError, GenpredictError
+from genpredict.layers.selection import is_statistic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ARCHIVE_SUFFIX = ".pickle.pbz2"
+META_NAME = "meta.pickle.pbz2"
+EPOCHS = (1, 12, 90, 200)
+TEST_SPLIT = {
+    "cifar10": "ori-test",
+    "cifar10-valid": "ori-test",
+    "cifar100": "x-test",
+    "ImageNet16-120": "x-test",
+}
+UNDIVIDED = "ori-test"
+VALIDATION_SPLIT = "x-valid"
+FULL_ARCHIVES = {"sss": "NATS-sss-v1_0-50262-full", "tss": "NATS-tss-v1_0-3ffb9-full"}
+_ARCHIVE_NAME = re.compile(r"(\d{1,6})\.pickle\.pbz2")
+_WITHOUT_WEIGHTS = 1
+# the key and, after a few bytes of pickle between them, the first characters of its value
+_ARCHITECTURE = re.compile(rb"arch_str.{1,8}?(\d+:\d+|\|[a-z_]+)", re.DOTALL)
+_PEEK_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows of an archive to take; None takes all.
+
+    Parameters
+    ----------
+    epochs : tuple of int, optional
+        Training budgets, of 1, 12, 90 and 200.
+    datasets : tuple of str, optional
+        Data sets by the benchmark's names.
+    indices : frozenset of int, optional
+        Architecture indices.
+    """
+
+    epochs: tuple[int, ...] | None = None
+    datasets: tuple[str, ...] | None = None
+    indices: frozenset[int] | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := [epoch for epoch in self.epochs or () if epoch not in EPOCHS]:
+            known = ", ".join(map(str, EPOCHS))
+            raise GenpredictError(
+                f"nats_epochs: {unknown[0]} is no training budget of NATS-Bench; take of {known}"
+            )
+        if unknown_names := [name for name in self.datasets or () if name not in TEST_SPLIT]:
+            known = ", ".join(TEST_SPLIT)
+            raise GenpredictError(
+                f"nats_datasets: {unknown_names[0]!r} is no data set of NATS-Bench; take of {known}"
+            )
+
+    def has_index(self, index: int) -> bool:
+        """Return whether the architecture is among those asked for."""
+        return self.indices is None or index in self.indices
+
+    def has(self, epoch: int, dataset: str) -> bool:
+        """Return whether the row is among those asked for."""
+        return (self.epochs is None or epoch in self.epochs) and (
+            self.datasets is None or dataset in self.datasets
+        )
+
+
+@dataclass(slots=True)
+class _Row:
+    """One trained network of an archive."""
+
+    epoch: int
+    dataset: str
+    seed: int
+    architecture: str
+    index: int
+    result: dict[str, Any]
+
+
+def archive_index(name: str) -> int | None:
+    """Return the architecture index in an archive's file name, None for other names.
+
+    Examples
+    --------
+    >>> archive_index("000011.pickle.pbz2"), archive_index("meta.pickle.pbz2")
+    (11, None)
+    """
+    match = _ARCHIVE_NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def search_space(architecture: str) -> str:
+    """Return ``sss`` (size) or ``tss`` (topology) by the form of an architecture string."""
+    return "tss" if "|" in architecture else "sss"
+
+
+def peek_search_space(path: Path) -> str | None:
+    """Tell the search space from an archive's first bytes, None where they do not show it."""
+    try:
+        with bz2.open(path, "rb") as file:
+            head = file.read(_PEEK_BYTES)
+    except (OSError, EOFError):
+        return None
+    match = _ARCHITECTURE.search(head)
+    return search_space(match[1].decode()) if match else None
+
+
+def read_archive(
+    archive_id: str, path: Path, *, selection: Selection | None = None
+) -> Iterator[Checkpoint]:
+    """Decode one file and yield its networks, ordered by epoch, data set and seed.
+
+    Parameters
+    ----------
+    archive_id : str
+        Leads the ids of the networks, e.g. ``NATS-sss/000011``.
+    path : Path
+        An archive of one architecture, or the single file of a whole space.
+    selection : Selection, optional
+        Which rows to take.
+
+    Yields
+    ------
+    Checkpoint
+        With id ``<archive_id>/<dataset>/<epoch>/<seed>`` (the single file puts the architecture
+        index before the data set).
+
+    Raises
+    ------
+    CheckpointError
+        When the file cannot be read, is no archive, or holds no weights at all.
+    """
+    selection = selection or Selection()
+    is_one = archive_index(path.name) is not None
+    most = MAX_UNPACKED_BYTES if is_one else MAX_WHOLE_SPACE_BYTES
+    decoded = load_nats_pickle(path, max_bytes=most)
+    if not isinstance(decoded, dict):
+        raise CheckpointError(path, "not a NATS-Bench archive; fetch it again")
+    try:
+        if "arch2infos" in decoded:
+            yield from _all_architectures(archive_id, path, decoded, selection)
+        else:
+            rows = _rows(decoded)
+            _check_name(path, rows)
+            decoded.clear()
+            yield from _checkpoints(archive_id, path, rows, selection)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = f"not a NATS-Bench archive, or of an unknown form ({error!r:.160})"
+        raise CheckpointError(path, f"{reason}; fetch it again") from error
+
+
+def _all_architectures(
+    archive_id: str, path: Path, decoded: dict[str, Any], selection: Selection
+) -> Iterator[Checkpoint]:
+    """Yield the networks of the single file, architecture by architecture."""
+    infos = decoded["arch2infos"]
+    if not infos:
+        raise CheckpointError(
+            path, "a meta file, which holds no networks; pass the folder that holds the archives"
+        )
+    rows = {index: _rows(infos[index]) for index in sorted(infos) if selection.has_index(index)}
+    if rows and not any(_has_weights(row) for group in rows.values() for row in group):
+        raise _no_weights(path, next(iter(rows.values())))
+    for index in list(rows):
+        yield from _checkpoints(f"{archive_id}/{index:06d}", path, rows.pop(index), selection)
+
+
+def _rows(by_budget: Mapping[str, Mapping[str, Any]]) -> list[_Row]:
+    """List the rows of one architecture, in the order of their ids."""
+    rows = [
+        _row(budget, dataset, seed, info, result)
+        for budget, info in by_budget.items()
+        for (dataset, seed), result in info["all_results"].items()
+    ]
+    return sorted(rows, key=lambda row: (row.epoch, row.dataset, row.seed))
+
+
+def _row(
+    budget: str, dataset: str, seed: int | str, info: Mapping[str, Any], result: dict[str, Any]
+) -> _Row:
+    """Make a row of texts and numbers; anything else raises TypeError or OverflowError."""
+    row = _Row(int(budget), dataset, int(seed), info["arch_str"], int(info["arch_index"]), result)
+    if not (isinstance(dataset, str) and isinstance(row.architecture, str)):
+        raise TypeError("a data set or an architecture that is no text")
+    if any(abs(number) >= 2**53 for number in (row.epoch, row.seed, row.index)):
+        raise OverflowError("a budget, seed or index of no such size")
+    return row
+
+
+def _check_name(path: Path, rows: list[_Row]) -> None:
+    """Raise where the file's name and its contents disagree on the architecture."""
+    named = archive_index(path.name)
+    if named is not None and rows and rows[0].index != named:
+        reason = f"named {named} but holds architecture {rows[0].index}; fetch it again"
+        raise CheckpointError(path, reason)
+
+
+def _checkpoints(
+    archive_id: str, path: Path, rows: list[_Row], selection: Selection
+) -> Iterator[Checkpoint]:
+    """Yield the selected rows; each row's weights are let go once its Checkpoint is."""
+    if not any(_has_weights(row) for row in rows):
+        raise _no_weights(path, rows)
+    rows = [row for row in rows if selection.has(row.epoch, row.dataset)]
+    while rows:
+        row = rows.pop(0)
+        if _has_weights(row) or row.epoch != _WITHOUT_WEIGHTS:
+            yield _checkpoint(f"{archive_id}/{row.dataset}/{row.epoch}/{row.seed}", path, row)
+
+
+def _has_weights(row: _Row) -> bool:
+    """Return whether the row's weights are in the archive."""
+    return bool(row.result.get("net_state_dict"))
+
+
+def _no_weights(path: Path, rows: list[_Row]) -> CheckpointError:
+    """Say that an archive is of the simple kind, and which one to fetch."""
+    full = FULL_ARCHIVES[search_space(rows[0].architecture)] if rows else "-full"
+    return CheckpointError(
+        path, f"holds results but no weights (a -simple archive); fetch the {full} archive"
+    )
+
+
+def _checkpoint(row_id: str, path: Path, row: _Row) -> Checkpoint:
+    """Make the Checkpoint of a row; the weights stay packed until asked for."""
+    weights = row.result.get("net_state_dict") or {}
+    metadata: dict[str, str | float | int] = {
+        "network": row.architecture,
+        "architecture_index": row.index,
+        "search_space": search_space(row.architecture),
+        "dataset": row.dataset,
+        "epoch": row.epoch,
+        "seed": row.seed,
+    }
+    metadata |= _metrics(row)
+    if weights:
+        metadata["num_parameters"] = _count(weights)
+    return Checkpoint(row_id, str(path), metadata, partial(_load, row_id, path, weights))
+
+
+def _load(row_id: str, path: Path, weights: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Unpack the weights of one row."""
+    if not weights:
+        raise CheckpointError(row_id, f"{path} holds no weights for this row; fetch it again")
+    try:
+        return read_tensors(weights)
+    except Exception as error:  # a storage is a pickle: anything can be wrong with it
+        detail = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        reason = f"its weights in {path} are damaged or unsafe, nothing was run ({detail})"
+        raise CheckpointError(row_id, f"{reason}; fetch the archive again") from error
+
+
+def _count(weights: Mapping[str, Any]) -> int:
+    """Count the parameters of packed weights."""
+    return sum(
+        record.numel()
+        for name, record in weights.items()
+        if isinstance(record, StoredTensor) and not is_statistic(name)
+    )
+
+
+def _metrics(row: _Row) -> dict[str, float]:
+    """Collect accuracies (percent), losses and FLOPs (millions) where they are recorded."""
+    result, last = row.result, int(row.result["epochs"]) - 1
+    accuracies, losses = result.get("eval_acc1es") or {}, result.get("eval_losses") or {}
+    splits = {str(key).partition("@")[0] for key in (*accuracies, *losses)}
+    split = TEST_SPLIT.get(row.dataset, UNDIVIDED)
+    test = f"{split if split in splits else UNDIVIDED}@{last}"
+    validation = f"{VALIDATION_SPLIT}@{last}"
+    found = {
+        "train_accuracy": (result.get("train_acc1es") or {}).get(last),
+        "train_loss": (result.get("train_losses") or {}).get(last),
+        "test_accuracy": accuracies.get(test),
+        "test_loss": losses.get(test),
+        "validation_accuracy": accuracies.get(validation),
+        "validation_loss": losses.get(validation),
+        "flops": result.get("flop"),
+    }
+    return {k: float(v) for k, v in found.items() if v is not None and math.isfinite(v)}

@@ -1,0 +1,9 @@
+"""Stage 4: scores on disk, one labelled Dataset in one Zarr v3 store.
+
+`arrays` says which arrays a store holds and checks them, `reading` opens them, `writing` adds rows
+one by one, and `ledger` remembers which files were taken in.
+"""
+
+from genpredict.store.reading import open_scores
+
+__all__ = ["open_scores"]

@@ -1,0 +1,383 @@
+"""Scores on disk, written: row by row, safe to kill at any moment.
+
+Rows are only ever added. A row's measures are written first and its `status` second, so that
+nothing marked done is incomplete; files are replaced atomically; one process writes at a time.
+The arrays hold no clock times, so that a run that was killed and resumed leaves the same bytes as
+one that was not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from errno import ENOTDIR
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.core.metadata import ArrayV3Metadata
+
+from genpredict.errors import StoreError
+from genpredict.locking import locked
+from genpredict.rows import FIXED_SIZES, axis_coords
+from genpredict.schema import (
+    COORDINATES,
+    LAYER_LABELS,
+    LAYER_MEASURES,
+    STATE,
+    Variable,
+    coordinate,
+)
+from genpredict.store.arrays import arrays
+from genpredict.store.ledger import Ledger, read_ledger
+from genpredict.store.reading import FORMAT, check_store, damage_named, open_group
+
+CHUNK_SIZE = 256
+#: Layers to a Zarr chunk; a deeper network spans several.
+LAYER_CHUNK = 64
+#: What must agree between a store and a run that continues it.
+IDENTITY = (
+    "estimator",
+    "dtype",
+    "include",
+    "exclude",
+    "dead_tolerance",
+    "null_tolerance",
+    "nats_epochs",
+    "nats_datasets",
+    "indices",
+)
+_ID = Variable(("checkpoint",), "checkpoint", "", "str")
+
+
+@contextmanager
+def open_writer(
+    path: Path,
+    attrs: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    chunk_size: int = CHUNK_SIZE,
+) -> Iterator[Writer]:
+    """Create a store, or continue one, and hold its lock.
+
+    Parameters
+    ----------
+    path : Path
+        The store's folder.
+    attrs : mapping
+        The choices of the run; those in `IDENTITY` must equal an existing store's.
+    overwrite : bool
+        Delete an existing store first.
+    chunk_size : int
+        Checkpoints to a Zarr chunk, for a new store.
+
+    Yields
+    ------
+    Writer
+
+    Raises
+    ------
+    StoreError
+        When the folder is something else, cannot be written, is being written to, or was made
+        with other choices.
+    """
+    path = path.resolve()  # one lock for a store, whatever links lead to it
+    if _holds_something(path):
+        check_store(path, any_format=overwrite)
+    try:
+        if path.parent.exists() and not path.parent.is_dir():
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path.parent))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(lock_of(path)) as lock:
+            path.mkdir(exist_ok=True)
+            if overwrite:
+                _clear(path)
+            if _holds_something(path):
+                _check_identity(path, check_store(path), attrs)
+            else:
+                layout = {"genpredict_format": FORMAT, "chunk_size": chunk_size}
+                zarr.create_group(path, zarr_format=3, attributes={**attrs, **layout})
+            # xarray imports Dask at its first variable; broken off in there by Ctrl-C it could not
+            # be used any more to write the rows that wait: so before there are any
+            xr.Variable((), 0)
+            _remove_partial_files(path)
+            _write_axes(path)
+            with damage_named(path):
+                writer = Writer(path, lock)
+            yield writer
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot write: {error.strerror or error}; everything marked done is complete; "
+            f"mend the cause, then run the same command again to go on"
+        ) from error
+
+
+def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, int]]:
+    """Read how far a store is, without its lock.
+
+    Parameters
+    ----------
+    path : Path
+        The store; there need not be one.
+    attrs : mapping
+        The choices of the run; those in `IDENTITY` must equal the store's.
+
+    Returns
+    -------
+    tuple of (dict of str to str, dict of str to int)
+        The state of every row by id, and the sizes of the files taken in.
+
+    Raises
+    ------
+    StoreError
+        As of `open_writer`.
+    """
+    if not _holds_something(path):
+        return {}, {}
+    _check_identity(path, check_store(path), attrs)
+    with damage_named(path):
+        try:
+            group = open_group(path)
+            arrays = [cast("zarr.Array[Any]", group[name]) for name in ("checkpoint", "status")]
+            ids, states = (cast("list[str]", np.asarray(array[:]).tolist()) for array in arrays)
+        except KeyError:  # made a moment ago
+            return {}, {}
+        return dict(zip(ids, states, strict=False)), read_ledger(group)  # it may be growing
+
+
+def lock_of(path: Path) -> Path:
+    """Return the lock file of a store: beside it, for it is no part of the data."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def _holds_something(path: Path) -> bool:
+    """Return whether a path is there and more than a folder with files half written."""
+    if not path.is_dir():
+        return path.exists()
+    return any(entry.suffix != ".partial" for entry in path.iterdir())
+
+
+def _clear(path: Path) -> None:
+    """Delete what is in a store: first what marks rows as done, last what marks it as a store.
+
+    So a deletion that is cut short leaves a store of which nothing is believed.
+    """
+    order = {"status": 0, "zarr.json": 2}
+    for entry in sorted(path.iterdir(), key=lambda entry: order.get(entry.name, 1)):
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _remove_partial_files(path: Path) -> None:
+    """Remove what a killed owner was making: files half written, folders with nothing in them.
+
+    The files that those were to replace are whole; Zarr warns of folders that are no arrays.
+    """
+    for entry in path.rglob("*.partial"):
+        entry.unlink(missing_ok=True)
+    for entry in path.iterdir():
+        if entry.is_dir() and not any(entry.iterdir()):
+            entry.rmdir()
+
+
+def _check_identity(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    for name in IDENTITY:
+        if name in new and old.get(name) != new[name]:
+            raise StoreError(
+                f"{path}: made with {name}={old.get(name)!r}, asked for {new[name]!r}; choose "
+                f"another store with -o, or --overwrite this one"
+            )
+
+
+def _write_axes(path: Path) -> None:
+    """Write the coordinates of the fixed dimensions, again where there are some."""
+    group = zarr.open_group(path, mode="r+")
+    for name, values in axis_coords().items():
+        kind: Any = str if values.dtype == object else values.dtype
+        if name not in group:
+            group.create_array(
+                name, shape=values.shape, chunks=values.shape, dtype=kind, dimension_names=(name,)
+            )
+        array = cast("zarr.Array[Any]", group[name])
+        if np.asarray(array[:]).tolist() != values.tolist():
+            array[:] = values
+
+
+class Writer:
+    """Rows of a locked store: allotted, then filled in.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    lock : Path
+        Its lock file, touched at every write as a sign of life.
+
+    Attributes
+    ----------
+    status : dict of str to str
+        State of every row by checkpoint id, in the order of rows.
+    chunk_size : int
+        Checkpoints to a Zarr chunk.
+    ledger : Ledger
+        Files taken in.
+    """
+
+    def __init__(self, path: Path, lock: Path) -> None:
+        self.path, self._lock = path, lock
+        self._group = zarr.open_group(path, mode="r+")
+        self._arrays = dict(arrays(path, self._group))  # one by one: Ctrl-C leaves no task behind
+        self.chunk_size = int(self._group.attrs["chunk_size"])  # type: ignore[arg-type]
+        self._row: dict[str, int] = {}
+        self._depth = 0
+        self._require("checkpoint", _ID)
+        for name, variable in (LAYER_LABELS | LAYER_MEASURES | STATE | COORDINATES).items():
+            self._require(name, variable)
+        ids = self._texts("checkpoint")
+        if "" in ids:  # from here on rows were being allotted when the owner died
+            ids = ids[: ids.index("")]
+        self._row = {name: row for row, name in enumerate(ids)}
+        depth = max(self._arrays[name].shape[1] for name in LAYER_LABELS)
+        self._resize(len(ids), depth)
+        self.status: dict[str, str] = dict(zip(ids, self._texts("status"), strict=True))
+        self.ledger = Ledger(self._group)
+
+    def allot(self, ids: Iterable[str]) -> None:
+        """Add a pending row for every id that has none, in this order."""
+        new = [name for name in dict.fromkeys(ids) if name not in self._row]
+        if not new:
+            return
+        first = len(self._row)
+        self._resize(first + len(new), self._depth)
+        self._arrays["checkpoint"][first:] = np.array(new, dtype=object)
+        self._row.update({name: first + n for n, name in enumerate(new)})
+        self.status.update(dict.fromkeys(new, "pending"))
+
+    def rename(self, old: str, new: str) -> None:
+        """Give the row of one id to another, which has none."""
+        if new in self._row:
+            raise StoreError(f"{self.path}: {new} has a row already, cannot take that of {old}")
+        row = self._row.pop(old)
+        self._arrays["checkpoint"][row : row + 1] = np.array([new], dtype=object)
+        self._row[new] = row
+        self.status = {new if name == old else name: s for name, s in self.status.items()}
+
+    def write(self, rows: xr.Dataset) -> None:
+        """Fill in rows, allotting those that have no place yet: measures first, status second.
+
+        Parameters
+        ----------
+        rows : Dataset
+            As made by `rows.to_dataset`.
+
+        Raises
+        ------
+        StoreError
+            When a coordinate was numbers so far and is text now, or the other way round.
+        OSError
+            When the disk is full, say; what was written stays good.
+        """
+        before = [self.status.get(name) for name in rows["checkpoint"].values.tolist()]
+        worse = (rows["status"] == "failed").values & np.array([s == "done" for s in before], bool)
+        rows = rows.isel(checkpoint=~worse)  # a row that is done stays so
+        ids: list[str] = rows["checkpoint"].values.tolist()
+        if not ids:
+            return
+        self.allot(ids)
+        self._reopen([name for name in ids if self.status[name] == "failed"])
+        self._resize(len(self._row), max(self._depth, rows.sizes["layer"]))
+        at = np.array([self._row[name] for name in ids])
+        names = [str(n) for n, v in rows.variables.items() if "checkpoint" in v.dims]
+        first = [name for name in names if name not in ("checkpoint", "error", "status")]
+        for name in [*first, "error", "status"]:
+            self._fill(name, rows.variables[name], at)
+        self.status.update(zip(ids, rows["status"].values.tolist(), strict=True))
+        self._lock.touch()
+
+    def describe(self, columns: xr.Dataset) -> None:
+        """Write coordinates of rows there are, as made by `rows.coordinates`."""
+        at = np.array([self._row[name] for name in columns["checkpoint"].values.tolist()])
+        for name in columns.coords:
+            if name != "checkpoint":
+                self._fill(str(name), columns.variables[name], at)
+
+    def _reopen(self, ids: list[str]) -> None:
+        """Make failed rows pending before they are filled in anew."""
+        if ids:
+            at = np.array([self._row[name] for name in ids])
+            pending = np.full(len(ids), "pending", dtype=object)
+            self._fill("status", xr.Variable(("checkpoint",), pending), at)
+
+    def failures(self) -> Iterator[tuple[str, str]]:
+        """Yield the id of every failed row and why it failed."""
+        if "failed" in self.status.values():
+            for (name, state), error in zip(self.status.items(), self._texts("error"), strict=True):
+                if state == "failed":
+                    yield name, error
+
+    def _fill(self, name: str, values: xr.Variable, at: np.ndarray[Any, Any]) -> None:
+        """Write one variable's rows, one contiguous run of rows at a time.
+
+        Zarr writes the chunks of one call in any order. Rows are marked in their order, a chunk at
+        a time, so that those done always come before those pending, and the ledger in turn.
+        """
+        array = self._require(name, coordinate(name, numeric=values.dtype.kind == "f"))
+        if (values.dtype.kind == "f") != (array.dtype.kind == "f"):
+            raise StoreError(
+                f"{self.path}: coordinate {name} holds {array.dtype} so far, cannot add "
+                f"{values.values.flat[0]!r}; score these sources into a store of their own"
+            )
+        ends = np.diff(at) != 1
+        if name == "status":
+            ends |= np.diff(at // self.chunk_size) != 0
+        for run in np.split(np.arange(len(at)), np.flatnonzero(ends) + 1):
+            place = (slice(int(at[run[0]]), int(at[run[-1]]) + 1),)
+            block = values.values[run[0] : run[-1] + 1]
+            if "layer" in values.dims:  # to the full depth, over what a deeper network left
+                room = [(0, 0)] * block.ndim
+                room[1] = (0, self._depth - block.shape[1])
+                fill = np.nan if block.dtype.kind == "f" else ""
+                block = np.pad(block, room, constant_values=fill)
+            array[place] = block
+
+    def _texts(self, name: str) -> list[str]:
+        return cast("list[str]", np.asarray(self._arrays[name][:]).tolist())
+
+    def _require(self, name: str, variable: Variable) -> zarr.Array[Any]:
+        """Return an array, made with the rows there are where it does not exist yet."""
+        if name in self._arrays:
+            return self._arrays[name]
+        sizes = {"checkpoint": len(self._row), "layer": self._depth, **FIXED_SIZES}
+        chunks = {**FIXED_SIZES, "checkpoint": self.chunk_size, "layer": LAYER_CHUNK}
+        text = variable.dtype == "str"
+        fill = "pending" if name == "status" else "" if text else float("nan")
+        if variable.dims == ("checkpoint",) and name not in STATE and name != "checkpoint":
+            known = str(self._group.attrs.get("coordinates", "")).split()
+            self._group.attrs["coordinates"] = " ".join(sorted({*known, name}))
+        self._arrays[name] = self._group.create_array(
+            name,
+            shape=tuple(sizes[dim] for dim in variable.dims),
+            chunks=tuple(chunks[dim] for dim in variable.dims),
+            dtype=str if text else "float64",
+            fill_value=fill,
+            dimension_names=variable.dims,
+            attributes=dict(variable.attrs),
+        )
+        return self._arrays[name]
+
+    def _resize(self, rows: int, depth: int) -> None:
+        """Give every array this many rows and layers; the ids, which count the rows, last."""
+        self._depth = depth
+        for name in sorted(self._arrays, key=lambda name: (name == "checkpoint", name)):
+            array = self._arrays[name]
+            sizes = {"checkpoint": rows, "layer": depth}
+            dims = cast("ArrayV3Metadata", array.metadata).dimension_names or ()
+            shape = tuple(sizes.get(d or "", n) for d, n in zip(dims, array.shape, strict=True))
+            if shape != array.shape:
+                array.resize(shape)
