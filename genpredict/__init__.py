@@ -3,7 +3,8 @@
 The public names in the order of the work: checkpoints are opened, their layers unfolded,
 factorized and measured; networks scored and read back; layer measures aggregated to network
 measures, correlated and drawn; networks trained and exported. Each loads what it needs at its
-first use, so that ``import genpredict`` is instant.
+first use, so that ``import genpredict`` is instant. So do the subpackages: `genpredict.networks`,
+`genpredict.stats` and the others are there without an import of their own.
 
 >>> import genpredict
 >>> scores = genpredict.score("checkpoints/")  # doctest: +SKIP
@@ -14,7 +15,24 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from genpredict._version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from genpredict import (  # noqa: F401 - reachable, see _SUBPACKAGES
+        checkpoints,
+        datasets,
+        errors,
+        figures,
+        jobs,
+        layers,
+        networks,
+        report,
+        schema,
+        spectral,
+        stats,
+        store,
+        training,
+    )
     from genpredict.aggregation import aggregate
     from genpredict.checkpoints import Checkpoint, open_checkpoints
     from genpredict.errors import CheckpointError, GenpredictError, StoreError
@@ -48,8 +66,6 @@ if TYPE_CHECKING:
     from genpredict.stats import correlate, difference, summary, to_table, top_fraction
     from genpredict.store import open_scores
     from genpredict.training import RMSGD, export_archive, export_archives, sweep, train
-
-__version__ = "0.1.0"
 
 _MODULES = {
     "checkpoints": ("Checkpoint", "open_checkpoints"),
@@ -86,6 +102,11 @@ _MODULES = {
     "training": ("RMSGD", "train", "sweep", "export_archives", "export_archive"),
     "errors": ("GenpredictError", "CheckpointError", "StoreError"),
 }
+#: Reachable as attributes, imported at their first use.
+_SUBPACKAGES = (
+    *("errors", "schema", "checkpoints", "layers", "spectral", "networks", "datasets", "store"),
+    *("jobs", "stats", "figures", "report", "training"),
+)
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
@@ -133,12 +154,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name at its first use."""
+    """Import a public name or a subpackage at its first use."""
+    if name in _SUBPACKAGES:
+        return import_module(f"genpredict.{name}")
     if name in _MODULE_OF:
         return getattr(import_module(f"genpredict.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module 'genpredict' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return [*__all__, "__version__"]
+    """List the public names and subpackages, loaded or not."""
+    return [*__all__, *_SUBPACKAGES, "__version__"]

@@ -1,4 +1,4 @@
-"""From layer measures to network measures (DESIGN, section 3.5).
+"""From layer measures to network measures (docs/design.md 3.5).
 
 The array kernel (`aggregate_entries`) knows numbers and masks only; `aggregate` adds the labels.
 
@@ -131,7 +131,7 @@ def with_network_measures(scores: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        The same with the network measures of DESIGN 3.5 as variables, Q first.
+        The same with the network measures of docs/design.md 3.5 as variables, Q first.
     """
     scores = _with_gap(_whole(scores).assign_coords(layer=np.arange(scores.sizes["layer"])))
     conv = _entries(scores, ("conv",), None)

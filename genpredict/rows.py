@@ -64,9 +64,9 @@ def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]
     Returns
     -------
     Dataset
-        Dims as in DESIGN 4; NaN and "" where a network has no such entry. A row whose metadata
-        cannot be a coordinate (a text for an epoch) has failed and says so; its measures are left
-        out.
+        Dims as in docs/design.md 4; NaN and "" where a network has no such entry. A row whose
+        metadata cannot be a coordinate (a text for an epoch) has failed and says so; its measures
+        are left out.
     """
     checked = [_checked(row) for row in rows]
     kept = [

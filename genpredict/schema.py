@@ -1,7 +1,7 @@
 """Names, units and meanings of every dimension and variable of a scores Dataset.
 
 The vocabulary of genpredict lives here and nowhere else: readers, the store, statistics and
-figures take labels and units from these tables (DESIGN, sections 2 and 4).
+figures take labels and units from these tables (docs/design.md 2 and 4).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ EXTRA_COORDINATES: dict[str, Variable] = {
     "num_train": Variable(("checkpoint",), "number of training images"),
     "batch_size": Variable(("checkpoint",), "batch size", "images"),
     "momentum": Variable(("checkpoint",), "momentum"),
-    # Of whichever optimizer: RMSGD's gains β and ζ (DESIGN 3.7), the ρ of SAM.
+    # Of whichever optimizer: RMSGD's gains β and ζ (docs/design.md 3.7), the ρ of SAM.
     "beta": Variable(("checkpoint",), "optimizer's β"),
     "zeta": Variable(("checkpoint",), "optimizer's ζ"),
     "rho": Variable(("checkpoint",), "optimizer's ρ"),

@@ -58,7 +58,7 @@ class Options:
     include, exclude : tuple of str
         Patterns on layer names, as of `select_layers`.
     dead_tolerance, null_tolerance : float
-        What EVBMF sets aside (DESIGN 3.3).
+        What EVBMF sets aside (docs/design.md 3.3).
     """
 
     estimator: str = "global"
@@ -133,7 +133,7 @@ def score(
     include, exclude : str or sequence of str
         Patterns on layer names.
     dead_tolerance, null_tolerance : float
-        What EVBMF sets aside (DESIGN 3.3).
+        What EVBMF sets aside (docs/design.md 3.3).
 
     Returns
     -------

@@ -11,7 +11,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture
 def shared() -> Path:
-    """Give the folder of real data that lies beside the checkout (DESIGN, section 9)."""
+    """Give the folder of real data that lies beside the checkout."""
     if not (SHARED / "data").is_dir():
         pytest.skip(f"the real data of {SHARED} is not on this machine")
     return SHARED

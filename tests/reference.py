@@ -1,4 +1,4 @@
-"""Slow oracle of DESIGN 3.1-3.5 in plain numpy and scipy, one matrix at a time, float64.
+"""Slow oracle of docs/design.md 3.1-3.5 in plain numpy and scipy, one matrix at a time, float64.
 
 It takes another route than genpredict wherever there is one: full SVDs instead of Gram matrices,
 channels cut out instead of zeroed, a dense grid with Brent's methods instead of Newton on the
@@ -20,8 +20,8 @@ from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 
-DEAD_TOLERANCE = 0.03  # DESIGN 3.3
-NULL_TOLERANCE = 0.01  # DESIGN 3.3
+DEAD_TOLERANCE = 0.03  # docs/design.md 3.3
+NULL_TOLERANCE = 0.01  # docs/design.md 3.3
 BLAS = ThreadpoolController()
 GRID_POINTS = 65  # per interval between breakpoints; the intervals are many
 

@@ -115,7 +115,7 @@ def test_every_choice_against_reference(
 
 
 def test_choices_are_in_the_attrs() -> None:
-    """A number carries the choices that made it (DESIGN 1)."""
+    """A number carries the choices that made it (docs/design.md 1)."""
     choices: dict[str, Any] = {
         "aggregation": "mean",
         "empty": "skip",

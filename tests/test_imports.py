@@ -1,4 +1,4 @@
-"""The stage order of DESIGN 5, read off the source; what a command may import before it runs."""
+"""The stage order of docs/design.md 5, read off the source; what a command may import."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 import genpredict
 
 ROOT = Path(genpredict.__file__).parent
-#: Stage of every module and package of genpredict (DESIGN 5).
+#: Stage of every module and package of genpredict (docs/design.md 5).
 STAGES = {
+    "_version": 0,
     "errors": 0,
     "schema": 0,
     "layers": 1,
@@ -35,6 +36,7 @@ STAGES = {
     "report": 7,
     "training": 7,
     "cli": 8,
+    "__main__": 9,
 }
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
@@ -65,7 +67,7 @@ ONLY: dict[str, set[str]] = {
         "locking",
     },
 }
-#: What a stage does without (DESIGN 5).
+#: What a stage does without (docs/design.md 5).
 WITHOUT = {
     "checkpoints": {"xarray", "zarr", "scipy"},
     "layers": {"xarray", "zarr", "scipy"},
@@ -109,13 +111,13 @@ def imported_stages(file: Path) -> set[str]:
 
 
 def test_every_module_has_a_stage() -> None:
-    """A module that is new takes its place in the order of DESIGN 5 (and in STAGES above)."""
+    """A new module takes its place in the order of docs/design.md 5 (and in STAGES above)."""
     assert {stage_of(file) for file in files()} <= set(STAGES)
 
 
 @pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_stage_imports_only_earlier_stages_against_design(file: Path) -> None:
-    """Only stages of a smaller number, or of the same stage; less where DESIGN 5 says so."""
+    """Stages of a smaller number, or of the same stage; less where docs/design.md 5 says so."""
     stage = stage_of(file)
     same = next((group for group in TOGETHER if stage in group), set())
     earlier = {name for name, number in STAGES.items() if number < STAGES[stage]}
@@ -165,7 +167,7 @@ def loaded_after(code: str) -> set[str]:
 
 
 def test_spectral_loads_no_xarray() -> None:
-    """Neither by itself nor through what it imports: kernels are tensors only (DESIGN 8.1)."""
+    """Neither by itself nor through what it imports: kernels are tensors only."""
     loaded = loaded_after("import genpredict.spectral")
     assert "torch" in loaded
     assert not loaded & {"xarray", "zarr", "pandas"}
@@ -173,7 +175,7 @@ def test_spectral_loads_no_xarray() -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["score", "--help"], ["show", "--help"]])
 def test_the_command_line_loads_nothing_heavy(arguments: list[str]) -> None:
-    """Imported alone, or asked for help: so that it answers at once (DESIGN 7)."""
+    """Imported alone, or asked for help: so that it answers at once (docs/design.md 5)."""
     code = "import genpredict.cli"
     if arguments:
         code += f"; assert genpredict.cli.run({arguments!r}) == 0"
@@ -184,7 +186,7 @@ def test_the_command_line_loads_nothing_heavy(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["score", "open_scores"])
 def test_public_name_on_the_contents_page(name: str) -> None:
-    """``genpredict.score`` and ``genpredict.open_scores`` are there (DESIGN 5, issue 2)."""
+    """``genpredict.score`` and ``genpredict.open_scores`` are there (docs/design.md 5)."""
     assert callable(getattr(genpredict, name))
 
 
@@ -193,3 +195,28 @@ def test_every_public_name_resolves() -> None:
     assert sorted(genpredict.__all__) == sorted(genpredict._MODULE_OF)
     for name in genpredict.__all__:
         assert getattr(genpredict, name).__name__ == name
+
+
+def test_subpackages_are_reachable_after_the_plain_import() -> None:
+    """``import genpredict`` is enough for ``genpredict.networks`` and every other subpackage."""
+    packages = [
+        file.parent.name for file in ROOT.glob("*/__init__.py") if file.parent.name != "cli"
+    ]
+    assert "networks" in packages
+    code = "import genpredict\n"
+    code += "".join(
+        f"assert genpredict.{name}.__name__ == 'genpredict.{name}'\n" for name in packages
+    )
+    assert "torch" in loaded_after(code)
+
+
+def test_import_genpredict_loads_nothing_heavy() -> None:
+    """Names and subpackages load at their first use."""
+    assert not loaded_after("import genpredict; dir(genpredict)") & set(HEAVY)
+
+
+def test_python_m_genpredict_is_the_command_line() -> None:
+    """The command line works where the script is not on the path."""
+    command = [sys.executable, "-m", "genpredict", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == genpredict.__version__

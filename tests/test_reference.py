@@ -122,7 +122,7 @@ def test_recovered_rank_against_theory() -> None:
 
 
 def test_measures_of_small_ranks_against_theory() -> None:
-    """Ranks 0 and 1 take the limits of DESIGN 3.4."""
+    """Ranks 0 and 1 take the limits of docs/design.md 3.4."""
     nothing = reference.measures(np.zeros(0), 4)
     assert (nothing["stable_rank_p2"], nothing["condition_number"]) == (0.0, 1.0)
     assert (nothing["quality_p2"], nothing["effective_rank"]) == (0.0, 0.0)

@@ -232,7 +232,7 @@ def test_manifest_in_memory(tmp_path: Path) -> None:
 
 
 def test_attrs_hold_every_choice_and_the_version() -> None:
-    """Estimator, dtype, device, patterns, tolerances, and who made it (DESIGN 4)."""
+    """Estimator, dtype, device, patterns, tolerances, and who made it (docs/design.md 4)."""
     attrs = score(network(), exclude=["fc*"], device="cpu").attrs
     assert attrs["exclude"] == ["fc*"]
     assert attrs["include"] == []

@@ -1,4 +1,4 @@
-"""Time the bootstrap of ROCC, and that of scipy (issue 3, Done-when 3).
+"""Time the bootstrap of ROCC, and that of scipy.
 
 Run it by ``python analysis/benchmarks/bootstrap.py``; ``--n``, ``--measures``, ``--resamples``
 change the size, ``--scipy-resamples`` how many resamples scipy is timed on. Its time grows in

@@ -276,7 +276,7 @@ def _unfit(tensor: Tensor) -> str | None:
 
 
 def _has_unfolding(weight: Tensor) -> bool:
-    """Return whether an unfolding has a smaller side of two or more (DESIGN 3.1)."""
+    """Return whether an unfolding has a smaller side of two or more (docs/design.md 3.1)."""
     outputs, inputs = weight.shape[:2]
     total = weight.numel()
     return min(outputs, total // outputs) >= 2 or (

@@ -13,7 +13,7 @@ from genpredict.report.marks import numbers
 
 #: Columns of the heat map; of more checkpoints it shows a sample.
 MOST_COLUMNS = 60
-_POWER = 2  # where a single number is shown it is low_rank, p = 2 (DESIGN 3.5)
+_POWER = 2  # where a single number is shown it is low_rank, p = 2 (docs/design.md 3.5)
 
 
 def order_of(scores: xr.Dataset) -> tuple[str, NDArray[np.float64]]:

@@ -91,7 +91,7 @@ def measure_weights(
     dead_tolerance: float = DEAD_TOLERANCE,
     null_tolerance: float = NULL_TOLERANCE,
 ) -> LayerMeasures:
-    """Measure layers: raw and low-rank spectra, rank, noise and all measures of DESIGN 3.4.
+    """Measure layers: raw and low-rank spectra, rank, noise and all measures of docs/design.md 3.4.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def measure_weights(
     device : torch.device, optional
         Where to compute; by default where the first weight lies.
     dead_tolerance, null_tolerance : float
-        Which channels and directions EVBMF sets aside (DESIGN 3.3); 0 drops exact zeros only.
+        What EVBMF sets aside (docs/design.md 3.3); 0 drops exact zeros only.
 
     Returns
     -------

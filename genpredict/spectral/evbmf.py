@@ -4,7 +4,7 @@ EVBMF splits the spectrum of a matrix into signal and noise: given the noise var
 singular value is signal when σ² > M·s·x̄, and is shrunk; s itself minimises the free energy F(s).
 F has many local minima on real layers, and this module finds the least of them without a grid:
 between the breakpoints σ_k²/(M·x̄), where the number of signals changes, F has at most one
-minimum, and it is the root of a concave function (DESIGN, section 3.3).
+minimum, and it is the root of a concave function (docs/design.md 3.3).
 
 All functions work on eigenvalues of Gram matrices, scaled by the largest admissible noise variance
 s_up = Σλ/(LM), in the variable t = s_up/s ≥ 1. In these units u_i = λ_i/(M·s_up) sums to L,
@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-#: Noise variances below this share of s_up are rounding errors of the spectrum (DESIGN 3.3).
+#: Noise variances below this share of s_up are rounding errors of the spectrum.
 NOISE_FLOOR = 1e-14
 #: Singular values up to this share of the median are null directions (softmax leaves one at 1e-5).
 NULL_TOLERANCE = 0.01
@@ -309,7 +309,7 @@ def _energies(
 
 
 def scaled_free_energy(u: Tensor, t: Tensor, signal: Tensor, alpha: Tensor, L: Tensor) -> Tensor:
-    """Return F of DESIGN 3.3 up to the constant L·log s_up, at noise variance s_up/t.
+    """Return F of docs/design.md 3.3 up to the constant L·log s_up, at noise variance s_up/t.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def free_energy(
     """Evaluate the free energy of EVBMF at given noise variances.
 
     F(s) = L·log s + Σ_{x_i ≤ x̄} x_i + Σ_{x_i > x̄} [1 + α + α/τ_i + log(1+τ_i) + α·log(1+τ_i/α)],
-    with x_i = λ_i/(M·s) [1]_ (DESIGN, section 3.3).
+    with x_i = λ_i/(M·s) [1]_ (docs/design.md 3.3).
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from genpredict.spectral.unfold import (
     without,
 )
 
-_RELEASED_TAU = 2.5129  # τ̄/√α in the released code (DESIGN 3.3)
+_RELEASED_TAU = 2.5129  # τ̄/√α in the released code (docs/design.md 3.3)
 
 
 class LayerSpectrum(NamedTuple):

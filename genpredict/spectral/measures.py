@@ -1,4 +1,4 @@
-"""Layer measures: numbers read off a spectrum (DESIGN, section 3.4).
+"""Layer measures: numbers read off a spectrum (docs/design.md 3.4).
 
 Every function takes singular values in descending order along the last axis, with leading batch
 dimensions, zeros beyond the rank. `rank` is the number r of singular values that the spectrum has:

@@ -1,6 +1,6 @@
 """The EVBMF of the authors' released code, to compare with published numbers.
 
-It differs from `genpredict.spectral.evbmf` in three ways (DESIGN 3.3): τ̄ = 2.5129·√α, an
+It differs from `genpredict.spectral.evbmf` in three ways (docs/design.md 3.3): τ̄ = 2.5129·√α, an
 approximation; the noise variance is whatever local minimum scipy's bounded Brent ends in, with an
 absolute tolerance that makes it depend on the scale of the weights; and nothing is set aside.
 """
@@ -96,7 +96,7 @@ def _noise_variance(eigenvalues: Spectrum, columns: int) -> float:
 def _free_energy(
     s: float, eigenvalues: Spectrum, alpha: float, columns: int, threshold: float
 ) -> float:
-    """Return F(s) of DESIGN 3.3, with the released threshold."""
+    """Return F(s) of docs/design.md 3.3, with the released threshold."""
     x = eigenvalues / (columns * s)
     signal = x[x > threshold]
     tau = _tau(signal, alpha)

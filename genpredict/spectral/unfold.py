@@ -98,7 +98,7 @@ def dead_channels(
     """Find the channels that training has driven to (nearly) nothing.
 
     A slice along axis 0 (an output channel) or axis 1 (an input channel) is dead when its norm is
-    at most `tolerance` times the median of the non-zero norms of that axis (DESIGN 3.3).
+    at most `tolerance` times the median of the non-zero norms of that axis (docs/design.md 3.3).
 
     Parameters
     ----------

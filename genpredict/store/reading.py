@@ -1,4 +1,4 @@
-"""Scores on disk, read: one xarray Dataset in one Zarr v3 store (DESIGN, section 4)."""
+"""Scores on disk, read: one xarray Dataset in one Zarr v3 store (docs/design.md 4)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def open_scores(path: str | Path) -> xr.Dataset:
     -------
     Dataset
         Network measures (`Q` first) and layer measures as variables, metadata and targets as
-        coordinates (DESIGN 4). Layer measures load from disk when they are looked at.
+        coordinates (docs/design.md 4). Layer measures load from disk when they are looked at.
 
     Raises
     ------

@@ -84,7 +84,7 @@ def test_save_names_the_file_on_a_full_disk(
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.py")), ids=lambda file: file.name)
 def test_figures_compute_no_statistic(file: Path) -> None:
-    """No module of statistics, no call that estimates from data: figures draw (DESIGN 8.8)."""
+    """No module of statistics, no call that estimates: figures draw (docs/design.md 5)."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [getattr(node, "module", None) or "", *[alias.name for alias in node.names]]

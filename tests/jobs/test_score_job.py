@@ -37,7 +37,7 @@ CHECKPOINTS = SHARED / "data" / "checkpoints"
 MINI = SHARED / "data" / "nats-sss-mini"
 SIMPLE = SHARED / "data" / "nats-simple"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not on this machine")
-ESTIMATORS = {"global": 1e-8, "reference": 1e-6}  # and how near golden values are met (issue 2)
+ESTIMATORS = {"global": 1e-8, "reference": 1e-6}  # and how near golden values are met
 GOLDEN_NAMES = {"s": "stable_rank", "q": "quality"}
 
 
@@ -69,7 +69,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Score the 14 published checkpoints by the command of issue 2, with both estimators."""
+    """Score the 14 published checkpoints by the command line, with both estimators."""
     if not CHECKPOINTS.is_dir():
         pytest.skip(f"{CHECKPOINTS} is not on this machine")
     folder = tmp_path_factory.mktemp("published")

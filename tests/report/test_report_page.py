@@ -19,7 +19,7 @@ from genpredict.report.layers import MOST_COLUMNS, columns_shown
 from genpredict.report.tables import MOST_NAMES, failures_of
 from genpredict.stats import correlate
 
-#: What a report of 1,000 checkpoints may weigh (issue 3), bytes.
+#: What a report of 1,000 checkpoints may weigh, bytes.
 MOST_BYTES = 6_000_000
 
 

@@ -20,7 +20,7 @@ from genpredict.spectral.evbmf import (
 )
 
 COMPACT = pytest.mark.parametrize("compact", [True, False])
-FREE_ENERGY_TOLERANCE = 1e-9  # per row, issue 2
+FREE_ENERGY_TOLERANCE = 1e-9  # per row
 
 #: Spectra as a list of singular values: clusters, ties and wide ranges come by themselves.
 spectra = st.lists(st.floats(1e-4, 1e4), min_size=2, max_size=24).map(

@@ -64,7 +64,7 @@ def spectrum_of(rows: int, columns: int, signals: int) -> torch.Tensor:
 
 
 def test_free_energy_against_a_loop() -> None:
-    """The formula of DESIGN 3.3, term by term, on a grid of noise variances."""
+    """The formula of docs/design.md 3.3, term by term, on a grid of noise variances."""
     eigenvalues, L, M = spectrum_of(7, 20, 2), 7, 20
     grid = torch.linspace(0.3, 30, 40, dtype=torch.float64)
     alpha = L / M

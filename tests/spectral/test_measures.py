@@ -87,7 +87,7 @@ def test_batched_measures_equal_looped_against_theory() -> None:
 
 
 def test_limits_against_theory() -> None:
-    """Rank 0: 0, 1, 0, 0; rank 1: condition number 0 and quality pi/2 (DESIGN 3.4)."""
+    """Rank 0: 0, 1, 0, 0; rank 1: condition number 0 and quality pi/2 (docs/design.md 3.4)."""
     sigma = torch.tensor([[0.0, 0.0], [2.0, 0.0]], dtype=torch.float64)
     found = all_measures(sigma, torch.tensor([0, 1]))
     assert found["stable_rank_p2"].tolist() == [0.0, 0.5]

@@ -97,7 +97,7 @@ def test_pvalue_is_where_the_interval_reaches_zero(accelerated: Array | None) ->
 
 
 def test_kind_of_interval_by_n() -> None:
-    """BCa up to 2,000, percentile above; KROCC by the jackknife above 1,000 (issue 3)."""
+    """BCa up to 2,000, percentile above; KROCC by the jackknife above 1,000."""
     auto = Settings()
     assert (auto.interval_for(MOST_BCA), auto.interval_for(MOST_BCA + 1)) == ("bca", "percentile")
     assert auto.krocc_interval_for(1000) == "bca"
@@ -163,7 +163,7 @@ def coverage() -> dict[str, float]:
     + ["fisher krocc", "jackknife krocc"],
 )
 def test_intervals_cover_the_truth_against_theory(coverage: dict[str, float], label: str) -> None:
-    """95 % intervals of n = 100 in 93 to 97 % of the tables (issue 3)."""
+    """95 % intervals of n = 100 in 93 to 97 % of the tables."""
     assert 0.93 <= coverage[label] <= 0.97
 
 

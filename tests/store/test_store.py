@@ -138,7 +138,7 @@ def test_dimensions_and_variables_against_schema(opened: xr.Dataset) -> None:
 
 
 def test_every_variable_has_a_long_name_and_units(opened: xr.Dataset) -> None:
-    """The labels of the axes apart (DESIGN 4)."""
+    """The labels of the axes apart (docs/design.md 4)."""
     for name, variable in opened.variables.items():
         if name not in opened.dims:
             assert {"long_name", "units"} <= set(variable.attrs), name
@@ -168,7 +168,7 @@ def test_nan_only_where_there_is_no_entry(opened: xr.Dataset) -> None:
 
 
 def test_attrs_say_how_it_was_made(opened: xr.Dataset) -> None:
-    """Version, estimator, dtype, device, tolerances and the command (DESIGN 4)."""
+    """Version, estimator, dtype, device, tolerances and the command (docs/design.md 4)."""
     attrs = opened.attrs
     assert attrs["genpredict_version"] == genpredict.__version__
     expected = {"estimator": "global", "dtype": "float64", "device": "cpu", "command": "test"}

@@ -1,4 +1,4 @@
-"""Slow oracle of Algorithm 1 (DESIGN 3.7) in numpy, one layer and one matrix at a time.
+"""Slow oracle of Algorithm 1 (docs/design.md 3.7) in numpy, one layer and one matrix at a time.
 
 It shares no code with genpredict: EVBMF is that of `reference`, whose weights, velocities, rates
 and stable ranks are plain arrays and numbers, and whose table of owners is written by hand.
