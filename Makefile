@@ -10,7 +10,7 @@ JOBS ?= auto
 demo: $(VENV)/.installed
 	$(BIN)/genpredict score data/digits-zoo --manifest data/digits-zoo/manifest.csv -o demo/scores.zarr
 	$(BIN)/genpredict show demo/scores.zarr
-	$(BIN)/genpredict figure scatter demo/scores.zarr --hue label_noise -o demo/quality-and-test-accuracy.png
+	$(BIN)/genpredict figure scatter demo/scores.zarr --hue label_noise -o demo/quality-and-test-accuracy.png --overwrite
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"

@@ -1,7 +1,8 @@
 """One writer at a time: a locked file that names its owner and outlives no crash.
 
 The lock is the kernel's (flock), so that it goes with its owner however that ends, and two
-processes never both believe to have taken it over. What stands in the file is for people.
+processes never both believe to have taken it over. What stands in the file is for people. A file
+of that name that is none of ours, or a link to one, is neither locked nor written to.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +24,21 @@ from genpredict.errors import StoreError
 LOOKERS = (0.01, 0.1)
 
 
+_MOVE = "move it away, or name another output"
+#: Bytes of a lock file at most: a name of a host, a number. A longer file is somebody's own, such
+#: as the poetry.lock beside a cache that is called poetry.
+MOST_BYTES = 512
+#: How lock files are opened: through no link, never waiting at a pipe.
+_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
 class LockedError(StoreError):
     """A store, or a part of one, that another process is writing to."""
+
+
+def lock_of(path: Path) -> Path:
+    """Return the lock file of a store: beside it, for it is no part of the data."""
+    return path.with_name(f"{path.name}.lock")
 
 
 @contextmanager
@@ -46,7 +61,8 @@ def locked(path: Path) -> Iterator[Path]:
     LockedError
         When another process holds it, naming that process, its host and its last sign of life.
     StoreError
-        When the file system has no locks. A file that a dead owner left is taken over.
+        When the file system has no locks, or a file of this name is no lock. One that a dead
+        owner left is taken over.
     """
     handle = _acquire(path)
     try:
@@ -68,9 +84,11 @@ def check_unlocked(path: Path) -> None:
         As `locked`.
     """
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY | _FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise _no_lock(path, error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
@@ -82,7 +100,7 @@ def check_unlocked(path: Path) -> None:
 def _acquire(path: Path) -> int:
     """Open the lock file and lock it; return its descriptor."""
     while True:
-        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        handle = _open(path)
         try:
             _lock(handle)
         except OSError as error:
@@ -91,6 +109,27 @@ def _acquire(path: Path) -> int:
         if _is_same_file(handle, path):
             return handle
         os.close(handle)  # its owner removed it between our open and our lock
+
+
+def _open(path: Path) -> int:
+    """Open the lock file, made where there is none; return its descriptor."""
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | _FLAGS, 0o644)
+    except OSError as error:
+        raise _no_lock(path, error) from error
+    found = os.fstat(handle)
+    # one with a second name, or that says more, would be a loss to somebody
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_size > MOST_BYTES:
+        os.close(handle)
+        raise StoreError(f"{path}: is no lock of genpredict; {_MOVE}")
+    return handle
+
+
+def _no_lock(path: Path, error: OSError) -> Exception:
+    """Return what to raise where a lock file cannot be opened: for a link, what to do about it."""
+    if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+        return StoreError(f"{path}: is a link, a folder or a pipe, not a lock; {_MOVE}")
+    return error
 
 
 def _lock(handle: int) -> None:

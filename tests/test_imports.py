@@ -19,6 +19,9 @@ STAGES = {
     "_version": 0,
     "errors": 0,
     "schema": 0,
+    "atomic": 0,
+    "locking": 0,
+    "outputs": 0,
     "layers": 1,
     "checkpoints": 1,
     "networks": 1,
@@ -27,7 +30,6 @@ STAGES = {
     "rows": 3,
     "aggregation": 3,
     "scoring": 3,
-    "locking": 4,
     "engine": 4,
     "store": 4,
     "jobs": 4,
@@ -41,20 +43,24 @@ STAGES = {
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
     {"rows", "aggregation", "scoring"},
-    {"locking", "engine", "store", "jobs"},
+    {"errors", "atomic", "locking", "outputs"},
+    {"engine", "store", "jobs"},
 )
 #: Stages that may import less than the order allows.
 ONLY: dict[str, set[str]] = {
     "errors": set(),
     "schema": {"errors"},
+    "atomic": set(),
+    "locking": {"errors"},
+    "outputs": {"errors", "atomic", "locking"},
     "layers": {"errors", "schema"},
     "checkpoints": {"errors", "schema", "layers"},
     "spectral": {"errors", "schema"},
     "networks": {"errors"},
     "datasets": {"errors"},
     "stats": {"errors", "schema", "rows", "aggregation", "store"},
-    "figures": {"errors", "schema", "aggregation", "store", "spectral", "stats"},
-    "report": {"errors", "schema", "aggregation", "store", "stats", "figures"},
+    "figures": {"errors", "schema", "outputs", "aggregation", "store", "spectral", "stats"},
+    "report": {"errors", "schema", "outputs", "aggregation", "store", "stats", "figures"},
     "training": {
         "errors",
         "schema",

@@ -66,6 +66,7 @@ def show(
     output: OptionalOutput = None,
     include: Annotated[list[str] | None, Parameter(negative=())] = None,
     exclude: Annotated[list[str] | None, Parameter(negative=())] = None,
+    overwrite: bool = False,
 ) -> int:
     """Show what is in a scores store, or in a checkpoint file.
 
@@ -82,14 +83,20 @@ def show(
         For a file: patterns on layer names, as for score.
     exclude
         For a file: patterns on layer names, as for score.
+    overwrite
+        Replace a CSV file that this command has made.
     """
     from genpredict.cli.show import show_checkpoints, show_store
+    from genpredict.outputs import check_output
 
+    if output is not None:
+        check_output(output, overwrite=overwrite, inputs=(path,))
     try:
         if (path / "zarr.json").exists():
-            show_store(path, layers=layers, output=output)
+            show_store(path, layers=layers, output=output, overwrite=overwrite)
         else:
-            show_checkpoints(path, include=include or (), exclude=exclude or (), output=output)
+            patterns = {"include": include or (), "exclude": exclude or ()}
+            show_checkpoints(path, **patterns, output=output, overwrite=overwrite)
     except OSError as error:
         raise GenpredictError(str(error)) from error
     return ALL_DONE
@@ -112,6 +119,7 @@ def correlate(
     seed: int = 0,
     json: bool = False,
     output: OptionalOutput = None,
+    overwrite: bool = False,
 ) -> int:
     """Correlate measures with targets: signed PLCC, ROCC and KROCC with intervals.
 
@@ -148,12 +156,17 @@ def correlate(
         Print the table as JSON.
     output
         Write the table to this .csv, .nc or .zarr.
+    overwrite
+        Replace a table that this command has made.
     """
     from genpredict.cli.show_correlations import show_correlations, write_correlations
+    from genpredict.outputs import check_output
     from genpredict.stats import correlate as correlated
     from genpredict.stats import to_table
     from genpredict.store.reading import open_scores
 
+    if output is not None:
+        check_output(output, overwrite=overwrite, inputs=(path,))
     found = correlated(
         open_scores(path),
         measures=measures,
@@ -168,7 +181,7 @@ def correlate(
         seed=seed,
     )
     if output is not None:
-        write_correlations(found, output)
+        write_correlations(found, output, overwrite=overwrite, inputs=(path,))
     if json:
         print(to_table(found).to_json(orient="records", indent=2))  # noqa: T201  the result itself
     else:

@@ -5,7 +5,6 @@ Everything here goes to stderr; stdout is for results.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
@@ -25,8 +24,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
-
-from genpredict.errors import GenpredictError
 
 #: A log line at most this often (seconds) where there is no terminal.
 LOG_EVERY = 10.0
@@ -110,35 +107,6 @@ def piped(run: Callable[[list[str]], int], arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return code
-
-
-@contextmanager
-def writing(path: Path, *, make_folder: bool = True) -> Iterator[None]:
-    """Say what to do where a file cannot be written.
-
-    Parameters
-    ----------
-    path : Path
-    make_folder : bool
-        Make its folder first.
-
-    Raises
-    ------
-    GenpredictError
-        Instead of an OSError: names the file, the reason and the remedy.
-    """
-    try:
-        if make_folder:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except BrokenPipeError:  # of -o /dev/stdout | head
-        raise
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "free some space, or" if full else "check the folder and its permissions, or"
-        raise GenpredictError(
-            f"{path}: cannot write: {error.strerror or error}; {remedy} name another file with -o"
-        ) from error
 
 
 @contextmanager

@@ -24,6 +24,7 @@ def report(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    overwrite: bool = False,
     measures: Names | None = None,
     targets: Names | None = None,
     by: Annotated[tuple[str, ...] | None, commas(str)] = None,
@@ -42,6 +43,8 @@ def report(
         A scores store.
     output
         The page, ends in .html.
+    overwrite
+        Replace an existing report.
     measures
         Separated by commas, as for correlate; default Q, Q_adjusted and the baselines.
     targets
@@ -59,17 +62,20 @@ def report(
         Of resampling and permutation.
     """
     from genpredict.cli import console
+    from genpredict.outputs import check_output
     from genpredict.report import write_report
     from genpredict.report.commands import command_line
 
     if not (path / "zarr.json").exists():
         raise GenpredictError(f"{path}: no scores store; make one with `genpredict score`")
+    check_output(output, overwrite=overwrite, inputs=(path,))
     options: dict[str, object] = {"measures": measures, "targets": targets, "by": by}
     options |= {"where": where, "interval": interval, "resamples": resamples, "seed": seed}
     command = command_line(["genpredict", "report", str(path)], options, str(output))
     written = write_report(
         path,
         output,
+        overwrite=overwrite,
         measures=measures,
         targets=targets,
         by=by,

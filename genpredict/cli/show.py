@@ -15,6 +15,7 @@ from genpredict.checkpoints import Checkpoint, open_checkpoints
 from genpredict.cli import console
 from genpredict.errors import CheckpointError
 from genpredict.layers import select_layers
+from genpredict.outputs import new_file
 from genpredict.schema import LAYER_MEASURES
 from genpredict.store.reading import check_store, open_scores
 
@@ -67,7 +68,9 @@ _NUMBERS = ("Q", "Q_adjusted", "num_parameters", "num_layers", "num_rank_zero", 
 _TARGETS = ("train_accuracy", "test_accuracy", "generalization_gap")
 
 
-def show_store(path: Path, *, layers: bool = False, output: Path | None = None) -> None:
+def show_store(
+    path: Path, *, layers: bool = False, output: Path | None = None, overwrite: bool = False
+) -> None:
     """Print what a store holds: counts, failures, the ends of the ranking by Q, or all layers.
 
     Parameters
@@ -78,6 +81,8 @@ def show_store(path: Path, *, layers: bool = False, output: Path | None = None) 
         List every measure of every layer instead of networks.
     output : Path, optional
         Write the whole table here as CSV.
+    overwrite : bool
+        Replace such a table.
     """
     scores = open_scores(path)
     out = results_console()
@@ -86,8 +91,8 @@ def show_store(path: Path, *, layers: bool = False, output: Path | None = None) 
         out.print(line, markup=False, soft_wrap=True)
     table = layer_table(scores) if layers else network_table(scores)
     if output is not None:
-        with console.writing(output, make_folder=False):
-            table.to_csv(output)
+        with new_file(output, overwrite=overwrite, inputs=(path,), make_folder=False) as partial:
+            table.to_csv(partial)
         out.print(f"{len(table)} rows written to {output}", markup=False)
     elif layers:
         shown = table.reset_index()[list(_LAYER_HEADINGS)].rename(columns=_LAYER_HEADINGS)
@@ -176,6 +181,7 @@ def show_checkpoints(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     output: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Print which tensors of a checkpoint are layers and which are not, and why.
 
@@ -187,6 +193,8 @@ def show_checkpoints(
         Patterns on layer names.
     output : Path, optional
         Write the table here as CSV.
+    overwrite : bool
+        Replace such a table.
 
     Raises
     ------
@@ -214,8 +222,8 @@ def show_checkpoints(
     for name, value in checkpoint.metadata.items():
         out.print(f"  {name}: {console.printable(value)}", markup=False)
     if output is not None:
-        with console.writing(output, make_folder=False):
-            table.to_csv(output, index=False)
+        with new_file(output, overwrite=overwrite, inputs=(path,), make_folder=False) as partial:
+            table.to_csv(partial, index=False)
         out.print(f"{len(table)} rows written to {output}", markup=False)
     else:
         _print(out, table, title="tensors", most=len(table))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ import xarray as xr
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from genpredict.cli import console
 from genpredict.cli.show import results_console
 from genpredict.errors import GenpredictError
+from genpredict.outputs import KIND, new_file, new_folder
 from genpredict.stats import to_table
 from genpredict.stats.tables import stars
 
+#: What made a table, noted in its netCDF and Zarr forms.
+_KIND = "correlations"
 _COEFFICIENTS = ("plcc", "rocc", "krocc")
 #: Over what the p-values are adjusted, by `family`.
 _FAMILIES = {"table": "over the table", "group": "over each group"}
@@ -58,7 +60,9 @@ def show_correlations(correlations: xr.Dataset) -> None:
     )
 
 
-def write_correlations(correlations: xr.Dataset, path: Path) -> None:
+def write_correlations(
+    correlations: xr.Dataset, path: Path, *, overwrite: bool = False, inputs: Iterable[Path] = ()
+) -> None:
     """Write correlations to .csv (long form), .nc or .zarr.
 
     Parameters
@@ -66,21 +70,29 @@ def write_correlations(correlations: xr.Dataset, path: Path) -> None:
     correlations : Dataset
         As of `stats.correlate`.
     path : Path
+    overwrite : bool
+        Replace such a table.
+    inputs : iterable of Path
+        What the correlations are of.
 
     Raises
     ------
     GenpredictError
-        For another suffix, or where the file cannot be written.
+        For another suffix, or where the file may not or cannot be written.
     """
-    with console.writing(path):
-        if path.suffix == ".csv":
-            to_table(correlations).to_csv(path, index=False)
-        elif path.suffix == ".nc":
-            _with_plain_texts(correlations).to_netcdf(path, engine="scipy")
-        elif path.suffix == ".zarr":
-            correlations.to_zarr(path, mode="w", consolidated=False, zarr_format=3)
-        else:
-            raise GenpredictError(f"{path}: the output must end in .csv, .nc or .zarr")
+    marked = correlations.assign_attrs({KIND: _KIND})
+    if path.suffix == ".csv":
+        with new_file(path, overwrite=overwrite, inputs=inputs) as partial:
+            to_table(correlations).to_csv(partial, index=False)
+    elif path.suffix == ".nc":
+        mark = KIND.encode()
+        with new_file(path, overwrite=overwrite, inputs=inputs, mark=mark) as partial:
+            _with_plain_texts(marked).to_netcdf(partial, engine="scipy")
+    elif path.suffix == ".zarr":
+        with new_folder(path, overwrite=overwrite, inputs=inputs) as folder:
+            marked.to_zarr(folder, mode="w", consolidated=False, zarr_format=3)
+    else:
+        raise GenpredictError(f"{path}: the output must end in .csv, .nc or .zarr")
 
 
 def _with_plain_texts(correlations: xr.Dataset) -> xr.Dataset:

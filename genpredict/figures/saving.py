@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from seaborn.axisgrid import Grid
 
+from genpredict.outputs import new_file
+
 SUFFIXES = (".png", ".pdf", ".svg")
 DPI = 300
 # Text stays text, to be searched and edited: TrueType in PDF, <text> in SVG.
@@ -25,7 +27,8 @@ def save(drawn: Figure | Axes | Grid, path: str | Path) -> Path:
     drawn : Figure, Axes or seaborn grid
         What a ``plot_*`` function returned.
     path : path
-        Ends in .png, .pdf or .svg; the folder must exist.
+        Ends in .png, .pdf or .svg; the folder must exist. A picture of the same form is
+        replaced, no other file.
 
     Returns
     -------
@@ -38,8 +41,8 @@ def save(drawn: Figure | Axes | Grid, path: str | Path) -> Path:
         For another suffix.
     FileNotFoundError
         When the folder is missing.
-    OSError
-        When the file cannot be written; it is named.
+    GenpredictError
+        When the file may not or cannot be written; it is named.
 
     Examples
     --------
@@ -52,10 +55,9 @@ def save(drawn: Figure | Axes | Grid, path: str | Path) -> Path:
     picture = BytesIO()
     with mpl.rc_context(_FILE_STYLE):
         _figure(drawn).savefig(picture, format=path.suffix.lower().removeprefix("."), dpi=DPI)
-    try:
-        path.write_bytes(picture.getbuffer())
-    except OSError as error:  # a full disk is told without the file's name
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    mark = b"<svg" if path.suffix.lower() == ".svg" else b""
+    with new_file(path, overwrite=True, mark=mark, make_folder=False) as partial:
+        partial.write_bytes(picture.getbuffer())
     return path
 
 

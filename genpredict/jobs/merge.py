@@ -17,7 +17,8 @@ import xarray as xr
 
 from genpredict.errors import StoreError
 from genpredict.jobs.repeated_rows import Prefer, chosen
-from genpredict.locking import check_unlocked, locked
+from genpredict.locking import check_unlocked, lock_of, locked
+from genpredict.outputs import replace_folder, restore_replaced
 from genpredict.rows import join_rows
 from genpredict.store.ledger import read_ledger
 from genpredict.store.reading import (
@@ -27,7 +28,7 @@ from genpredict.store.reading import (
     open_rows,
     texts_as_objects,
 )
-from genpredict.store.writing import CHUNK_SIZE, IDENTITY, Writer, lock_of, open_writer
+from genpredict.store.writing import CHUNK_SIZE, IDENTITY, Writer, open_writer
 
 #: Choices that say which rows of an archive a store holds; stores that differ in them go together.
 SELECTIONS = ("nats_epochs", "nats_datasets", "indices")
@@ -99,11 +100,12 @@ def merge_stores(
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock_of(output)):
+            restore_replaced(output)
             _check_output(output, overwrite)  # a run may have made it meanwhile
             try:
                 merged = _write(paths, half, everything, prefer)
                 _check_unchanged(paths, before)
-                _replace(half, output)
+                replace_folder(half, output)
             finally:
                 shutil.rmtree(half, ignore_errors=True)  # or a full disk would stay full
     except OSError as error:
@@ -159,16 +161,6 @@ def _write(paths: Sequence[Path], half: Path, attrs: Mapping[str, Any], prefer: 
         counts = Counter(writer.status.values())
     repeated = sum(len(found) > 1 for found in places.values())
     return Merged(counts["done"], counts["failed"], counts["pending"], repeated)
-
-
-def _replace(half: Path, output: Path) -> None:
-    """Give a complete store its name; an old one goes away after it has lost its own."""
-    old = output.with_name(f"{output.name}.replaced")
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        output.rename(old)
-    half.rename(output)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _joint_attrs(paths: Sequence[Path]) -> dict[str, Any]:

@@ -29,9 +29,9 @@ from genpredict.jobs.score_job import (
 )
 from genpredict.jobs.spool import Spool
 from genpredict.jobs.units import Unit, cut, is_open, measure_unit, states_of
-from genpredict.locking import LockedError, check_unlocked, locked
+from genpredict.locking import LockedError, check_unlocked, lock_of, locked
 from genpredict.scoring import Options
-from genpredict.store.writing import CHUNK_SIZE, lock_of, read_progress
+from genpredict.store.writing import CHUNK_SIZE, read_progress
 
 _SHARD = re.compile(r"(\d{1,9})/(\d{1,9})")
 

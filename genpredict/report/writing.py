@@ -12,6 +12,7 @@ import xarray as xr
 
 import genpredict
 from genpredict.errors import GenpredictError
+from genpredict.outputs import new_file
 from genpredict.report import charts, layers, marks, tables
 from genpredict.report.commands import commands_of, scored_with, settings_of
 from genpredict.report.page import page_of
@@ -28,6 +29,8 @@ MOST_GROUPS = 12
 MIN_N = 5
 #: Up to this many marks are SVG elements; more are painted on a canvas.
 MOST_SVG = 2000
+#: What tells a report from other pages: stands near the top of the template.
+_MARK = b'content="genpredict '
 _FIRST = ("Q_low_rank_p2", "Q_adjusted_low_rank_p2")
 
 
@@ -35,6 +38,7 @@ def write_report(
     scores: xr.Dataset | str | Path,
     output: str | Path,
     *,
+    overwrite: bool = True,
     measures: Sequence[str] | str | None = None,
     targets: Sequence[str] | str | None = None,
     by: Sequence[str] | str | None = None,
@@ -52,6 +56,8 @@ def write_report(
         As of `open_scores`, or a store.
     output : path
         The page, ends in .html.
+    overwrite : bool
+        Replace an existing report; no other file is replaced.
     measures, targets : sequence of str, optional
         As `correlate` takes them; the panels offer the same ones.
     by : sequence of str, optional
@@ -73,8 +79,8 @@ def write_report(
     Raises
     ------
     GenpredictError
-        For names that the scores do not have; when `output` does not end in .html or cannot be
-        written.
+        For names that the scores do not have; when `output` does not end in .html, or may not or
+        cannot be written.
 
     Notes
     -----
@@ -112,11 +118,9 @@ def write_report(
     context = _context(store, done, rows, columns, found, name=name, where=where)
     context |= commands_of(store, name, options, groups, command)
     text = page_of(context, _data(done, rows, columns, found))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise GenpredictError(f"{path}: cannot write: {error.strerror or error}") from error
+    inputs = () if isinstance(scores, xr.Dataset) else (Path(scores),)
+    with new_file(path, overwrite=overwrite, inputs=inputs, mark=_MARK) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 

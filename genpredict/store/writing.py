@@ -22,7 +22,7 @@ import zarr
 from zarr.core.metadata import ArrayV3Metadata
 
 from genpredict.errors import StoreError
-from genpredict.locking import locked
+from genpredict.locking import lock_of, locked
 from genpredict.rows import FIXED_SIZES, axis_coords
 from genpredict.schema import (
     COORDINATES,
@@ -147,11 +147,6 @@ def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str],
         except KeyError:  # made a moment ago
             return {}, {}
         return dict(zip(ids, states, strict=False)), read_ledger(group)  # it may be growing
-
-
-def lock_of(path: Path) -> Path:
-    """Return the lock file of a store: beside it, for it is no part of the data."""
-    return path.with_name(f"{path.name}.lock")
 
 
 def _holds_something(path: Path) -> bool:

@@ -24,7 +24,7 @@ OPTIONS = {
         *("--shard", "--engine", "--scheduler", "--task-timeout"),
         *("--include", "--exclude", "--overwrite", "--retry-failed"),
     ),
-    "show": ("--layers", "--output", "-o", "--include", "--exclude"),
+    "show": ("--layers", "--output", "-o", "--include", "--exclude", "--overwrite"),
 }
 
 

@@ -32,7 +32,7 @@ def test_page_tells_both_commands(
     assert f"genpredict score {ZOO} --manifest" in page
     assert "written: " in capsys.readouterr().err
     again = tmp_path / "new" / "report.html"
-    assert run([*arguments, "-o", str(again)]) == 0
+    assert run([*arguments, "-o", str(again), "--overwrite"]) == 0
     assert again.read_text(encoding="utf-8") == page
 
 

@@ -15,7 +15,14 @@ figure = App(
 )
 
 
-def drawn(path: Path, output: Path, draw: Callable[[Any], Any], where: str | None = None) -> int:
+def drawn(
+    path: Path,
+    output: Path,
+    draw: Callable[[Any], Any],
+    where: str | None = None,
+    *,
+    overwrite: bool = False,
+) -> int:
     """Draw checkpoints of a store into a file.
 
     Parameters
@@ -28,6 +35,8 @@ def drawn(path: Path, output: Path, draw: Callable[[Any], Any], where: str | Non
         Takes the scores, returns an Axes or a grid.
     where : str, optional
         Condition that the checkpoints meet.
+    overwrite : bool
+        Replace a figure.
 
     Returns
     -------
@@ -37,18 +46,24 @@ def drawn(path: Path, output: Path, draw: Callable[[Any], Any], where: str | Non
     from genpredict.stats.groups import selected
     from genpredict.store.reading import open_scores
 
-    return saved(output, lambda: draw(selected(open_scores(path), where)))
+    return saved(
+        path, output, lambda: draw(selected(open_scores(path), where)), overwrite=overwrite
+    )
 
 
-def saved(output: Path, draw: Callable[[], Any]) -> int:
+def saved(source: Path, output: Path, draw: Callable[[], Any], *, overwrite: bool = False) -> int:
     """Check the name of a file, draw, save, and say where.
 
     Parameters
     ----------
+    source : Path
+        What is drawn.
     output : Path
         The figure; its folder is made.
     draw : callable
         Returns an Axes or a grid.
+    overwrite : bool
+        Replace a figure.
 
     Returns
     -------
@@ -67,13 +82,16 @@ def saved(output: Path, draw: Callable[[], Any]) -> int:
 
     from genpredict.cli import console
     from genpredict.figures.saving import check_suffix, save
+    from genpredict.outputs import check_output, remedy_named
 
     try:
         check_suffix(output)
+        check_output(output, overwrite=overwrite, inputs=(source,))
         picture = draw()
     except ValueError as error:
         raise GenpredictError(str(error)) from error
-    with console.writing(output):
+    with remedy_named(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
         save(picture, output)
     plt.close(picture.figure)
     console.note(f"drawn: {output}")

@@ -29,6 +29,7 @@ def heatmap(
     /,
     *,
     output: Output,
+    overwrite: bool = False,
     measure: str = "quality",
     columns: str = "checkpoint",
     sort: str | None = None,
@@ -46,6 +47,8 @@ def heatmap(
         A scores store.
     output
         The figure: .png (300 dpi), .pdf or .svg.
+    overwrite
+        Replace an existing figure.
     measure
         A layer measure: quality, stable_rank, rank, effective_rank or another.
     columns
@@ -78,7 +81,7 @@ def heatmap(
             p=p,
         )
 
-    return drawn(path, output, draw, where)
+    return drawn(path, output, draw, where, overwrite=overwrite)
 
 
 @figure.command(help_epilogue=EVOLUTION_EXAMPLE)
@@ -87,6 +90,7 @@ def evolution(
     /,
     *,
     output: Output,
+    overwrite: bool = False,
     measure: str = "stable_rank",
     x: str = "epoch",
     where: str | None = None,
@@ -103,6 +107,8 @@ def evolution(
         --checkpoint-epochs 1,2,5,10`, say).
     output
         The figure: .png (300 dpi), .pdf or .svg.
+    overwrite
+        Replace an existing figure.
     measure
         A layer measure: quality, stable_rank, rank, effective_rank or another.
     x
@@ -124,7 +130,7 @@ def evolution(
             scores, measure=measure, x=x, unfolding=unfolding, factorization=factorization, p=p
         )
 
-    return drawn(path, output, draw, where)
+    return drawn(path, output, draw, where, overwrite=overwrite)
 
 
 @figure.command(help_epilogue=SPECTRUM_EXAMPLES)
@@ -133,6 +139,7 @@ def spectrum(
     /,
     *,
     output: Output,
+    overwrite: bool = False,
     checkpoint: str | None = None,
     layer: str | None = None,
     unfolding: Literal["in_channel", "out_channel"] | None = None,
@@ -148,6 +155,8 @@ def spectrum(
         where they were.
     output
         The figure: .png (300 dpi), .pdf or .svg.
+    overwrite
+        Replace an existing figure.
     checkpoint
         Its id, or a part that no other id has; default the first.
     layer
@@ -170,4 +179,4 @@ def spectrum(
             console.note(f"{network.checkpoint.id}: the first of several, see --checkpoint")
         return drawn_spectrum(choose_layer(network, layer, unfolding), log=log)
 
-    return saved(output, draw)
+    return saved(source, output, draw, overwrite=overwrite)

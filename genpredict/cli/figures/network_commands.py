@@ -24,6 +24,7 @@ def scatter(
     /,
     *,
     output: Output,
+    overwrite: bool = False,
     measures: Names = ("Q",),
     targets: Names = ("test_accuracy",),
     hue: str | None = None,
@@ -43,6 +44,8 @@ def scatter(
         A scores store.
     output
         The figure: .png (300 dpi), .pdf or .svg.
+    overwrite
+        Replace an existing figure.
     measures
         One or more, separated by commas: Q, Q_adjusted, log_num_parameters, num_rank_one and
         others.
@@ -88,7 +91,7 @@ def scatter(
             trend=trend,
         )
 
-    return drawn(path, output, draw, where)
+    return drawn(path, output, draw, where, overwrite=overwrite)
 
 
 @figure.command(help_epilogue=RANKING_EXAMPLE)
@@ -97,6 +100,7 @@ def ranking(
     /,
     *,
     output: Output,
+    overwrite: bool = False,
     coefficient: Literal["plcc", "rocc", "krocc"] = "rocc",
     measures: Names | None = None,
     targets: Names | None = None,
@@ -111,6 +115,8 @@ def ranking(
         A scores store.
     output
         The figure: .png (300 dpi), .pdf or .svg.
+    overwrite
+        Replace an existing figure.
     coefficient
         Which correlation.
     measures
@@ -130,4 +136,4 @@ def ranking(
         found = correlate(scores, measures=measures, targets=targets, where=where, partial=partial)
         return plot_ranking(found, coefficient=coefficient)
 
-    return drawn(path, output, draw)
+    return drawn(path, output, draw, overwrite=overwrite)
