@@ -1,0 +1,56 @@
+"""Plain statistics of a layer's weights and biases, as features for prediction.
+
+References
+----------
+.. [1] T. Unterthiner, D. Keysers, S. Gelly, O. Bousquet, I. Tolstikhin, "Predicting neural network
+   accuracy from weights", arXiv:2002.11448 (2020).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from genpredict.spectral.sorting import ascending
+
+#: What is measured of each tensor: mean, population variance, and quantiles in percent.
+STATISTICS = ("mean", "variance", "quantile_0", "quantile_25", "quantile_50", "quantile_75",
+              "quantile_100")  # fmt: skip
+_QUANTILES = tuple(int(name.split("_")[1]) for name in STATISTICS[2:])
+
+
+def tensor_statistics(tensors: Tensor) -> Tensor:
+    """Return mean, variance and quantiles of the entries of tensors of one shape.
+
+    The variance is that of the population, and quantiles are interpolated linearly, as numpy does
+    by default and [1]_ uses.
+
+    Parameters
+    ----------
+    tensors : Tensor, shape (B, ...)
+        Finite, at least one entry each.
+
+    Returns
+    -------
+    Tensor, shape (B, 7), float64
+        In the order of `STATISTICS`.
+
+    Examples
+    --------
+    >>> tensor_statistics(torch.tensor([[1.0, 2.0, 3.0, 6.0]])).tolist()
+    [[3.0, 3.5, 1.0, 1.75, 2.5, 3.75, 6.0]]
+    """
+    entries = tensors.detach().flatten(1)
+    if entries.dtype not in (torch.float32, torch.float64):
+        entries = entries.float()  # exact for 16-bit floats, which numpy cannot sort
+    exact = entries.double()
+    mean = exact.mean(-1, keepdim=True)
+    variance = (exact - mean).square().mean(-1, keepdim=True)
+    order = ascending(entries)
+    last = order.shape[1] - 1
+    positions = [last * percent / 100 for percent in _QUANTILES]
+    lower = [int(position) for position in positions]
+    upper = [min(index + 1, last) for index in lower]
+    share = exact.new_tensor([p - i for p, i in zip(positions, lower, strict=True)])
+    below, above = order[:, lower].double(), order[:, upper].double()
+    return torch.cat([mean, variance, below + share * (above - below)], dim=-1)
