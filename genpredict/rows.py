@@ -13,16 +13,31 @@ import xarray as xr
 from genpredict.errors import CheckpointError
 from genpredict.schema import (
     COORDINATES,
+    EXTRA_COORDINATES,
     FACTORIZATIONS,
     LAYER_LABELS,
     LAYER_MEASURES,
+    LEDGER,
+    NETWORK_MEASURES,
     POWERS,
     STATE,
+    TARGETS,
     UNFOLDINGS,
     Variable,
     coordinate,
 )
 
+#: Bounds on one checkpoint: a network of 2,000 layers is a deep one, a run has some 30 settings.
+MOST_LAYERS = 10**5
+MOST_COORDINATES = 200
+MOST_CHARACTERS = 10_000
+MOST_NAME_BYTES = 200  # of 255 that a file's name can have
+KNOWN = {*COORDINATES, *EXTRA_COORDINATES, *TARGETS}
+#: Names that a row cannot give a coordinate: what a store computes, and what else it holds.
+RESERVED = {
+    *("checkpoint", "layer", "unfolding", "factorization", "p"),
+    *(*LAYER_LABELS, *LAYER_MEASURES, *STATE, *NETWORK_MEASURES, LEDGER),
+}
 #: Sizes of the dimensions that do not grow.
 FIXED_SIZES = {"unfolding": len(UNFOLDINGS), "factorization": len(FACTORIZATIONS), "p": len(POWERS)}
 
@@ -98,18 +113,50 @@ def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]
 
 
 def _checked(row: Row) -> Row:
-    """Return a row, failed and without what is wrong where a coordinate is not what it must be."""
+    """Return a row, failed and without what is wrong where it cannot be a row of a store."""
+    if row.error:
+        row = replace(row, error=shortened(row.error))
+    if reason := _excess(row):
+        known = {name: v for name, v in row.metadata.items() if name in KNOWN}
+        row = replace(row, metadata=known, error=row.error or f"{row.source}: {reason}")
     wrong = {name: why for name, value in row.metadata.items() if (why := _misfit(name, value))}
     if not wrong:
         return row
     name, why = next(iter(wrong.items()))
-    error = str(CheckpointError(row.source, f"{name} {why}; correct the manifest or the file"))
+    reason = f"{name:.80} {why}; correct the manifest or the file"
+    error = str(CheckpointError(row.source, reason))
     good = {name: value for name, value in row.metadata.items() if name not in wrong}
     return replace(row, metadata=good, error=row.error or error)
 
 
+def _excess(row: Row) -> str:
+    """Say of what a row has more than a store can hold; nothing where it fits."""
+    if len(row.layers) > MOST_LAYERS:
+        return (
+            f"has {len(row.layers):,} layers, a store holds up to {MOST_LAYERS:,}; leave layers "
+            f"out with --exclude"
+        )
+    longest = max((len(layer[0]) for layer in row.layers), default=0)
+    if longest > MOST_CHARACTERS:
+        return f"has a layer with a name of {longest:,} characters; rename it"
+    if len(row.metadata) > MOST_COORDINATES:
+        return f"has {len(row.metadata):,} settings, a row holds up to {MOST_COORDINATES}"
+    return ""
+
+
+def shortened(text: str) -> str:
+    """Return a text of at most `MOST_CHARACTERS`."""
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 2]} …"
+
+
 def _misfit(name: str, value: object) -> str:
-    """Say what is wrong with the value of a coordinate; nothing where it is good."""
+    """Say what is wrong with a coordinate; nothing where it is good."""
+    if name in RESERVED or not name.isidentifier():
+        return "cannot name a coordinate (a word of letters, digits and _ that a store lacks)"
+    if len(plain(name).encode()) > MOST_NAME_BYTES:
+        return f"names a coordinate in more than {MOST_NAME_BYTES} bytes"
+    if isinstance(value, str) and len(value) > MOST_CHARACTERS:
+        return f"is a text of {len(value):,} characters, a store holds up to {MOST_CHARACTERS:,}"
     takes_texts = coordinate(name, numeric=False).dtype == "str"
     if isinstance(value, Real):
         try:
@@ -156,15 +203,15 @@ def join_rows(parts: Sequence[xr.Dataset]) -> xr.Dataset:
                 room = {str(dim): slice(size) for dim, size in here.sizes.items()}
                 room["checkpoint"] = slice(first, first + count)
                 place = tuple(room[str(dim)] for dim in model.dims)
-                values[place] = _written(here.values) if texts else here.values
+                values[place] = as_texts(here.values) if texts else here.values
             first += count
         variables[name] = (model.dims, values, model.attrs)
     coords = dict.fromkeys(name for part in parts for name in part.coords)
     return xr.Dataset(variables, coords=axis_coords()).set_coords(list(coords))
 
 
-def _written(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return numbers as the texts they would be beside other texts; texts as they are."""
+def as_texts(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the numbers of a coordinate as the texts they are beside others; texts as they are."""
     if values.dtype == object:
         return values
     whole = [int(v) if float(v).is_integer() else float(v) for v in values]

@@ -116,6 +116,10 @@ NETWORK_MEASURES: dict[str, Variable] = {
 }
 
 
+#: The group of a store that lists the files taken in; no coordinate can have this name.
+LEDGER = "files"
+
+
 def coordinate(name: str, *, numeric: bool) -> Variable:
     """Return the description of a coordinate along `checkpoint`, known or a manifest's own.
 

@@ -20,11 +20,12 @@ from xarray.core import indexing
 from zarr.core.metadata.v3 import ArrayV3Metadata
 
 from genpredict import schema
-from genpredict.rows import FIXED_SIZES, axis_coords
+from genpredict.rows import FIXED_SIZES, MOST_LAYERS, axis_coords
+from genpredict.schema import LEDGER
+from genpredict.store.limits import MOST_ROWS
 
-#: Bounds on what a store can mean: NATS-Bench's two spaces have half a million rows, a network of
-#: 2,000 layers is a deep one.
-MOST = {"checkpoint": 10**7, "layer": 10**5}
+#: Bounds on what a store can mean, the writer's own.
+MOST = {"checkpoint": MOST_ROWS, "layer": MOST_LAYERS}
 #: Elements of a chunk; 10,000 checkpoints a chunk make 5 million.
 MOST_IN_A_CHUNK = 2**28
 #: What chunks may be packed with: what genpredict writes, and what a copy made with xarray has.
@@ -40,8 +41,6 @@ KNOWN = {
     **schema.EXTRA_COORDINATES,
     **schema.TARGETS,
 }
-#: The group that holds the list of files taken in.
-LEDGER = "files"
 STATES = {"pending", "done", "failed"}
 Guard = Callable[[], AbstractContextManager[None]]
 
@@ -55,7 +54,7 @@ def arrays(path: Path, group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]
         When the metadata of one are damaged, or are none of genpredict's; names the file.
     """
     for folder in sorted(path.iterdir()):
-        if not (folder / "zarr.json").is_file():
+        if folder.name.startswith(".") or not (folder / "zarr.json").is_file():
             continue
         try:
             node = group[folder.name]

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import zarr
 
-from genpredict.store.arrays import LEDGER
+from genpredict.schema import LEDGER
 
 #: Entries to a Zarr chunk.
 CHUNK = 4096

@@ -21,10 +21,11 @@ from genpredict.schema import (
     EXTRA_COORDINATES,
     LAYER_LABELS,
     LAYER_MEASURES,
+    LEDGER,
     STATE,
     TARGETS,
 )
-from genpredict.store.arrays import LEDGER, STATES, arrays, check_axes, check_ledger, lazy
+from genpredict.store.arrays import STATES, arrays, check_axes, check_ledger, lazy
 
 #: Version of the layout on disk; another one is refused.
 FORMAT = 1

@@ -23,7 +23,8 @@ from zarr.core.metadata import ArrayV3Metadata
 
 from genpredict.errors import StoreError
 from genpredict.locking import lock_of, locked
-from genpredict.rows import FIXED_SIZES, axis_coords
+from genpredict.outputs import replace_folder, restore_replaced
+from genpredict.rows import FIXED_SIZES, as_texts, axis_coords
 from genpredict.schema import (
     COORDINATES,
     LAYER_LABELS,
@@ -34,6 +35,7 @@ from genpredict.schema import (
 )
 from genpredict.store.arrays import arrays
 from genpredict.store.ledger import Ledger, read_ledger
+from genpredict.store.limits import check_rows, fitting
 from genpredict.store.reading import FORMAT, check_store, damage_named, open_group
 
 CHUNK_SIZE = 256
@@ -172,12 +174,19 @@ def _clear(path: Path) -> None:
 def _remove_partial_files(path: Path) -> None:
     """Remove what a killed owner was making: files half written, folders with nothing in them.
 
-    The files that those were to replace are whole; Zarr warns of folders that are no arrays.
+    The files that those were to replace are whole, or get their names back; Zarr warns of folders
+    that are no arrays.
     """
-    for entry in path.rglob("*.partial"):
-        entry.unlink(missing_ok=True)
+    for entry in sorted(path.rglob("*.partial")):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
     for entry in path.iterdir():
-        if entry.is_dir() and not any(entry.iterdir()):
+        if entry.name.endswith(".replaced"):
+            restore_replaced(path / entry.name.removeprefix(".").removesuffix(".replaced"))
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.is_dir() and not any(entry.iterdir()):
             entry.rmdir()
 
 
@@ -249,6 +258,7 @@ class Writer:
         if not new:
             return
         first = len(self._row)
+        check_rows(self.path, first + len(new), self._depth)
         self._resize(first + len(new), self._depth)
         self._arrays["checkpoint"][first:] = np.array(new, dtype=object)
         self._row.update({name: first + n for n, name in enumerate(new)})
@@ -274,7 +284,7 @@ class Writer:
         Raises
         ------
         StoreError
-            When a coordinate was numbers so far and is text now, or the other way round.
+            When there are more rows than a store holds.
         OSError
             When the disk is full, say; what was written stays good.
         """
@@ -284,6 +294,8 @@ class Writer:
         ids: list[str] = rows["checkpoint"].values.tolist()
         if not ids:
             return
+        count = len(self._row.keys() | set(ids))
+        rows = fitting(rows, count=count, depth=self._depth, known=self._arrays)
         self.allot(ids)
         self._reopen([name for name in ids if self.status[name] == "failed"])
         self._resize(len(self._row), max(self._depth, rows.sizes["layer"]))
@@ -323,11 +335,10 @@ class Writer:
         a time, so that those done always come before those pending, and the ledger in turn.
         """
         array = self._require(name, coordinate(name, numeric=values.dtype.kind == "f"))
-        if (values.dtype.kind == "f") != (array.dtype.kind == "f"):
-            raise StoreError(
-                f"{self.path}: coordinate {name} holds {array.dtype} so far, cannot add "
-                f"{values.values.flat[0]!r}; score these sources into a store of their own"
-            )
+        if values.dtype.kind == "f" and array.dtype.kind != "f":
+            values = values.copy(data=as_texts(values.values))
+        elif values.dtype.kind != "f" and array.dtype.kind == "f":
+            array = self._make_texts(name)
         ends = np.diff(at) != 1
         if name == "status":
             ends |= np.diff(at // self.chunk_size) != 0
@@ -340,6 +351,29 @@ class Writer:
                 fill = np.nan if block.dtype.kind == "f" else ""
                 block = np.pad(block, room, constant_values=fill)
             array[place] = block
+
+    def _make_texts(self, name: str) -> zarr.Array[Any]:
+        """Turn a coordinate that was numbers so far into texts, as if one had always been.
+
+        The two arrays exchange their names in one step: whoever is killed leaves one of them.
+        """
+        old, half = self._arrays[name], self.path / f".{name}.partial"
+        shutil.rmtree(half, ignore_errors=True)
+        texts = as_texts(np.asarray(old[:]))
+        made = zarr.create_array(
+            half,
+            zarr_format=3,
+            shape=old.shape,
+            chunks=old.chunks,
+            dtype=str,
+            fill_value="",
+            dimension_names=("checkpoint",),
+            attributes=dict(coordinate(name, numeric=False).attrs),
+        )
+        made[:] = texts
+        replace_folder(half, self.path / name)
+        self._arrays[name] = cast("zarr.Array[Any]", self._group[name])
+        return self._arrays[name]
 
     def _texts(self, name: str) -> list[str]:
         return cast("list[str]", np.asarray(self._arrays[name][:]).tolist())

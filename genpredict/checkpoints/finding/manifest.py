@@ -23,7 +23,10 @@ from genpredict.errors import GenpredictError
 
 PATH_COLUMN = "path"
 #: Columns that a coordinate of another meaning would swallow, and what they become.
-RENAMED = {"source": "manifest_source"}
+RENAMED = {"source": "manifest_source", schema.LEDGER: f"manifest_{schema.LEDGER}"}
+#: Bounds on a header: every column is an array of the store, whose name is a folder's.
+MOST_COLUMNS = 500
+LONGEST_NAME = 200
 UNKNOWN = ("", "na", "n/a", "nan", "null")
 _LISTED = 10
 _EXACT = 2**53  # integers beyond are no float64
@@ -216,10 +219,15 @@ def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def _column_names(file: Path, header: Sequence[str]) -> list[str]:
     """Turn the header into identifiers; refuse doubles, reserved names and a missing ``path``."""
     names: dict[str, None] = {}  # a set that keeps the order
+    if len(header) > MOST_COLUMNS:
+        reason = f"{len(header):,} columns where up to {MOST_COLUMNS} are taken; leave some out"
+        raise GenpredictError(f"{file}, line 1: {reason}")
     for title in header:
         name = re.sub(r"\W+", "_", title.strip()).strip("_")
         name = f"column_{name}" if not name or name[0].isdigit() else name
         name = RENAMED.get(name, name)
+        if len(name.encode()) > LONGEST_NAME:
+            raise _error(file, 1, title[:80], f"longer than {LONGEST_NAME} bytes; shorten it")
         if name in names:
             raise _error(file, 1, title, f"two columns are named {name!r}; rename one")
         if name in RESERVED:
