@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 JOBS ?= auto
 
-.PHONY: demo test test-slow lint docs bench clean
+.PHONY: demo test quick test-slow lint docs bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/genpredict score data/digits-zoo --manifest data/digits-zoo/manifest.csv -o demo/scores.zarr
@@ -14,6 +14,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+quick: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not faults and not notebooks"
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) -m slow

@@ -130,12 +130,14 @@ TEXT = (
 )
 
 
+@pytest.mark.faults
 def test_a_killed_worker_is_a_clear_error() -> None:
     """The error names the task and the remedy."""
     with pytest.raises(GenpredictError, match=TEXT):
         list(run_in_order(die, [0, 1, 2, 3], workers=2))
 
 
+@pytest.mark.faults
 def test_a_worker_killed_while_the_consumer_is_busy_is_a_clear_error() -> None:
     """Also where the death is met in handing out the next task."""
     results = run_in_order(die, [0, *[2] * 3, 1, *[3] * 40], workers=2)
@@ -148,6 +150,7 @@ def test_a_worker_killed_while_the_consumer_is_busy_is_a_clear_error() -> None:
         consume()
 
 
+@pytest.mark.faults
 def test_workers_killed_while_idle_are_a_clear_error() -> None:
     """All tasks handed out are done, none of them is to blame; a task is still to be done."""
     results = run_in_order(square, list(range(3, 40)), workers=2)
@@ -196,6 +199,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 def test_workers_of_a_killed_parent_end(tmp_path: Path) -> None:
     """They do not go on for ever with nobody to take their results."""

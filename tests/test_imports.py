@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -112,8 +113,8 @@ def imported(file: Path) -> Iterator[str]:
 def imported_stages(file: Path) -> set[str]:
     """Return the stages of genpredict that a file imports, its own apart."""
     parts = [name.split(".") for name in imported(file)]
-    found = {name[1] for name in parts if name[0] == "genpredict" and len(name) > 1}
-    return {name for name in found - {stage_of(file)} if not name.startswith("__")}
+    stages = {name[1] for name in parts if name[0] == "genpredict" and len(name) > 1}
+    return {name for name in stages - {stage_of(file)} if not name.startswith("__")}
 
 
 def test_every_module_has_a_stage() -> None:
@@ -121,14 +122,21 @@ def test_every_module_has_a_stage() -> None:
     assert {stage_of(file) for file in files()} <= set(STAGES)
 
 
-@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_stage_imports_only_earlier_stages_against_design(file: Path) -> None:
+def test_a_stage_imports_only_earlier_stages_against_design() -> None:
     """Stages of a smaller number, or of the same stage; less where docs/design.md 5 says so."""
-    stage = stage_of(file)
+    offenders = {
+        str(file.relative_to(ROOT)): later
+        for file in files()
+        if (later := imported_stages(file) - allowed_stages(stage_of(file)))
+    }
+    assert not offenders
+
+
+def allowed_stages(stage: str) -> set[str]:
+    """Return the stages that a stage may import."""
     same = next((group for group in TOGETHER if stage in group), set())
     earlier = {name for name, number in STAGES.items() if number < STAGES[stage]}
-    allowed = ONLY.get(stage, earlier | same)
-    assert imported_stages(file) <= allowed
+    return ONLY.get(stage, earlier | same)
 
 
 @pytest.mark.parametrize("stage", WITHOUT)
@@ -226,3 +234,18 @@ def test_python_m_genpredict_is_the_command_line() -> None:
     command = [sys.executable, "-m", "genpredict", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == genpredict.__version__
+
+
+def test_every_file_of_tests_can_be_run_alone() -> None:
+    """Helpers lie beside the tests that import them, or in a folder of pytest's `pythonpath`."""
+    tests = ROOT.parent / "tests"
+    options = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    shared = [ROOT.parent / folder for folder in options["pytest"]["ini_options"]["pythonpath"]]
+    helpers = {file.stem for file in tests.rglob("*.py")}
+    lost = {
+        f"{file.relative_to(tests)}: {name}"
+        for file in tests.rglob("*.py")
+        for name in helpers & set(imported(file))
+        if not any((folder / f"{name}.py").exists() for folder in [file.parent, *shared])
+    }
+    assert not lost

@@ -89,6 +89,7 @@ def test_a_second_writer_in_the_same_process_is_refused(lock: Path) -> None:
         assert lock.exists()
 
 
+@pytest.mark.faults
 def test_the_lock_of_a_killed_owner_is_taken_over(
     lock: Path, holder: subprocess.Popen[str]
 ) -> None:

@@ -97,6 +97,7 @@ def test_no_outputs_are_committed(script: Path) -> None:
     assert all(cell.outputs == [] and cell.execution_count is None for cell in code), REMEDY
 
 
+@pytest.mark.notebooks
 @every_notebook
 def test_it_runs_on_the_bundled_data_alone(script: Path, tmp_path: Path) -> None:
     """Every cell runs where only data/ is at hand; what is skipped says so in a sentence."""
@@ -104,6 +105,7 @@ def test_it_runs_on_the_bundled_data_alone(script: Path, tmp_path: Path) -> None
     assert ("No published checkpoints here" in stdout) == (script in WITH_PUBLISHED)
 
 
+@pytest.mark.notebooks
 @pytest.mark.parametrize("script", WITH_PUBLISHED, ids=lambda path: path.stem)
 def test_it_runs_on_the_published_checkpoints(script: Path, tmp_path: Path, shared: Path) -> None:
     """So it does beside the published networks, and then skips nothing."""

@@ -60,6 +60,7 @@ def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.faults
 def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path: Path) -> None:
     """The next writer removes the half of a file that it left, and none that is being written."""
     path = tmp_path / "t.csv"

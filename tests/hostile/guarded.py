@@ -24,6 +24,8 @@ ROOM = 3 * 2**29
 """Bytes of address space that a reader may take beyond what it has at its start."""
 PATIENCE = 30.0
 """Seconds without an answer after which the process is killed."""
+START = 300.0
+"""Seconds that it may take to begin: to import torch and warm up, on a machine with other work."""
 _STARTED = "ready"
 _FORBIDDEN = (
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "os.fork", "os.forkpty",
@@ -57,6 +59,7 @@ class Outcome:
     message : str
         Of the error; what was read otherwise.
     seconds : float
+        Of CPU time, which other work on the machine does not change.
     peak : int
         Bytes of memory in use at the worst moment, beyond those at the start.
     events : list of str
@@ -91,13 +94,13 @@ def _one_process(cases: Sequence[Case], patience: float) -> tuple[dict[str, Outc
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        answers = _answers(process.stdout.fileno(), patience)
-        assert next(answers, None) == _STARTED, "the reading process did not start"
+        answers = _Answers(process.stdout.fileno())
+        assert answers.wait(START) == _STARTED, "the reading process did not start"
         done: dict[str, Outcome] = {}
         for case in cases:
             process.stdin.write(json.dumps(asdict(case)).encode() + b"\n")
             process.stdin.flush()
-            answer = next(answers, None)
+            answer = answers.wait(patience)
             if answer is None:
                 process.kill()
                 end = "crashed" if process.wait() != -9 else "killed"
@@ -108,19 +111,24 @@ def _one_process(cases: Sequence[Case], patience: float) -> tuple[dict[str, Outc
     return done, Outcome("crashed")
 
 
-def _answers(descriptor: int, patience: float) -> Iterable[Any]:
-    """Yield lines of JSON until the pipe closes or nothing comes in time."""
-    buffer = b""
-    while True:
-        while b"\n" not in buffer:
-            if not select.select([descriptor], [], [], patience)[0]:
-                return
-            piece = os.read(descriptor, 1 << 16)
+class _Answers:
+    """Lines of JSON from a pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.buffer = b""
+
+    def wait(self, patience: float) -> Any:
+        """Return the next answer, or None where the pipe closes or is silent for too long."""
+        while b"\n" not in self.buffer:
+            if not select.select([self.descriptor], [], [], patience)[0]:
+                return None
+            piece = os.read(self.descriptor, 1 << 16)
             if not piece:
-                return
-            buffer += piece
-        line, _, buffer = buffer.partition(b"\n")
-        yield json.loads(line)
+                return None
+            self.buffer += piece
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return json.loads(line)
 
 
 def read_checkpoints(path: str) -> object:
@@ -212,7 +220,7 @@ def _answer(case: Case, watch: _Watch) -> Outcome:
     """Read one file."""
     from genpredict import GenpredictError
 
-    before, start = _resident(), time.perf_counter()
+    before, start = _resident(), time.process_time()
     _reset_peak()
     watch.events.clear()
     watch.on = True
@@ -224,7 +232,7 @@ def _answer(case: Case, watch: _Watch) -> Outcome:
         end, message = "escaped", f"{type(error).__name__}: {error}"
     finally:
         watch.on = False
-    seconds, peak = time.perf_counter() - start, _peak() - before
+    seconds, peak = time.process_time() - start, _peak() - before
     return Outcome(end, message[:2000], seconds, peak, tuple(watch.events))
 
 

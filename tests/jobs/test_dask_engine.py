@@ -33,6 +33,7 @@ from genpredict.store.writing import lock_of
 distributed: Any = pytest.importorskip("distributed")
 # what Dask says and leaves behind when its processes are killed is no business of these tests
 pytestmark = [
+    pytest.mark.faults,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),

@@ -23,9 +23,10 @@ from disturbed_jobs import (
 )
 from test_score_job import contents, open_if_whole
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc").is_dir(), reason="signals and processes as on Linux"
-)
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="signals and processes as on Linux"),
+]
 INTERRUPTED = 130
 #: Jobs begun at most to disturb ten of them in their middle.
 TRIES = 40

@@ -15,6 +15,7 @@ from genpredict.jobs import units
 from genpredict.store.reading import open_scores
 from genpredict.store.writing import Writer
 
+pytestmark = pytest.mark.faults
 __all__ = ["disk"]  # a fixture
 FULL = "No space left on device"
 #: Parts of the space that a job needs, given one after the other.

@@ -137,6 +137,7 @@ def test_other_selections_of_archives_go_together_but_not_on(tmp_path: Path) -> 
         )  # fmt: skip
 
 
+@pytest.mark.faults
 def test_killed_or_full_leaves_no_half(
     tmp_path: Path, halves: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

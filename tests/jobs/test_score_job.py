@@ -478,6 +478,7 @@ def open_if_whole(path: Path) -> xr.Dataset | None:
         raise
 
 
+@pytest.mark.faults
 def test_killed_for_good_then_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGKILL at random moments, one after the other: in the end the undisturbed store's bytes."""
     monkeypatch.setattr(units, "UNIT_ITEMS", 2)

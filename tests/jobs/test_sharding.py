@@ -225,6 +225,7 @@ def start(tmp_path: Path, path: Path, source: Path, shard: str) -> subprocess.Po
     return process
 
 
+@pytest.mark.faults
 def test_shards_at_once_and_killed_against_a_whole_run(
     tmp_path: Path, source: Path, expected: dict[str, bytes]
 ) -> None:
@@ -249,6 +250,7 @@ def go(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_shards_killed_ten_times_against_a_whole_run(
     tmp_path: Path, source: Path, expected: dict[str, bytes]
@@ -282,6 +284,7 @@ def test_shards_killed_ten_times_against_a_whole_run(
     assert not parts_of(path).exists()
 
 
+@pytest.mark.faults
 def test_a_shard_tidies_up_after_one_killed_at_the_very_end(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from genpredict.jobs import merge, units
 from genpredict.jobs.merge import merge_stores
 from genpredict.store.reading import open_scores
 
+pytestmark = pytest.mark.faults
 WRITER = """
 import sys
 from pathlib import Path

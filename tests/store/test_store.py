@@ -474,6 +474,7 @@ def test_interrupted_between_units_then_resumed(
     assert_same_bytes(path, expected)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("nth", [1, 2, 11, 29, 30, 31, 70])
 def test_killed_between_two_variables_then_resumed(
     undisturbed: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
@@ -547,6 +548,7 @@ def number_of_files(
     return disk.written
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("moment", [0.0, 0.02, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85, 0.97, 0.995])
 def test_killed_at_a_file_then_resumed(
     undisturbed: tuple[Path, Path],
@@ -565,6 +567,7 @@ def test_killed_at_a_file_then_resumed(
     assert_same_bytes(tmp_path / "s.zarr", expected)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("files", range(1, 8, 2))
 def test_killed_while_the_store_is_made_then_resumed(
     undisturbed: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
@@ -581,6 +584,7 @@ def test_killed_while_the_store_is_made_then_resumed(
     assert_same_bytes(tmp_path / "s.zarr", expected)
 
 
+@pytest.mark.faults
 def test_killed_in_the_middle_of_the_first_file(tmp_path: Path) -> None:
     """A folder that holds nothing but a file half written is as good as empty."""
     source, path = save_networks(tmp_path / "nets", 2), tmp_path / "s.zarr"
@@ -603,6 +607,7 @@ def test_files_half_written_are_cleared_away(
     assert_same_bytes(path, expected)
 
 
+@pytest.mark.faults
 def test_killed_while_ids_of_several_chunks_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -645,6 +650,7 @@ def test_a_full_disk_then_resumed(
     assert_same_bytes(tmp_path / "s.zarr", expected)
 
 
+@pytest.mark.faults
 def test_overwrite_killed_half_way_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -728,6 +734,7 @@ def test_an_archive_mended_takes_over_its_failed_row(tmp_path: Path) -> None:
     assert scores["seed"].sel(checkpoint=ids).values.tolist() == [777, 888] * 3
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("nth", [1, 10, 28])
 def test_killed_while_a_mended_archive_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int

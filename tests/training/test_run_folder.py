@@ -49,6 +49,7 @@ def copied(run: Run, folder: Path) -> Run:
     return Run(folder / run.id)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("write", range(WRITES))
 def test_a_kill_between_any_two_writes_changes_nothing(
     tmp_path: Path, whole: Run, monkeypatch: pytest.MonkeyPatch, write: int

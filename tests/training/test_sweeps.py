@@ -85,6 +85,7 @@ def kill_after(command: list[str], seconds: float) -> None:
     process.wait()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "seconds", [5.0, *(pytest.param(s, marks=pytest.mark.slow) for s in (3.0, 4.0, 6.5, 8.0))]
 )
