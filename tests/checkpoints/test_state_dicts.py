@@ -70,7 +70,7 @@ def test_prefixes_that_all_share_go(prefix: str) -> None:
 def test_prefixes_that_some_lack_stay() -> None:
     mixed = {**prefixed("model."), "head.weight": torch.ones(2, 2)}
     assert list(find_state_dict(mixed, "f")) == list(mixed)
-    assert list(find_state_dict({"model.": torch.ones(2)}, "f")) == ["model."]
+    assert list(find_state_dict({"model.": torch.ones(2, 2)}, "f")) == ["model."]
 
 
 def test_packed_quantized_weights_stay_visible() -> None:
@@ -95,5 +95,5 @@ def test_other_objects_are_named() -> None:
 
 
 def test_several_state_dicts_are_named() -> None:
-    with pytest.raises(CheckpointError, match=r"several state dicts \(generator, critic\)"):
+    with pytest.raises(CheckpointError, match=r"several networks \(generator, critic\)"):
         find_state_dict({"generator": WEIGHTS, "critic": WEIGHTS}, "f")

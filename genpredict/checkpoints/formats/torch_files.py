@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genpredict.checkpoints.finding.natural_order import natural_key
-from genpredict.checkpoints.formats.unpickling import check_file, load_torch_file
-from genpredict.checkpoints.state_dicts import check_stored, find_state_dict, strip_prefixes
+from genpredict.checkpoints.formats.torch_containers import opened
+from genpredict.checkpoints.formats.unpickling import check_file
+from genpredict.checkpoints.state_dicts import (
+    Contents,
+    NamedTensors,
+    choose,
+    find_state_dict,
+    load,
+    networks_in,
+    strip_prefixes,
+    why_none,
+)
 from genpredict.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -21,15 +31,36 @@ LONGEST_NAME = 255
 """Bytes of a file's name, on every common file system."""
 
 
-def read_torch_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the state dict of a file that ``torch.save`` wrote.
+def read_torch_tensors(path: Path, network: str = "") -> NamedTensors:
+    """Read a network of a file that ``torch.save``, ``torch.jit.save`` or ``pickle.dump`` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    network : str
+        Which of several, by the key under which it lies.
 
     Raises
     ------
     CheckpointError
-        See `load_torch_file` and `find_state_dict`.
+        See `opened` and `find_state_dict`.
     """
-    return find_state_dict(load_torch_file(path), path)
+    with opened(path) as tree:
+        return find_state_dict(tree, path, network)
+
+
+def peek_networks(path: Path) -> tuple[Contents, str]:
+    """Return what a file holds without reading any numbers, and why where that is no network.
+
+    Raises
+    ------
+    CheckpointError
+        See `opened`.
+    """
+    with opened(path) as tree:
+        contents = networks_in(tree)
+        return contents, "" if contents.networks else why_none(contents, tree)
 
 
 def read_sharded(
@@ -95,12 +126,7 @@ def read_torch_shards(index: Path) -> dict[str, Tensor]:
 
 def load_shard(path: Path) -> dict[str, Tensor]:
     """Read one shard with its names as they are; prefixes go once all shards are together."""
-    import torch
-
-    loaded = load_torch_file(path)
-    if not isinstance(loaded, Mapping):
-        raise CheckpointError(path, f"a shard that holds a {type(loaded).__name__}; fetch it again")
-    entries = type(loaded).items(loaded)
-    tensors = {str(k): v for k, v in entries if isinstance(v, torch.Tensor)}
-    check_stored(tensors, path)
-    return tensors
+    with opened(path) as tree:
+        network = choose(networks_in(tree), tree, path)
+        tensors = load(network)
+        return dict(zip(network.tensors, tensors.values(), strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hostile import hostile_objects, legacy_bytes, with_storage, write_pbz2
+from hostile_objects import hostile_objects, legacy_bytes, with_storage, write_pbz2
 from nats_archives import (
     CLASSES,
     make_archive,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hostile import (
+from hostile_objects import (
     hostile_bytes,
     hostile_objects,
     legacy_bytes,
