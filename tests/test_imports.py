@@ -28,6 +28,7 @@ STAGES = {
     "networks": 1,
     "datasets": 1,
     "spectral": 2,
+    "network_measures": 2,
     "rows": 3,
     "aggregation": 3,
     "scoring": 3,
@@ -58,6 +59,7 @@ ONLY: dict[str, set[str]] = {
     "checkpoints": {"errors", "schema", "layers"},
     "spectral": {"errors", "schema"},
     "networks": {"errors"},
+    "network_measures": {"errors", "spectral"},
     "datasets": {"errors"},
     "stats": {"errors", "schema", "rows", "aggregation", "store"},
     "figures": {"errors", "schema", "outputs", "aggregation", "store", "spectral", "stats"},
@@ -83,6 +85,7 @@ WITHOUT = {
     "figures": {"torch", "scipy"},
     "report": {"torch", "scipy"},
     "networks": {"xarray", "zarr", "pandas"},
+    "network_measures": {"xarray", "zarr", "pandas"},
 }
 HEAVY = ("torch", "xarray", "pandas", "zarr", "scipy", "numpy", "matplotlib", "sklearn")
 
