@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         figures,
         jobs,
         layers,
+        network_measures,
         networks,
         report,
         schema,
@@ -105,7 +106,7 @@ _MODULES = {
 #: Reachable as attributes, imported at their first use.
 _SUBPACKAGES = (
     *("errors", "schema", "checkpoints", "layers", "spectral", "networks", "datasets", "store"),
-    *("jobs", "stats", "figures", "report", "training"),
+    *("jobs", "stats", "figures", "report", "training", "network_measures"),
 )
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -15,6 +15,7 @@ References
 from __future__ import annotations
 
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,13 +38,23 @@ RESOLUTION = 1e-10
 #: Elements of kernel positions' Gram matrices held at a time.
 GRAM_ELEMENTS = 1 << 22
 
-MEASURES = (
-    *("ww_alpha", "ww_alpha_weighted", "ww_log_alpha_norm", "ww_log_norm"),
-    *("ww_log_spectral_norm", "ww_stable_rank", "ww_entropy", "ww_xmin", "ww_D", "ww_num_evals"),
-)
+
+class WeightWatcherMeasures(NamedTuple):
+    """Measures of B layers, each of shape (B,), float64, named as by WeightWatcher."""
+
+    alpha: Tensor
+    alpha_weighted: Tensor
+    log_alpha_norm: Tensor
+    log_norm: Tensor
+    log_spectral_norm: Tensor
+    stable_rank: Tensor
+    entropy: Tensor
+    xmin: Tensor
+    D: Tensor
+    num_evals: Tensor
 
 
-def weightwatcher_measures(weights: Tensor) -> dict[str, Tensor]:
+def weightwatcher_measures(weights: Tensor) -> WeightWatcherMeasures:
     """Measure layers of one shape as WeightWatcher does.
 
     Parameters
@@ -53,17 +64,17 @@ def weightwatcher_measures(weights: Tensor) -> dict[str, Tensor]:
 
     Returns
     -------
-    dict
-        Of float64 tensors of shape (B,), by the names of `MEASURES`. NaN for every measure of a
-        shape outside the limits, and for those of the fit where none succeeds.
+    WeightWatcherMeasures
+        NaN for every measure of a shape outside the limits, and for those of the fit where none
+        succeeds.
     """
     B, shape = len(weights), tuple(weights.shape[1:])
     if not has_measures(shape):
         nothing = torch.full((B,), torch.nan, dtype=torch.float64, device=weights.device)
-        return dict.fromkeys(MEASURES, nothing)
+        return WeightWatcherMeasures(*[nothing] * len(WeightWatcherMeasures._fields))
     rows = max(1, GRAM_ELEMENTS // (prod(shape[2:]) * min(shape[:2]) ** 2))
     parts = [_measure(part) for part in torch.split(weights, rows)]
-    return {name: torch.cat([part[name] for part in parts]) for name in MEASURES}
+    return WeightWatcherMeasures(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def has_measures(shape: tuple[int, ...]) -> bool:
@@ -113,7 +124,7 @@ def _squared_singular_values(matrices: Tensor) -> Tensor:
     return eigenvalues
 
 
-def _measure(weights: Tensor) -> dict[str, Tensor]:
+def _measure(weights: Tensor) -> WeightWatcherMeasures:
     """Measure layers within the limits."""
     eigenvalues, rank = pooled_eigenvalues(weights)
     fit = fit_eigenvalues(eigenvalues)
@@ -122,18 +133,18 @@ def _measure(weights: Tensor) -> dict[str, Tensor]:
     log_largest = there.log10()
     powers = torch.exp(fit.exponent.unsqueeze(-1) * (eigenvalues / there.unsqueeze(-1)).log())
     xmin = eigenvalues.gather(-1, fit.start.unsqueeze(-1)).squeeze(-1)
-    return {
-        "ww_alpha": fit.exponent,
-        "ww_alpha_weighted": fit.exponent * log_largest,
-        "ww_log_alpha_norm": fit.exponent * log_largest + powers.sum(-1).log10(),
-        "ww_log_norm": log_largest + (total / there).log10(),
-        "ww_log_spectral_norm": log_largest,
-        "ww_stable_rank": total / there,
-        "ww_entropy": _entropy(eigenvalues / total.where(total > 0, torch.nan).unsqueeze(-1), rank),
-        "ww_xmin": xmin.masked_fill(fit.exponent.isnan(), torch.nan),
-        "ww_D": fit.distance,
-        "ww_num_evals": torch.full_like(total, eigenvalues.shape[-1]),
-    }
+    return WeightWatcherMeasures(
+        alpha=fit.exponent,
+        alpha_weighted=fit.exponent * log_largest,
+        log_alpha_norm=fit.exponent * log_largest + powers.sum(-1).log10(),
+        log_norm=log_largest + (total / there).log10(),
+        log_spectral_norm=log_largest,
+        stable_rank=total / there,
+        entropy=_entropy(eigenvalues / total.where(total > 0, torch.nan).unsqueeze(-1), rank),
+        xmin=xmin.masked_fill(fit.exponent.isnan(), torch.nan),
+        D=fit.distance,
+        num_evals=torch.full_like(total, eigenvalues.shape[-1]),
+    )
 
 
 def fit_eigenvalues(eigenvalues: Tensor) -> PowerLaw:

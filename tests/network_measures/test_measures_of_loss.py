@@ -102,7 +102,9 @@ def test_worst_sharpness_against_linear_theory() -> None:
     parameters = list(network.parameters())
     loss = nn.functional.cross_entropy(network(data.inputs), data.labels)
     gradient = torch.autograd.grad(loss, parameters)
-    slope = sum(float((p * g).detach().abs().sum()) for p, g in zip(parameters, gradient, strict=True))
+    slope = sum(
+        float((p * g).detach().abs().sum()) for p, g in zip(parameters, gradient, strict=True)
+    )
     tiny = worst_sharpness(network, data, radius=1e-6)
     assert tiny == pytest.approx(1e-6 * slope, rel=1e-3)
     generator = torch.Generator().manual_seed(4)

@@ -7,7 +7,6 @@ import io
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +18,13 @@ import genpredict
 from genpredict.layers import select_layers
 from genpredict.networks import build_network
 from genpredict.spectral.power_law import CPU_BLOCK
-from genpredict.spectral.weightwatcher import MEASURES, has_measures, weightwatcher_measures
+from genpredict.spectral.weightwatcher import (
+    WeightWatcherMeasures,
+    has_measures,
+    weightwatcher_measures,
+)
 
-FITTED = ("ww_alpha", "ww_alpha_weighted", "ww_log_alpha_norm", "ww_xmin", "ww_D")
+FITTED = ("alpha", "alpha_weighted", "log_alpha_norm", "xmin", "D")
 TOLERANCE = {"rel": 1e-8, "abs": 1e-8}
 
 
@@ -35,13 +38,18 @@ def analyze(network: nn.Module) -> pd.DataFrame:
     return details.set_index("longname")
 
 
+def measured(weights: Tensor) -> dict[str, Tensor]:
+    """Measure layers of one shape."""
+    return weightwatcher_measures(weights)._asdict()
+
+
 def ours(network: nn.Module) -> dict[str, dict[str, float]]:
     """Measure the weights of a network one by one; the layers without any measure left out."""
     layers = {}
     for name, weight in network.named_parameters():
         if weight.ndim >= 2:
-            measures = weightwatcher_measures(weight.detach()[None])
-            if not measures["ww_num_evals"].isnan():
+            measures = measured(weight.detach()[None])
+            if not measures["num_evals"].isnan():
                 layers[name.removesuffix(".weight")] = {k: float(v) for k, v in measures.items()}
     return layers
 
@@ -51,11 +59,11 @@ def check(network: nn.Module) -> None:
     theirs, mine = analyze(network), ours(network)
     assert set(mine) == set(theirs.index)
     for layer, row in theirs.iterrows():
-        for name in MEASURES:
+        for name in WeightWatcherMeasures._fields:
             if name in FITTED and row["alpha"] == -1:
                 assert np.isnan(mine[layer][name])
             else:
-                expected = float(row[name.removeprefix("ww_")])
+                expected = float(row[name])
                 assert mine[layer][name] == pytest.approx(expected, **TOLERANCE), (layer, name)
 
 
@@ -99,7 +107,7 @@ def test_damaged_layers_against_weightwatcher() -> None:
             {"dead": dead, "tiny": 1e-6 * torch.randn(20, 30), "large": 1e3 * torch.randn(20, 30)}
         )
     )
-    measures = weightwatcher_measures(low_rank[None])
+    measures = measured(low_rank[None])
     assert all(measures[name].isnan() for name in FITTED)  # 4 values make no fit
 
 
@@ -138,7 +146,7 @@ def test_vector_convolutions_against_theory() -> None:
     """A 1-D convolution, which the package leaves out, is a set of kernel positions too."""
     torch.manual_seed(5)
     weight = torch.randn(12, 10, 3)
-    vector, flat = (weightwatcher_measures(w[None]) for w in (weight, weight.unsqueeze(-1)))
+    vector, flat = (measured(w[None]) for w in (weight, weight.unsqueeze(-1)))
     assert vector == flat
 
 
@@ -148,7 +156,7 @@ def test_limits_against_theory() -> None:
         *(False, True, True, False)
     ]
     assert not has_measures((8, 50_001))
-    assert all(value.isnan() for value in weightwatcher_measures(torch.ones(1, 7, 90)).values())
+    assert all(value.isnan() for value in weightwatcher_measures(torch.ones(1, 7, 90)))
 
 
 @pytest.mark.parametrize(
@@ -163,22 +171,22 @@ def test_limits_against_theory() -> None:
 )
 def test_degenerate_weights_against_theory(weights: Tensor) -> None:
     """A fit that cannot be made is NaN, quietly; what needs no fit has its value."""
-    measures = weightwatcher_measures(weights[None])
+    measures = measured(weights[None])
     assert all(measures[name].isnan() for name in FITTED)
     total = weights.double().square().sum()
-    assert measures["ww_num_evals"] == 16
+    assert measures["num_evals"] == 16
     expected = total.log10() if total > 0 else torch.tensor(torch.nan, dtype=torch.float64)
-    torch.testing.assert_close(measures["ww_log_norm"][0], expected, equal_nan=True)
+    torch.testing.assert_close(measures["log_norm"][0], expected, equal_nan=True)
 
 
 def test_scaling_against_theory() -> None:
     """Weights times c, all eigenvalues above the threshold: the tail is the same."""
     torch.manual_seed(6)
     weights = torch.randn(1, 24, 30, 3, 3, dtype=torch.float64)
-    before, after = weightwatcher_measures(weights), weightwatcher_measures(1e3 * weights)
-    for name in ("ww_alpha", "ww_D", "ww_stable_rank", "ww_entropy"):
+    before, after = measured(weights), measured(1e3 * weights)
+    for name in ("alpha", "D", "stable_rank", "entropy"):
         torch.testing.assert_close(after[name], before[name], rtol=1e-9, atol=0)
-    torch.testing.assert_close(after["ww_log_norm"], before["ww_log_norm"] + 6)
+    torch.testing.assert_close(after["log_norm"], before["log_norm"] + 6)
 
 
 def test_batches_against_single_layers() -> None:
@@ -187,8 +195,8 @@ def test_batches_against_single_layers() -> None:
     weights = torch.randn(40, 8, 6, 3, 3)
     weights[5, 2] = 0
     assert CPU_BLOCK < 40 * 54**2
-    together = weightwatcher_measures(weights)
+    together = measured(weights)
     for row in (0, 5, 39):
-        single: dict[str, Any] = weightwatcher_measures(weights[row : row + 1])
+        single = measured(weights[row : row + 1])
         for name, value in single.items():
             assert value.numpy().tobytes() == together[name][row].numpy().tobytes(), name
