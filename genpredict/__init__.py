@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         plot_spectrum,
     )
     from genpredict.layers import select_layers
+    from genpredict.registry import register_measure
     from genpredict.report import write_report
     from genpredict.scoring import score
     from genpredict.spectral import (
@@ -54,8 +55,11 @@ if TYPE_CHECKING:
         evbmf,
         free_energy,
         frobenius_norm,
+        hill_alpha,
         layer_spectrum,
         measure_weights,
+        mp_spikes,
+        participation_ratio,
         quality,
         signal_threshold,
         singular_values,
@@ -86,8 +90,12 @@ _MODULES = {
         "spectral_entropy",
         "spectral_norm",
         "frobenius_norm",
+        "participation_ratio",
+        "hill_alpha",
+        "mp_spikes",
         "measure_weights",
     ),
+    "registry": ("register_measure",),
     "scoring": ("score",),
     "store": ("open_scores",),
     "aggregation": ("aggregate",),
@@ -128,7 +136,11 @@ __all__ = [
     "spectral_entropy",
     "spectral_norm",
     "frobenius_norm",
+    "participation_ratio",
+    "hill_alpha",
+    "mp_spikes",
     "measure_weights",
+    "register_measure",
     "score",
     "open_scores",
     "aggregate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
@@ -11,18 +11,17 @@ import numpy as np
 import xarray as xr
 
 from genpredict.errors import CheckpointError
+from genpredict.registry import is_reserved
 from genpredict.schema import (
+    AXES,
     COORDINATES,
+    EXTRA_AXES,
     EXTRA_COORDINATES,
-    FACTORIZATIONS,
     LAYER_LABELS,
     LAYER_MEASURES,
-    LEDGER,
-    NETWORK_MEASURES,
-    POWERS,
     STATE,
     TARGETS,
-    UNFOLDINGS,
+    Measure,
     Variable,
     coordinate,
 )
@@ -33,13 +32,8 @@ MOST_COORDINATES = 200
 MOST_CHARACTERS = 10_000
 MOST_NAME_BYTES = 200  # of 255 that a file's name can have
 KNOWN = {*COORDINATES, *EXTRA_COORDINATES, *TARGETS}
-#: Names that a row cannot give a coordinate: what a store computes, and what else it holds.
-RESERVED = {
-    *("checkpoint", "layer", "unfolding", "factorization", "p"),
-    *(*LAYER_LABELS, *LAYER_MEASURES, *STATE, *NETWORK_MEASURES, LEDGER),
-}
 #: Sizes of the dimensions that do not grow.
-FIXED_SIZES = {"unfolding": len(UNFOLDINGS), "factorization": len(FACTORIZATIONS), "p": len(POWERS)}
+FIXED_SIZES = {dim: len(labels) for dim, labels in (AXES | EXTRA_AXES).items()}
 
 
 @dataclass
@@ -65,7 +59,11 @@ class Row:
     error: str = ""
 
 
-def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]) -> xr.Dataset:
+def to_dataset(
+    rows: Sequence[Row],
+    measures: Mapping[str, np.ndarray[Any, Any]],
+    table: Sequence[Measure] | None = None,
+) -> xr.Dataset:
     """Label measures by checkpoint and layer.
 
     Parameters
@@ -73,8 +71,10 @@ def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]
     rows : sequence of Row
         The checkpoints, in order.
     measures : mapping of str to array
-        By the names of `schema.LAYER_MEASURES`, with one entry along the first axis for each
-        layer of each row that did not fail, in order.
+        By name, with one entry along the first axis for each layer of each row that did not fail,
+        in order.
+    table : sequence of Measure, optional
+        What they are; by default those of `schema.LAYER_MEASURES` that are there.
 
     Returns
     -------
@@ -97,10 +97,12 @@ def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]
     depth = max((len(row.layers) for row in rows), default=0)
     sizes = {"checkpoint": len(rows), "layer": depth, **FIXED_SIZES}
     variables: dict[str, Any] = {}
-    for name, variable in LAYER_MEASURES.items():
-        filled = np.full([sizes[dim] for dim in variable.dims], np.nan)
-        filled[at] = measures[name]
-        variables[name] = (variable.dims, filled, variable.attrs)
+    if table is None:
+        table = [row for name, row in LAYER_MEASURES.items() if name in measures]
+    for measure in table:
+        filled = np.full([sizes[dim] for dim in measure.dims], np.nan)
+        filled[at] = measures[measure.name]
+        variables[measure.name] = (measure.dims, filled, measure.attrs)
     for position, (name, variable) in enumerate(LAYER_LABELS.items()):
         labels = np.full((len(rows), depth), "", dtype=object)
         for i, row in enumerate(rows):
@@ -109,7 +111,8 @@ def to_dataset(rows: Sequence[Row], measures: Mapping[str, np.ndarray[Any, Any]]
     status = ["failed" if row.error else "done" for row in rows]
     for name, texts in (("status", status), ("error", [plain(row.error) for row in rows])):
         variables[name] = (("checkpoint",), np.array(texts, dtype=object), STATE[name].attrs)
-    return xr.Dataset(variables, coords=_coords(rows))
+    dims = {dim for measure in table for dim in measure.dims}
+    return xr.Dataset(variables, coords=axis_coords(dims) | _coords(rows))
 
 
 def _checked(row: Row) -> Row:
@@ -151,7 +154,7 @@ def shortened(text: str) -> str:
 
 def _misfit(name: str, value: object) -> str:
     """Say what is wrong with a coordinate; nothing where it is good."""
-    if name in RESERVED or not name.isidentifier():
+    if is_reserved(name) or not name.isidentifier():
         return "cannot name a coordinate (a word of letters, digits and _ that a store lacks)"
     if len(plain(name).encode()) > MOST_NAME_BYTES:
         return f"names a coordinate in more than {MOST_NAME_BYTES} bytes"
@@ -207,7 +210,8 @@ def join_rows(parts: Sequence[xr.Dataset]) -> xr.Dataset:
             first += count
         variables[name] = (model.dims, values, model.attrs)
     coords = dict.fromkeys(name for part in parts for name in part.coords)
-    return xr.Dataset(variables, coords=axis_coords()).set_coords(list(coords))
+    dims = {dim for example in _union(parts).values() for dim in example.dims}
+    return xr.Dataset(variables, coords=axis_coords(dims)).set_coords(list(coords))
 
 
 def as_texts(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -229,12 +233,12 @@ def _union(parts: Sequence[xr.Dataset]) -> dict[str, xr.Variable]:
     }
 
 
-def axis_coords() -> dict[str, Any]:
-    """Return the coordinates that label the fixed dimensions."""
+def axis_coords(dims: Iterable[Hashable] = ()) -> dict[str, Any]:
+    """Return the coordinates that label the fixed dimensions, of the extra ones those named."""
+    axes = AXES | {dim: labels for dim, labels in EXTRA_AXES.items() if dim in set(dims)}
     return {
-        "unfolding": np.array(UNFOLDINGS, dtype=object),
-        "factorization": np.array(FACTORIZATIONS, dtype=object),
-        "p": np.array(POWERS),
+        dim: np.array(labels, dtype=object if isinstance(labels[0], str) else None)
+        for dim, labels in axes.items()
     }
 
 
@@ -268,8 +272,8 @@ def plain(text: object) -> str:
 
 
 def _coords(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return ids, axis labels, and every coordinate that some row has."""
-    coords = axis_coords()
+    """Return ids, and every coordinate that some row has."""
+    coords: dict[str, Any] = {}
     coords["checkpoint"] = np.array([plain(row.id) for row in rows], dtype=object)
     known = [{"source": row.source, **row.metadata} for row in rows]
     names = dict.fromkeys([*COORDINATES, *(name for one in known for name in one)])

@@ -1,7 +1,9 @@
 """Names, units and meanings of every dimension and variable of a scores Dataset.
 
 The vocabulary of genpredict lives here and nowhere else: readers, the store, statistics and
-figures take labels and units from these tables (docs/design.md 2 and 4).
+figures take labels and units from these tables. A measure is one row that names its function as
+text, so that a row costs no import; `genpredict.registry` adds rows of other packages
+(docs/design.md 2 to 4).
 """
 
 from __future__ import annotations
@@ -13,6 +15,16 @@ UNFOLDINGS = ("in_channel", "out_channel")
 FACTORIZATIONS = ("raw", "low_rank")
 POWERS = (1, 2)
 KINDS = ("conv", "linear")
+#: Number of the definitions of all measures; raised when one of them changes its values.
+DEFINITIONS = 1
+#: Labels of the dimensions that do not grow.
+AXES: dict[str, tuple[str, ...] | tuple[int, ...]] = {
+    "unfolding": UNFOLDINGS,
+    "factorization": FACTORIZATIONS,
+    "p": POWERS,
+}
+#: Labels of those that some measures have besides, in a Dataset that holds one of these.
+EXTRA_AXES: dict[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -30,9 +42,33 @@ class Variable:
         return {"long_name": self.long_name, "units": self.units}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measure(Variable):
+    """A row of the table of layer measures.
+
+    Parameters
+    ----------
+    name : str
+        Of the variable.
+    function : str
+        "module:function", imported where it is called. Its arguments are given by name: see
+        `genpredict.registry`. Empty for what the factorization itself gives.
+    output : str
+        Field of the named tuple that the function returns; rows that name several fields of one
+        function share one call. Empty where it returns a tensor.
+    group : str
+        "default" for those that every score has; others are asked for by group or name.
+    """
+
+    name: str
+    function: str = ""
+    output: str = ""
+    group: str = "default"
+
+
 _LAYER = ("checkpoint", "layer")
 _ENTRY = (*_LAYER, "unfolding")
-_MEASURE = (*_ENTRY, "factorization")
+_SPECTRUM = (*_ENTRY, "factorization")
 
 LAYER_LABELS: dict[str, Variable] = {
     "layer_name": Variable(_LAYER, "layer name", "", "str"),
@@ -41,20 +77,69 @@ LAYER_LABELS: dict[str, Variable] = {
         _LAYER, "weight shape, output channels first, e.g. 16x3x3x3", "", "str"
     ),
 }
-LAYER_MEASURES: dict[str, Variable] = {
-    "stable_rank": Variable((*_MEASURE, "p"), "stable rank"),
-    "condition_number": Variable(_MEASURE, "condition number"),
-    "quality": Variable((*_MEASURE, "p"), "quality", "rad"),
-    "effective_rank": Variable(_MEASURE, "effective rank"),
-    "spectral_entropy": Variable(_MEASURE, "spectral entropy", "nat"),
-    "spectral_norm": Variable(_MEASURE, "spectral norm"),
-    "frobenius_norm": Variable(_MEASURE, "Frobenius norm"),
-    "rank": Variable(_ENTRY, "low-rank rank (EVBMF)"),
-    "noise_variance": Variable(_ENTRY, "noise variance (EVBMF)"),
-    "null_directions": Variable(_ENTRY, "null directions set aside"),
-    "dead_output_channels": Variable(_LAYER, "dead output channels set aside"),
-    "dead_input_channels": Variable(_LAYER, "dead input channels set aside"),
-}
+_SPECTRAL = "genpredict.spectral.measures"
+#: The measures of every score, each from those above it.
+_DEFAULT = (
+    Measure(
+        (*_SPECTRUM, "p"), "stable rank", name="stable_rank", function=f"{_SPECTRAL}:stable_rank"
+    ),
+    Measure(
+        _SPECTRUM,
+        "condition number",
+        name="condition_number",
+        function=f"{_SPECTRAL}:condition_number",
+    ),
+    Measure(
+        (*_SPECTRUM, "p"), "quality", "rad", name="quality", function=f"{_SPECTRAL}:quality_angle"
+    ),
+    Measure(
+        _SPECTRUM,
+        "effective rank",
+        name="effective_rank",
+        function=f"{_SPECTRAL}:effective_rank",
+    ),
+    Measure(
+        _SPECTRUM,
+        "spectral entropy",
+        "nat",
+        name="spectral_entropy",
+        function=f"{_SPECTRAL}:spectral_entropy",
+    ),
+    Measure(
+        _SPECTRUM, "spectral norm", name="spectral_norm", function=f"{_SPECTRAL}:spectral_norm"
+    ),
+    Measure(
+        _SPECTRUM, "Frobenius norm", name="frobenius_norm", function=f"{_SPECTRAL}:frobenius_norm"
+    ),
+    Measure(_ENTRY, "low-rank rank (EVBMF)", name="rank"),
+    Measure(_ENTRY, "noise variance (EVBMF)", name="noise_variance"),
+    Measure(_ENTRY, "null directions set aside", name="null_directions"),
+    Measure(_LAYER, "dead output channels set aside", name="dead_output_channels"),
+    Measure(_LAYER, "dead input channels set aside", name="dead_input_channels"),
+    Measure(
+        _SPECTRUM,
+        "participation ratio",
+        name="participation_ratio",
+        function=f"{_SPECTRAL}:participation_ratio",
+    ),
+    Measure(
+        _ENTRY,
+        "Hill estimate of the tail exponent",
+        name="hill_alpha",
+        function=f"{_SPECTRAL}:hill_alpha",
+    ),
+    Measure(
+        _ENTRY,
+        "eigenvalues above the Marchenko-Pastur edge",
+        name="mp_spikes",
+        function="genpredict.spectral.marchenko_pastur:mp_spikes",
+    ),
+)
+LAYER_MEASURES: dict[str, Measure] = {row.name: row for row in _DEFAULT}
+#: What a store holds that says nothing of its measures.
+FIRST_MEASURES = tuple(LAYER_MEASURES)[:12]
+#: Measures of the other groups, by name; each may build on those of every score and those above.
+EXTRA_MEASURES: dict[str, Measure] = {}
 STATE: dict[str, Variable] = {
     "status": Variable(("checkpoint",), "state: pending, done or failed", "", "str"),
     "error": Variable(("checkpoint",), "why the checkpoint failed", "", "str"),

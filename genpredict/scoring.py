@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -18,95 +17,29 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-import genpredict
 from genpredict.aggregation import with_network_measures
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_checkpoints
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers import Layer, count_parameters, select_layers
+from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, Options
+from genpredict.registry import choose_measures
 from genpredict.rows import Row, join_rows, to_dataset
-from genpredict.spectral import (
-    DEAD_TOLERANCE,
-    NULL_TOLERANCE,
-    Estimator,
-    LayerMeasures,
-    check_method,
-    measure_weights,
-)
+from genpredict.spectral import measure_weights
 
 #: Weights held in memory at a time, in elements: 64 MiB of float32.
 BATCH_WEIGHTS = 1 << 24
 #: Networks at hand are in memory anyway: so many times more of them make a batch.
 AT_HAND = 16
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 Network: TypeAlias = nn.Module | Mapping[str, Tensor]
 Scorable: TypeAlias = str | Path | Network
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to measure: part of a store's identity.
-
-    Parameters
-    ----------
-    estimator : {"global", "reference"}
-        The exact EVBMF or the released code's.
-    dtype : {"float64", "float32"}
-        Arithmetic of Gram matrices and eigenvalues.
-    device : str
-        "auto" takes CUDA where there is one.
-    include, exclude : tuple of str
-        Patterns on layer names, as of `select_layers`.
-    dead_tolerance, null_tolerance : float
-        What EVBMF sets aside (docs/design.md 3.3).
-    """
-
-    estimator: str = "global"
-    dtype: str = "float64"
-    device: str = "auto"
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    dead_tolerance: float = DEAD_TOLERANCE
-    null_tolerance: float = NULL_TOLERANCE
-
-    def __post_init__(self) -> None:
-        """Check every choice, so that a typo fails before any work."""
-        if self.dtype not in DTYPES:
-            raise GenpredictError(f"dtype must be one of {tuple(DTYPES)}, got {self.dtype!r}")
-        try:
-            check_method(self.estimator, self.dead_tolerance, self.null_tolerance)
-        except ValueError as error:
-            raise GenpredictError(str(error)) from error
-
-    def torch_device(self) -> torch.device:
-        """Return the device to compute on.
-
-        Raises
-        ------
-        GenpredictError
-            When torch has no such device here.
-        """
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            return torch.empty(0, device=self.device).device
-        except (RuntimeError, AssertionError) as error:
-            raise GenpredictError(
-                f"device {self.device!r} is not available here; use --device cpu or auto"
-            ) from error
-
-    def attrs(self) -> dict[str, Any]:
-        """Return the choices as they are written into a Dataset."""
-        choices = {f.name: getattr(self, f.name) for f in fields(self)}
-        patterns = {name: list(choices[name]) for name in ("include", "exclude")}
-        made_by = {"genpredict_version": genpredict.__version__}
-        return made_by | choices | patterns | {"device": str(self.torch_device())}
 
 
 def score(
     sources: Scorable | Sequence[Scorable] | Mapping[str, Network],
     *,
     manifest: str | Path | None = None,
+    measures: Sequence[str] | str = (),
     estimator: str = "global",
     dtype: str = "float64",
     device: str = "auto",
@@ -124,6 +57,8 @@ def score(
         keys of a mapping, else "0", "1", ….
     manifest : path, optional
         CSV with metadata and targets of the files.
+    measures : str or sequence of str
+        Names and groups of layer measures, added to those of every score.
     estimator : {"global", "reference"}
         The exact EVBMF or the released code's.
     dtype : {"float64", "float32"}
@@ -145,7 +80,7 @@ def score(
     Raises
     ------
     GenpredictError
-        When a source does not exist or an option is unknown.
+        When a source does not exist, or an option or measure is unknown.
 
     Warns
     -----
@@ -168,6 +103,7 @@ def score(
         _several(exclude),
         dead_tolerance,
         null_tolerance,
+        measures=tuple(row.name for row in choose_measures(measures)),
     )
     attrs = options.attrs()
     checkpoints = _checkpoints(sources, manifest)
@@ -281,15 +217,16 @@ class _Batch:
         weights = [layer.weight for layers in self.layers for layer in layers]
         found = measure_weights(
             weights,
+            measures=options.rows,
             estimator=cast("Estimator", options.estimator),
-            dtype=DTYPES[options.dtype],
+            dtype=getattr(torch, options.dtype),
             device=options.torch_device(),
             dead_tolerance=options.dead_tolerance,
             null_tolerance=options.null_tolerance,
         )
-        arrays = {f.name: getattr(found, f.name).cpu().numpy() for f in fields(LayerMeasures)}
-        keep = self._fail_not_finite(arrays.pop("finite") == 1)
-        return to_dataset(self.rows, {name: array[keep] for name, array in arrays.items()})
+        keep = self._fail_not_finite(found.finite.cpu().numpy() == 1)
+        arrays = {name: values.cpu().numpy()[keep] for name, values in found.items()}
+        return to_dataset(self.rows, arrays, options.rows)
 
     def _fail_not_finite(self, finite: Any) -> Any:
         """Fail the checkpoints that hold NaN or infinity; mark the layers of the others."""

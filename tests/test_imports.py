@@ -23,6 +23,9 @@ STAGES = {
     "atomic": 0,
     "locking": 0,
     "outputs": 0,
+    "extensions": 0,
+    "registry": 0,
+    "options": 0,
     "layers": 1,
     "checkpoints": 1,
     "networks": 1,
@@ -44,6 +47,7 @@ STAGES = {
 }
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
+    {"_version", "errors", "schema", "extensions", "registry", "options"},
     {"rows", "aggregation", "scoring"},
     {"errors", "atomic", "locking", "outputs"},
     {"engine", "store", "jobs"},
@@ -55,9 +59,12 @@ ONLY: dict[str, set[str]] = {
     "atomic": set(),
     "locking": {"errors"},
     "outputs": {"errors", "atomic", "locking"},
+    "extensions": {"errors"},
+    "registry": {"errors", "schema", "extensions"},
+    "options": {"_version", "errors", "schema", "registry"},
     "layers": {"errors", "schema"},
-    "checkpoints": {"errors", "schema", "layers"},
-    "spectral": {"errors", "schema"},
+    "checkpoints": {"errors", "schema", "registry", "layers"},
+    "spectral": {"errors", "schema", "registry", "options"},
     "networks": {"errors"},
     "network_measures": {"errors", "spectral"},
     "datasets": {"errors"},

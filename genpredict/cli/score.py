@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from cyclopts.validators import Number
 
 from genpredict.cli.options import Output, commas
 from genpredict.errors import GenpredictError
+from genpredict.options import Estimator, Precision
 
 if TYPE_CHECKING:
     from genpredict.jobs.score_job import Outcome
@@ -50,9 +52,10 @@ def score(
     nats_epochs: Annotated[tuple[int, ...] | None, commas(int)] = None,
     nats_datasets: Annotated[tuple[str, ...] | None, commas(str)] = None,
     indices: str | None = None,
-    estimator: Literal["global", "reference"] = "global",
+    measures: Annotated[tuple[str, ...], commas(str)] = (),
+    estimator: Estimator = "global",
     device: str = "auto",
-    dtype: Literal["float64", "float32"] = "float64",
+    dtype: Precision = "float64",
     workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     shard: str | None = None,
     engine: Literal["local", "dask"] = "local",
@@ -82,6 +85,8 @@ def score(
         Data sets to take from NATS-Bench archives, e.g. cifar10,cifar100; default all.
     indices
         Architectures to take from NATS-Bench archives: 0:32768, or 5, or 1,4,9; default all.
+    measures
+        Measures and groups of measures besides those of every score, separated by commas.
     estimator
         EVBMF at the global minimum of its free energy, or as in the released code.
     device
@@ -116,13 +121,16 @@ def score(
     from genpredict.jobs.dask_engine import score_on_dask
     from genpredict.jobs.score_job import score_into
     from genpredict.jobs.sharding import parse_shard, score_shard
-    from genpredict.scoring import Options
+    from genpredict.options import Options
+    from genpredict.registry import choose_measures
 
     share = None if shard is None else parse_shard(shard)
     _check_together(shard, overwrite, engine, scheduler)
     options = Options(
-        estimator, dtype, device, include=tuple(include or ()), exclude=tuple(exclude or ())
-    )
+        estimator, dtype, device, include=tuple(include or ()), exclude=tuple(exclude or ()),
+        measures=tuple(row.name for row in choose_measures(measures)),
+        nats_epochs=nats_epochs or (), nats_datasets=nats_datasets or (), indices=indices or "",
+    )  # fmt: skip
     found = open_checkpoints(
         sources,
         manifest=manifest,
@@ -131,13 +139,13 @@ def score(
         indices=indices,
     )
     console.warn(found.warnings)
-    attrs = {
-        "nats_epochs": sorted(nats_epochs or ()),
-        "nats_datasets": sorted(nats_datasets or ()),
-        "indices": (indices or "") if any(item.is_whole_space for item in found.items) else "",
-        "command": _command(),
+    if not any(item.is_whole_space for item in found.items):  # files are chosen by their names
+        options = replace(options, indices="")
+    settings: dict[str, Any] = {
+        "attrs": {"command": _command()},
+        "workers": workers,
+        "chunk_size": chunk_size,
     }
-    settings: dict[str, Any] = {"attrs": attrs, "workers": workers, "chunk_size": chunk_size}
     settings |= {"retry_failed": retry_failed}
     with console.job_progress(len(found.items)) as progress:
         settings["progress"] = progress

@@ -15,8 +15,8 @@ from genpredict.checkpoints import Checkpoint, open_checkpoints
 from genpredict.cli import console
 from genpredict.errors import CheckpointError
 from genpredict.layers import select_layers
+from genpredict.options import measures_of
 from genpredict.outputs import new_file
-from genpredict.schema import LAYER_MEASURES
 from genpredict.store.reading import check_store, open_scores
 
 #: Rows of a table on the terminal; a CSV file holds all.
@@ -141,7 +141,7 @@ def layer_table(scores: xr.Dataset) -> pd.DataFrame:
     columns: dict[str, xr.DataArray] = {
         name: scores[name] for name in ("layer_name", "layer_kind", "layer_shape")
     }
-    for name in LAYER_MEASURES:
+    for name in measures_of(scores.attrs):
         columns |= dict(_spread(name, scores[name]))
     table = xr.Dataset({k: v.reset_coords(drop=True) for k, v in columns.items()}).to_dataframe(
         dim_order=["checkpoint", "layer", "unfolding"]
@@ -150,9 +150,10 @@ def layer_table(scores: xr.Dataset) -> pd.DataFrame:
 
 
 def _spread(name: str, values: xr.DataArray) -> Iterator[tuple[str, xr.DataArray]]:
-    """Yield a measure once for each factorization and power it has."""
-    for dim, prefix in (("factorization", "_"), ("p", "_p")):
-        if dim in values.dims:
+    """Yield a measure once for each factorization, power, … it has."""
+    for dim in map(str, values.dims):
+        if dim not in ("checkpoint", "layer", "unfolding"):
+            prefix = "_p" if dim == "p" else "_"
             for label in values[dim].values:
                 yield from _spread(f"{name}{prefix}{label}", values.sel({dim: label}))
             return

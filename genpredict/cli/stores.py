@@ -37,7 +37,8 @@ def merge(
     """Join scores stores that were made apart into a new one.
 
     Estimator, dtype, layer patterns and tolerances must agree. A checkpoint in several stores is
-    taken once: done before failed before pending.
+    taken once: done before failed before pending. Stores of the same checkpoints with different
+    measures give one with all of them; a measure that some checkpoint has in none is left out.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def merge(
         f"{output}: {merged.done} done, {merged.failed} failed, {merged.pending} pending; "
         f"{merged.repeated} were in several stores"
     )
+    if merged.left_out:
+        console.warn([f"left out, for not every checkpoint has them: {', '.join(merged.left_out)}"])
     if not merged.failed:
         return ALL_DONE
     return SOME_FAILED if merged.done else FAILED

@@ -15,7 +15,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -28,8 +28,8 @@ from genpredict.jobs.score_job import Measured, Outcome, Progress, from_spool, s
 from genpredict.jobs.sharding import Tally, measure_into
 from genpredict.jobs.spool import Spool
 from genpredict.jobs.units import Unit
-from genpredict.scoring import Options
-from genpredict.store.writing import CHUNK_SIZE
+from genpredict.options import Options
+from genpredict.store.writing import CHUNK_SIZE, continued
 
 #: Give up when no unit has been done for so long (seconds).
 TASK_TIMEOUT = 3600.0
@@ -82,8 +82,10 @@ def score_on_dask(
         When there is no such scheduler, it is lost, a task fails or kills its worker, or nothing
         is done for too long; the message says what is left. What is done is kept.
     """
+    if not overwrite:
+        options = continued(path, options)
     if scheduler is not None:
-        options = _OnWorkers(**vars(options))
+        options = _OnWorkers.of(options)
     Spool.of(path, {**options.attrs(), **(attrs or {})}).check_idle()
     with connected(scheduler, workers) as client:
         return score_into(
@@ -110,6 +112,11 @@ class _OnWorkers(Options):
 
     Each worker finds the device by itself; the store records what was asked for.
     """
+
+    @classmethod
+    def of(cls, options: Options) -> _OnWorkers:
+        """Return the same choices."""
+        return cls(**{f.name: getattr(options, f.name) for f in fields(options) if f.init})
 
     def attrs(self) -> dict[str, Any]:
         """Return the choices as they are written into a Dataset."""

@@ -1,4 +1,4 @@
-"""Join stores that were made apart: the same choices, other checkpoints.
+"""Join stores that were made apart: the same choices, other checkpoints or other measures.
 
 Rows stand in the order of the stores. The new store is made under another name and renamed when
 it is complete, so that there is never half of one; memory holds the ids and one chunk of rows.
@@ -18,6 +18,7 @@ import xarray as xr
 from genpredict.errors import StoreError
 from genpredict.jobs.repeated_rows import Prefer, chosen
 from genpredict.locking import check_unlocked, lock_of, locked
+from genpredict.options import MIXED, SELECTIONS, identity_of, measures_of
 from genpredict.outputs import replace_folder, restore_replaced
 from genpredict.rows import join_rows
 from genpredict.store.ledger import read_ledger
@@ -28,12 +29,8 @@ from genpredict.store.reading import (
     open_rows,
     texts_as_objects,
 )
-from genpredict.store.writing import CHUNK_SIZE, IDENTITY, Writer, open_writer
+from genpredict.store.writing import CHUNK_SIZE, Writer, open_writer
 
-#: Choices that say which rows of an archive a store holds; stores that differ in them go together.
-SELECTIONS = ("nats_epochs", "nats_datasets", "indices")
-#: What a store says of its selection where it was merged from several: equals no run's.
-MIXED = "mixed"
 _WRITTEN = "was written to while it was read; merge again when nothing writes to it"
 _KEPT = ("genpredict_format", "chunk_size", "coordinates")  # the writer's own
 
@@ -48,12 +45,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Merged:
-    """Rows of a merged store by state, and how many stood in several stores."""
+    """Rows of a merged store by state, and how many stood in several stores.
+
+    `left_out` are measures that some store holds and that some checkpoint has in none.
+    """
 
     done: int
     failed: int
     pending: int
     repeated: int
+    left_out: tuple[str, ...] = ()
 
 
 def merge_stores(
@@ -150,6 +151,9 @@ def _write(paths: Sequence[Path], half: Path, attrs: Mapping[str, Any], prefer: 
     """Write all rows into a store that has not its name yet."""
     stores = [open_rows(path) for path in paths]
     places = _places(stores)
+    measures, left_out = _joint_measures(stores, places)
+    stores = [store.drop_vars(left_out, errors="ignore") for store in stores]
+    attrs = {**attrs, "measures": measures}
     chunk_size = int(check_store(paths[0]).get("chunk_size", CHUNK_SIZE))
     with open_writer(half, attrs, overwrite=True, chunk_size=chunk_size) as writer:
         writer.allot(places)
@@ -160,21 +164,42 @@ def _write(paths: Sequence[Path], half: Path, attrs: Mapping[str, Any], prefer: 
                 writer.ledger.add(read_ledger(open_group(path)))
         counts = Counter(writer.status.values())
     repeated = sum(len(found) > 1 for found in places.values())
-    return Merged(counts["done"], counts["failed"], counts["pending"], repeated)
+    return Merged(counts["done"], counts["failed"], counts["pending"], repeated, tuple(left_out))
+
+
+def _joint_measures(
+    stores: Sequence[xr.Dataset], places: Mapping[str, list[Place]]
+) -> tuple[list[str], list[str]]:
+    """Return the measures that every checkpoint has in some store, and those that are left out."""
+    held = [measures_of(store.attrs) for store in stores]
+    done = [(store["status"] == "done").values for store in stores]
+    combinations = {
+        frozenset(place.store for place in some if done[place.store][place.row])
+        for some in places.values()
+    } - {frozenset()}
+    everything = list(dict.fromkeys(name for names in held for name in names))
+    joint = [
+        name
+        for name in everything
+        if all(any(name in held[number] for number in some) for some in combinations)
+    ]
+    return joint, [name for name in everything if name not in joint]
 
 
 def _joint_attrs(paths: Sequence[Path]) -> dict[str, Any]:
     """Return the attributes of the new store; raise where choices differ."""
     first, *others = (check_store(path) for path in paths)
     joint = {name: value for name, value in first.items() if name not in _KEPT}
+    mine = identity_of(first)
     for path, attrs in zip(paths[1:], others, strict=True):
-        for name in IDENTITY:
-            if attrs.get(name) == first.get(name):
+        theirs = identity_of(attrs)
+        for name in mine:
+            if name == "measures" or theirs[name] == mine[name]:
                 continue
             if name not in SELECTIONS:
                 raise StoreError(
-                    f"{path}: made with {name}={attrs.get(name)!r}, but {paths[0]} with "
-                    f"{first.get(name)!r}; such numbers are no match: score one of them again"
+                    f"{path}: made with {name}={theirs[name]!r}, but {paths[0]} with "
+                    f"{mine[name]!r}; such numbers are no match: score one of them again"
                 )
             joint[name] = MIXED
     for name in ("genpredict_version", "device"):

@@ -72,7 +72,7 @@ def _agreed(
             if variable not in row.variables or (
                 is_coordinate and _unknown(row[variable].values).all()
             ):
-                row[variable] = other[variable]
+                row[variable] = _of_depth(other[variable].variable, row.sizes["layer"])
                 row = row.set_coords(variable) if is_coordinate else row
             elif prefer == "error" and not _equal(
                 row[variable].values, other[variable].values, or_unknown=is_coordinate
@@ -102,6 +102,16 @@ def _equal_depth(*values: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
     for value in values:
         room = [(0, 0), (0, depth - value.shape[1]), *[(0, 0)] * (value.ndim - 2)]
         padded.append(np.pad(value, room, constant_values=fill))
+    return padded
+
+
+def _of_depth(values: xr.Variable, depth: int) -> xr.Variable:
+    """Cut or pad a row to a number of layers; what is cut is padding."""
+    if "layer" not in values.dims:
+        return values
+    values = values.isel(layer=slice(depth))
+    fill: Any = "" if values.dtype.kind == "O" else np.nan
+    padded: xr.Variable = values.pad(layer=(0, depth - values.sizes["layer"]), constant_values=fill)
     return padded
 
 

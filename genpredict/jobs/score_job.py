@@ -16,10 +16,10 @@ from genpredict.checkpoints import CheckpointSources
 from genpredict.engine import available_cores, run_in_order
 from genpredict.jobs.spool import Spool
 from genpredict.jobs.units import Unit, cut, is_open, measure_unit, states_of
+from genpredict.options import Options
 from genpredict.rows import Row, coordinates, join_rows
-from genpredict.scoring import Options
 from genpredict.store.ledger import changed
-from genpredict.store.writing import CHUNK_SIZE, Writer, open_writer
+from genpredict.store.writing import CHUNK_SIZE, Writer, continued, open_writer
 
 #: Results wait at most this long (seconds), or until they fill so many chunks, to be written.
 WRITE_EVERY = 20.0
@@ -95,6 +95,8 @@ def score_into(
     GenpredictError
         When the store cannot be used or a worker dies; what is done is kept.
     """
+    if not overwrite:
+        options = continued(path, options)
     everything = {**options.attrs(), **(attrs or {})}
     spool = Spool.of(path, everything)
     if measurer is None:

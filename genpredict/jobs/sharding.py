@@ -30,8 +30,8 @@ from genpredict.jobs.score_job import (
 from genpredict.jobs.spool import Spool
 from genpredict.jobs.units import Unit, cut, is_open, measure_unit, states_of
 from genpredict.locking import LockedError, check_unlocked, lock_of, locked
-from genpredict.scoring import Options
-from genpredict.store.writing import CHUNK_SIZE, read_progress
+from genpredict.options import Options
+from genpredict.store.writing import CHUNK_SIZE, continued, read_progress
 
 _SHARD = re.compile(r"(\d{1,9})/(\d{1,9})")
 
@@ -161,6 +161,7 @@ def score_shard(
         When the store or its spool was made in another way or cannot be written, or a worker
         dies; what is done is kept.
     """
+    options = continued(path, options)
     everything = {**options.attrs(), **(attrs or {})}
     path, spool = path.resolve(), Spool.of(path, everything)
     check_unlocked(lock_of(path))

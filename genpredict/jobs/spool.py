@@ -25,7 +25,7 @@ import xarray as xr
 from genpredict.errors import StoreError
 from genpredict.jobs.units import Unit
 from genpredict.locking import LockedError, check_unlocked, locked
-from genpredict.store.writing import IDENTITY
+from genpredict.options import identity_of
 
 _IDENTITY_FILE = "identity.json"
 _HEADER = "header"
@@ -42,7 +42,8 @@ class Spool:
     folder : Path
         Where they lie: ``<store>.parts``.
     identity : str
-        How the rows are made, as JSON (see `identity_of`): rows made in another way are not found.
+        How the rows are made, as JSON (`options.identity_of`): rows made in another way are not
+        found.
     """
 
     folder: Path
@@ -52,7 +53,8 @@ class Spool:
     def of(cls, store: Path, attrs: Mapping[str, Any]) -> Spool:
         """Return the spool of a store, for a run with these attributes."""
         store = store.resolve()
-        return cls(store.with_name(f"{store.name}.parts"), identity_of(attrs))
+        identity = json.dumps(identity_of(attrs), sort_keys=True)
+        return cls(store.with_name(f"{store.name}.parts"), identity)
 
     def check(self) -> None:
         """Check that what lies in the folder, if anything, was made in the same way.
@@ -63,10 +65,10 @@ class Spool:
             When it was not, naming what differs.
         """
         try:
-            old = json.loads((self.folder / _IDENTITY_FILE).read_text(encoding="utf-8"))
+            old = identity_of(json.loads((self.folder / _IDENTITY_FILE).read_bytes()))
         except OSError:  # nothing there, or a place that cannot be written either
             return
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise StoreError(f"{self.folder}: damaged; delete this folder") from error
         new = json.loads(self.identity)
         for name in new:
@@ -182,12 +184,6 @@ class Spool:
 
 def _digest(parts: object) -> str:
     return hashlib.sha256(repr(parts).encode(errors="backslashreplace")).hexdigest()[:32]
-
-
-def identity_of(attrs: Mapping[str, Any]) -> str:
-    """Write the choices that decide what rows hold as JSON, equal for equal choices."""
-    names = ("genpredict_version", *IDENTITY)
-    return json.dumps({name: attrs[name] for name in names if name in attrs}, sort_keys=True)
 
 
 def _write_whole(file: Path, content: xr.Dataset | bytes | None) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import xarray as xr
 
 from genpredict.checkpoints import Item
+from genpredict.options import Options
 from genpredict.rows import join_rows
-from genpredict.scoring import Options, measure_checkpoints, read_items
+from genpredict.scoring import measure_checkpoints, read_items
 
 #: A unit of work ends when its files reach this size (bytes) or number.
 UNIT_BYTES = 32 << 20

@@ -4,15 +4,15 @@
 use one by one.
 """
 
-from genpredict.spectral.batch import (
+from genpredict.options import (
+    DEAD_TOLERANCE,
     ESTIMATORS,
-    Estimator,
-    LayerMeasures,
-    check_method,
-    measure_weights,
-)
-from genpredict.spectral.evbmf import (
     NULL_TOLERANCE,
+    Estimator,
+    check_method,
+)
+from genpredict.spectral.batch import measure_weights
+from genpredict.spectral.evbmf import (
     LowRank,
     null_directions,
     signal_threshold,
@@ -20,18 +20,23 @@ from genpredict.spectral.evbmf import (
 )
 from genpredict.spectral.factorization import evbmf
 from genpredict.spectral.free_energy import free_energy
+from genpredict.spectral.layer_measures import LayerMeasures
 from genpredict.spectral.layer_spectrum import LayerSpectrum, layer_spectrum
+from genpredict.spectral.marchenko_pastur import marchenko_pastur_median, mp_spikes
 from genpredict.spectral.measures import (
     condition_number,
     effective_rank,
     frobenius_norm,
+    hill_alpha,
+    participation_ratio,
     quality,
+    quality_angle,
     spectral_entropy,
     spectral_norm,
     stable_rank,
 )
 from genpredict.spectral.spectrum import singular_values
-from genpredict.spectral.unfold import DEAD_TOLERANCE, dead_channels, unfold, unfoldings
+from genpredict.spectral.unfold import dead_channels, unfold, unfoldings
 
 __all__ = [
     "unfold",
@@ -53,6 +58,11 @@ __all__ = [
     "spectral_entropy",
     "spectral_norm",
     "frobenius_norm",
+    "participation_ratio",
+    "hill_alpha",
+    "mp_spikes",
+    "marchenko_pastur_median",
+    "quality_angle",
     "measure_weights",
     "LayerMeasures",
     "check_method",

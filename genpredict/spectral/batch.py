@@ -8,95 +8,60 @@ measures. Work is cut into slices that fit a core's cache and runs on all cores.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from genpredict.schema import POWERS
-from genpredict.spectral import measures
+from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, check_method
+from genpredict.registry import choose_measures
+from genpredict.schema import Measure
 from genpredict.spectral.blocks import (
     Block,
     Inspection,
+    Piece,
     fill,
     full_eigenvalues,
     left_eigenvalues,
     plan,
+    stacked,
 )
-from genpredict.spectral.evbmf import NULL_TOLERANCE, null_directions, solve_evbmf
+from genpredict.spectral.calls import Calls, Spectra, measure_layers, measure_spectra, sizes_of_axes
+from genpredict.spectral.evbmf import null_directions, solve_evbmf
+from genpredict.spectral.layer_measures import LayerMeasures
 from genpredict.spectral.parallel import run_tasks
 from genpredict.spectral.released import solve_released
-from genpredict.spectral.unfold import DEAD_TOLERANCE, unfolded_shape, unfoldings
+from genpredict.spectral.unfold import unfolded_shape, unfoldings
 
-Estimator = Literal["global", "reference"]
-ESTIMATORS: tuple[str, ...] = get_args(Estimator)
 #: Elements of Gram matrices held at a time, times 8 bytes in float64; a larger layer goes alone.
 BATCH_ELEMENTS = 1 << 26
-
-
-@dataclass(frozen=True)
-class LayerMeasures:
-    """Measures of W layers; NaN where a layer has no such unfolding.
-
-    U = 2 unfoldings (`schema.UNFOLDINGS`), F = 2 factorizations (`schema.FACTORIZATIONS`),
-    P powers (`schema.POWERS`). All float64, on the device of the computation.
-    """
-
-    stable_rank: Tensor  # (W, U, F, P)
-    quality: Tensor  # (W, U, F, P)
-    condition_number: Tensor  # (W, U, F)
-    effective_rank: Tensor  # (W, U, F)
-    spectral_entropy: Tensor  # (W, U, F)
-    spectral_norm: Tensor  # (W, U, F)
-    frobenius_norm: Tensor  # (W, U, F)
-    rank: Tensor  # (W, U)
-    noise_variance: Tensor  # (W, U)
-    null_directions: Tensor  # (W, U)
-    dead_output_channels: Tensor  # (W,)
-    dead_input_channels: Tensor  # (W,)
-    finite: Tensor  # (W,), 1 where every weight is finite, else 0 and the rest without meaning
-
-    @classmethod
-    def empty(cls, layers: int, device: torch.device) -> LayerMeasures:
-        """Make room for that many layers, all NaN."""
-        sizes: dict[str, tuple[int, ...]]
-        sizes = dict.fromkeys(("stable_rank", "quality"), (2, 2, len(POWERS)))
-        sizes |= dict.fromkeys(("rank", "noise_variance", "null_directions"), (2,))
-        sizes |= dict.fromkeys(("dead_output_channels", "dead_input_channels", "finite"), ())
-        return cls(
-            **{
-                field.name: torch.full(
-                    (layers, *sizes.get(field.name, (2, 2))),
-                    torch.nan,
-                    dtype=torch.float64,
-                    device=device,
-                )
-                for field in fields(cls)
-            }
-        )
-
-    def part(self, first: int, stop: int) -> LayerMeasures:
-        """View the layers from `first` up to `stop`."""
-        return LayerMeasures(**{f.name: getattr(self, f.name)[first:stop] for f in fields(self)})
+_SIDES = ("output", "input")
 
 
 def measure_weights(
     weights: Sequence[Tensor],
     *,
+    measures: Sequence[str] | str | Sequence[Measure] = (),
+    biases: Sequence[Tensor | None] | None = None,
     estimator: Estimator = "global",
     dtype: torch.dtype = torch.float64,
     device: torch.device | str | None = None,
     dead_tolerance: float = DEAD_TOLERANCE,
     null_tolerance: float = NULL_TOLERANCE,
 ) -> LayerMeasures:
-    """Measure layers: raw and low-rank spectra, rank, noise and all measures of docs/design.md 3.4.
+    """Measure layers: raw and low-rank spectra, rank, noise and everything read off them.
 
     Parameters
     ----------
     weights : sequence of Tensor
         W weights in torch's layout (n_o, n_i, *kernel), floating point, of any shapes and dtypes.
+    measures : sequence of str
+        Names and groups of measures, added to those of every score. Rows of the table are taken
+        as they are.
+    biases : sequence of (Tensor of shape (n_o,) or None), optional
+        For measures of biases.
     estimator : {"global", "reference"}
         The exact EVBMF, or the released code's (`spectral.released`), which sets nothing aside.
     dtype : torch.float64 or torch.float32
@@ -115,6 +80,8 @@ def measure_weights(
     ------
     ValueError
         For another estimator or dtype, or tolerances outside [0, 1).
+    GenpredictError
+        For an unknown measure, or one whose function cannot be called or returns another shape.
 
     Notes
     -----
@@ -135,20 +102,22 @@ def measure_weights(
         raise ValueError(f"dtype must be torch.float64 or torch.float32, got {dtype}")
     if device is None:
         device = weights[0].device if weights else "cpu"
-    found = LayerMeasures.empty(len(weights), torch.device(device))
-    method = _Method(dtype, dead_tolerance if estimator == "global" else None, null_tolerance)
+    calls = Calls.of(_rows(measures))
+    found = LayerMeasures.empty(calls.rows, len(weights), torch.device(device))
+    set_aside = dead_tolerance if estimator == "global" else None
+    method = _Method(dtype, set_aside, null_tolerance, calls)
     for first, stop in _bounded([tuple(weight.shape) for weight in weights]):
-        _measure_part(weights[first:stop], method, found.part(first, stop))
+        some = None if biases is None else biases[first:stop]
+        _measure_part(weights[first:stop], some, method, found.part(first, stop))
     return found
 
 
-def check_method(estimator: str, dead_tolerance: float, null_tolerance: float) -> None:
-    """Raise ValueError for another estimator, or a tolerance outside [0, 1)."""
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator must be one of {ESTIMATORS}, got {estimator!r}")
-    for name, value in (("dead_tolerance", dead_tolerance), ("null_tolerance", null_tolerance)):
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} must lie in [0, 1), got {value}")
+def _rows(measures: Sequence[str] | str | Sequence[Measure]) -> tuple[Measure, ...]:
+    """Return the rows that are meant: given as such, or by names beside those of every score."""
+    if isinstance(measures, str):
+        return choose_measures(measures)
+    rows = tuple(row for row in measures if isinstance(row, Measure))
+    return rows or choose_measures([name for name in measures if isinstance(name, str)])
 
 
 def _bounded(shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
@@ -171,31 +140,45 @@ class _Method:
     dtype: torch.dtype
     dead_tolerance: float | None
     null_tolerance: float
+    calls: Calls
 
 
-def _measure_part(weights: Sequence[Tensor], method: _Method, found: LayerMeasures) -> None:
+def _measure_part(
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None] | None,
+    method: _Method,
+    found: LayerMeasures,
+) -> None:
     """Measure layers that fit in memory together: first all Gram matrices, then the rest."""
-    device = found.rank.device
+    device = found.finite.device
     blocks, pieces = plan([tuple(weight.shape) for weight in weights])
     for block in blocks:
         block.allocate(device, method.dtype)
-    found.dead_output_channels.zero_()
-    found.dead_input_channels.zero_()
-    look = Inspection(found.finite, found.dead_output_channels, found.dead_input_channels)
+    zeros = torch.zeros_like(found.finite)
+    dead = (found.get(f"dead_{side}_channels", zeros.clone()).zero_() for side in _SIDES)
+    look = Inspection(found.finite, *dead)
     options: dict[str, Any] = {"dtype": method.dtype, "dead_tolerance": method.dead_tolerance}
     run_tasks([partial(fill, weights, piece, look, **options) for piece in pieces], device=device)
     run_tasks(
         [
-            partial(_measure_rows, weights, block, rows, method, found)
+            partial(_measure_rows, weights, block, rows, method, look, found)
             for block in blocks
             for rows in block.slices()
         ],
         device=device,
     )
+    if method.calls.layers:
+        tasks = [partial(_measure_piece, weights, biases, piece, method, found) for piece in pieces]
+        run_tasks(tasks, device=device)
 
 
 def _measure_rows(
-    weights: Sequence[Tensor], block: Block, rows: slice, method: _Method, found: LayerMeasures
+    weights: Sequence[Tensor],
+    block: Block,
+    rows: slice,
+    method: _Method,
+    look: Inspection,
+    found: LayerMeasures,
 ) -> None:
     """Find the spectra of some rows of a block, factorize them, and write every measure down."""
     full = full_eigenvalues(weights, block, rows)
@@ -211,24 +194,51 @@ def _measure_rows(
         torch.tensor(block.layer[rows], device=full.device),
         torch.tensor(block.unfolding[rows], device=full.device),
     )
-    found.rank[at] = low_rank.rank.double()
-    found.noise_variance[at] = low_rank.noise_variance
-    found.null_directions[at] = null.double()
-    spectra = torch.stack([full.sqrt(), low_rank.singular_values], dim=1)  # as FACTORIZATIONS
-    rank = torch.stack([torch.full_like(low_rank.rank, block.n), low_rank.rank], dim=1)
-    _measure_spectra(spectra, rank, found, at)
+    factorized: dict[str, tuple[Tensor, tuple[str, ...]]] = {
+        "rank": (low_rank.rank, ()),
+        "noise_variance": (low_rank.noise_variance, ()),
+        "null_directions": (null, ()),
+        "dead_output_channels": (look.dead_outputs[at[0]], ()),
+        "dead_input_channels": (look.dead_inputs[at[0]], ()),
+    }
+    full_rank = torch.full_like(low_rank.rank, block.n)
+    spectra = Spectra(
+        torch.stack([full.sqrt(), low_rank.singular_values], dim=1),  # as FACTORIZATIONS
+        torch.stack([full_rank, low_rank.rank], dim=1),
+        full_rank,
+        torch.tensor(block.columns[rows], device=full.device),
+    )
+    results = {name: factorized[name][0] for name in ("rank", "noise_variance", "null_directions")}
+    results |= measure_spectra(method.calls.spectra, spectra, factorized)
+    for name in results.keys() & found.keys():
+        found[name][at] = results[name].double()
 
 
-def _measure_spectra(
-    spectra: Tensor, rank: Tensor, found: LayerMeasures, at: tuple[Tensor, Tensor]
+def _measure_piece(
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None] | None,
+    piece: Piece,
+    method: _Method,
+    found: LayerMeasures,
 ) -> None:
-    """Write down the measures of spectra, shape (B, 2, n)."""
-    condition = measures.condition_number(spectra, rank=rank)
-    stable = torch.stack([measures.stable_rank(spectra, p=p) for p in POWERS], dim=-1)
-    found.stable_rank[at] = stable
-    found.condition_number[at] = condition
-    found.quality[at] = torch.atan2(stable, condition.unsqueeze(-1))  # Eq. 4
-    found.effective_rank[at] = measures.effective_rank(spectra)
-    found.spectral_entropy[at] = measures.spectral_entropy(spectra)
-    found.spectral_norm[at] = measures.spectral_norm(spectra)
-    found.frobenius_norm[at] = measures.frobenius_norm(spectra)
+    """Measure the weights of layers of one shape; those that are not finite as zeros."""
+    at, device = piece.layers, found.finite.device
+    stack = stacked([weights[layer] for layer in at], device, torch.float64)
+    broken = found.finite[at] == 0
+    stack.masked_fill_(broken.reshape(-1, *[1] * (stack.ndim - 1)), 0.0)
+    inputs = {"weights": stack, "biases": _stacked_biases(biases, at, stack)}
+    earlier = {name: values[at] for name, values in found.items()}
+    results = measure_layers(method.calls.layers, inputs, earlier, sizes_of_axes())
+    for name, values in results.items():
+        found[name][at] = values
+
+
+def _stacked_biases(
+    biases: Sequence[Tensor | None] | None, layers: Sequence[int], stack: Tensor
+) -> Tensor:
+    """Return the biases of some layers, shape (B, n_o); NaN where there is none of that shape."""
+    none = stack.new_full((stack.shape[1],), torch.nan)
+    some = [None if biases is None else biases[layer] for layer in layers]
+    return torch.stack(
+        [none if bias is None or bias.shape != none.shape else bias.to(none) for bias in some]
+    )

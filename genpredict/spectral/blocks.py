@@ -186,7 +186,7 @@ def fill(
     dead_tolerance : float, optional
         As of `dead_channels`; None sets nothing aside.
     """
-    stack = _stacked([weights[layer] for layer in piece.layers], found.finite.device, dtype)
+    stack = stacked([weights[layer] for layer in piece.layers], found.finite.device, dtype)
     for unfolding, block, rows in piece.targets:
         gram(unfold(stack, unfolding, batch_dims=1), out=block.full[rows])
     outputs, inputs = (_squared_norms(piece, stack, axis) for axis in ("out", "in"))
@@ -201,7 +201,7 @@ def fill(
         _set_aside(piece, stack, found, *dead)
 
 
-def _stacked(weights: list[Tensor], device: torch.device, dtype: torch.dtype) -> Tensor:
+def stacked(weights: list[Tensor], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Stack weights of one shape in another dtype, in one pass where they lie on the device."""
     if all(weight.device == device for weight in weights):
         stack = torch.empty(len(weights), *weights[0].shape, dtype=dtype, device=device)

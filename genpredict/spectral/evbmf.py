@@ -25,8 +25,6 @@ from torch import Tensor
 
 #: Noise variances below this share of s_up are rounding errors of the spectrum.
 NOISE_FLOOR = 1e-14
-#: Singular values up to this share of the median are null directions (softmax leaves one at 1e-5).
-NULL_TOLERANCE = 0.01
 #: Newton steps: quadratic convergence needs about 8 on real layers; near-double roots halve.
 NEWTON_STEPS = 60
 THRESHOLD_STEPS = 5

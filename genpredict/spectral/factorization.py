@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genpredict.spectral.batch import check_method
-from genpredict.spectral.evbmf import NULL_TOLERANCE, LowRank, null_directions, solve_evbmf
+from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, check_method
+from genpredict.spectral.evbmf import LowRank, null_directions, solve_evbmf
 from genpredict.spectral.released import solve_released
 from genpredict.spectral.spectrum import singular_values
 from genpredict.spectral.unfold import (
-    DEAD_TOLERANCE,
     dead_channels,
     sides_left,
     unfold,

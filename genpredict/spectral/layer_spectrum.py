@@ -8,12 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genpredict.spectral.batch import Estimator
-from genpredict.spectral.evbmf import NULL_TOLERANCE, null_directions, signal_threshold
+from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator
+from genpredict.spectral.evbmf import null_directions, signal_threshold
 from genpredict.spectral.factorization import evbmf
 from genpredict.spectral.spectrum import singular_values
 from genpredict.spectral.unfold import (
-    DEAD_TOLERANCE,
     dead_channels,
     sides_left,
     unfold,

@@ -10,6 +10,8 @@ References
    SGD", CVPR 2022.
 .. [2] O. Roy, M. Vetterli, "The effective rank: A measure of effective dimensionality",
    EUSIPCO 2007.
+.. [3] Y. Zhou et al., "Temperature Balancing, Layer-wise Weight Analysis, and Neural Network
+   Training", NeurIPS 2023.
 """
 
 from __future__ import annotations
@@ -83,9 +85,23 @@ def quality(singular_values: Tensor, *, p: int = 2, rank: Tensor | None = None) 
     Tensor, shape (...)
         In radians, in [0, π/2]; 0 when r = 0, π/2 when r = 1.
     """
-    return torch.atan2(
+    return quality_angle(
         stable_rank(singular_values, p=p), condition_number(singular_values, rank=rank)
     )
+
+
+def quality_angle(stable_rank: Tensor, condition_number: Tensor) -> Tensor:
+    """Return arctan(stable_rank/condition_number), the paper's Eq. 4, in radians.
+
+    Parameters
+    ----------
+    stable_rank, condition_number : Tensor, shapes that broadcast
+
+    Returns
+    -------
+    Tensor
+    """
+    return torch.atan2(stable_rank, condition_number)
 
 
 def spectral_entropy(singular_values: Tensor) -> Tensor:
@@ -114,6 +130,45 @@ def spectral_norm(singular_values: Tensor) -> Tensor:
 def frobenius_norm(singular_values: Tensor) -> Tensor:
     """Return √Σσ², in units of the weights."""
     return singular_values.square().sum(-1).sqrt()
+
+
+def participation_ratio(singular_values: Tensor) -> Tensor:
+    """Return (Σσ²)²/Σσ⁴, the number of directions that share the energy; 0 for zeros.
+
+    Examples
+    --------
+    >>> participation_ratio(torch.tensor([2.0, 2.0, 0.0]))
+    tensor(2.)
+    """
+    squares = _relative(singular_values).square()
+    fourth = squares.square().sum(-1)
+    return squares.sum(-1).square() / fourth.where(fourth > 0, 1.0)
+
+
+def hill_alpha(singular_values: Tensor) -> Tensor:
+    """Return Hill's estimate of the exponent of the tail of eigenvalues λ = σ².
+
+    With λ ascending and i = ⌊n/2⌋ (from 0), α = 1 + m/Σ_{j≥i} ln(λ_j/λ_i) for the m = n − i
+    eigenvalues of the tail; the choice of i is that of [3]_.
+
+    Parameters
+    ----------
+    singular_values : Tensor, shape (..., n)
+
+    Returns
+    -------
+    Tensor, shape (...)
+        At least 1, which it is where λ_i = 0; ∞ where all of the tail are equal and not 0. Both to
+        rounding: n·ε of σ_1 is 0.
+    """
+    n = singular_values.shape[-1]
+    tail = n - n // 2
+    rounding = n * torch.finfo(singular_values.dtype).eps
+    relative = _relative(singular_values)[..., :tail]
+    logs = 2 * relative.where(relative > rounding, 0.0).log()
+    smallest = logs[..., -1:]
+    total = torch.where(smallest.isneginf(), torch.inf, logs - smallest).sum(-1)
+    return 1 + tail / total.where(total > 10 * tail * rounding, 0.0)
 
 
 def _relative(singular_values: Tensor) -> Tensor:

@@ -8,13 +8,12 @@ from math import prod
 import torch
 from torch import Tensor
 
+from genpredict.options import DEAD_TOLERANCE
 from genpredict.schema import UNFOLDINGS
 from genpredict.spectral.evbmf import median_of_first
 
 #: Axis of the weight tensor that an unfolding keeps as rows.
 AXIS = {"in_channel": 1, "out_channel": 0}
-#: Slices with norms up to this share of the median are dead (valley of 120,170 real channels).
-DEAD_TOLERANCE = 0.03
 
 
 @cache

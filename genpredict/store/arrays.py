@@ -32,10 +32,13 @@ MOST_IN_A_CHUNK = 2**28
 CODECS = {"bytes", "vlen-utf8", "zstd", "gzip", "blosc", "crc32c"}
 KNOWN = {
     "checkpoint": schema.Variable(("checkpoint",), "checkpoint", "", "str"),
-    **{name: schema.Variable((name,), name, "", "str") for name in ("unfolding", "factorization")},
-    "p": schema.Variable(("p",), "power"),
+    **{
+        name: schema.Variable((name,), name, "", "str" if isinstance(labels[0], str) else "float64")
+        for name, labels in (schema.AXES | schema.EXTRA_AXES).items()
+    },
     **schema.LAYER_LABELS,
     **schema.LAYER_MEASURES,
+    **schema.EXTRA_MEASURES,
     **schema.STATE,
     **schema.COORDINATES,
     **schema.EXTRA_COORDINATES,
@@ -102,7 +105,7 @@ def check_axes(found: Mapping[str, zarr.Array[Any]]) -> None:
     ValueError
         Where they are others than genpredict's; labels not written yet are none.
     """
-    for name, expected in axis_coords().items():
+    for name, expected in axis_coords(schema.EXTRA_AXES).items():
         if name not in found:
             continue
         labels = np.asarray(found[name][:]).tolist()

@@ -15,12 +15,13 @@ import zarr
 import genpredict
 from genpredict.aggregation import with_network_measures
 from genpredict.errors import GenpredictError, StoreError
+from genpredict.options import measures_of
 from genpredict.rows import axis_coords
 from genpredict.schema import (
     COORDINATES,
     EXTRA_COORDINATES,
+    FIRST_MEASURES,
     LAYER_LABELS,
-    LAYER_MEASURES,
     LEDGER,
     STATE,
     TARGETS,
@@ -104,9 +105,8 @@ def open_rows(path: Path) -> xr.Dataset:
     attrs = dict(check_store(path, ledger=False))
     with reading(path):
         found = dict(arrays(path, open_group(path)))
-    if missing := {*LAYER_MEASURES, *LAYER_LABELS, *STATE, "checkpoint", *axis_coords()} - set(
-        found
-    ):
+    held = {*measures_of(attrs), *LAYER_LABELS, *STATE}
+    if missing := {*held, "checkpoint", *axis_coords()} - set(found):
         raise StoreError(f"{path}: {_INCOMPLETE} ({', '.join(sorted(missing))} missing)")
     guard = partial(reading, path)
     variables = {name: lazy(array, guard) for name, array in found.items()}
@@ -286,7 +286,10 @@ def _check_contents(path: Path, group: zarr.Group, attrs: Mapping[str, Any]) -> 
         raise ValueError(f"chunk_size in zarr.json is {chunk_size!r:.80}")
     found = dict(arrays(path, group))
     check_axes(found)
-    missing = {*LAYER_MEASURES, *LAYER_LABELS, "checkpoint"} - set(found)
+    measures = attrs.get("measures", [])
+    if not isinstance(measures, list) or not all(isinstance(name, str) for name in measures):
+        raise ValueError(f"measures in zarr.json is {measures!r:.80}")
+    missing = {*FIRST_MEASURES, *measures, *LAYER_LABELS, "checkpoint"} - set(found)
     marked = "status" in found and any((path / "status" / "c").glob("*"))
     if marked and missing:
         names = ", ".join(sorted(missing))
@@ -298,8 +301,8 @@ def _check_contents(path: Path, group: zarr.Group, attrs: Mapping[str, Any]) -> 
 
 def _ordered(stored: xr.Dataset) -> xr.Dataset:
     """Put variables and coordinates in the order of the schema; a store knows none."""
-    names = [*stored.dims, *COORDINATES, *EXTRA_COORDINATES, *TARGETS]
-    names += [*LAYER_MEASURES, *LAYER_LABELS, *STATE]
+    names = [*map(str, stored.dims), *COORDINATES, *EXTRA_COORDINATES, *TARGETS]
+    names += [*measures_of(stored.attrs), *LAYER_LABELS, *STATE]
     known = [name for name in names if name in stored.variables]
     others = sorted(str(name) for name in stored.variables if name not in known)
     ordered = xr.Dataset({name: stored.variables[name] for name in known + others})

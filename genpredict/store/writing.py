@@ -21,14 +21,16 @@ import xarray as xr
 import zarr
 from zarr.core.metadata import ArrayV3Metadata
 
-from genpredict.errors import StoreError
+from genpredict.errors import GenpredictError, StoreError
 from genpredict.locking import lock_of, locked
+from genpredict.options import Options, identity_of, measures_of
 from genpredict.outputs import replace_folder, restore_replaced
+from genpredict.registry import known_measures
 from genpredict.rows import FIXED_SIZES, as_texts, axis_coords
 from genpredict.schema import (
     COORDINATES,
+    EXTRA_AXES,
     LAYER_LABELS,
-    LAYER_MEASURES,
     STATE,
     Variable,
     coordinate,
@@ -41,18 +43,6 @@ from genpredict.store.reading import FORMAT, check_store, damage_named, open_gro
 CHUNK_SIZE = 256
 #: Layers to a Zarr chunk; a deeper network spans several.
 LAYER_CHUNK = 64
-#: What must agree between a store and a run that continues it.
-IDENTITY = (
-    "estimator",
-    "dtype",
-    "include",
-    "exclude",
-    "dead_tolerance",
-    "null_tolerance",
-    "nats_epochs",
-    "nats_datasets",
-    "indices",
-)
 _ID = Variable(("checkpoint",), "checkpoint", "", "str")
 
 
@@ -71,7 +61,7 @@ def open_writer(
     path : Path
         The store's folder.
     attrs : mapping
-        The choices of the run; those in `IDENTITY` must equal an existing store's.
+        The choices of the run; those of `options.IDENTITY` must equal an existing store's.
     overwrite : bool
         Delete an existing store first.
     chunk_size : int
@@ -107,7 +97,7 @@ def open_writer(
             # be used any more to write the rows that wait: so before there are any
             xr.Variable((), 0)
             _remove_partial_files(path)
-            _write_axes(path)
+            _write_axes(zarr.open_group(path, mode="r+"))
             with damage_named(path):
                 writer = Writer(path, lock)
             yield writer
@@ -126,7 +116,7 @@ def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str],
     path : Path
         The store; there need not be one.
     attrs : mapping
-        The choices of the run; those in `IDENTITY` must equal the store's.
+        The choices of the run; those of `options.IDENTITY` must equal the store's.
 
     Returns
     -------
@@ -149,6 +139,24 @@ def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str],
         except KeyError:  # made a moment ago
             return {}, {}
         return dict(zip(ids, states, strict=False)), read_ledger(group)  # it may be growing
+
+
+def continued(path: Path, options: Options) -> Options:
+    """Return the options by which a store is continued, where there is one: with its measures.
+
+    Raises
+    ------
+    StoreError
+        When measures are asked for that it does not hold, or it is no store.
+    """
+    if not _holds_something(path):
+        return options
+    try:
+        return options.continuing(check_store(path, ledger=False))
+    except StoreError:
+        raise
+    except GenpredictError as error:
+        raise StoreError(f"{path}: {error}") from error
 
 
 def _holds_something(path: Path) -> bool:
@@ -191,18 +199,24 @@ def _remove_partial_files(path: Path) -> None:
 
 
 def _check_identity(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    for name in IDENTITY:
-        if name in new and old.get(name) != new[name]:
+    before, now = identity_of(old), identity_of(new)
+    if "definitions" in new and before["definitions"] != now["definitions"]:
+        raise StoreError(
+            f"{path}: made by genpredict {old.get('genpredict_version')}, whose measures are "
+            f"defined otherwise (definitions {before['definitions']}, now {now['definitions']}); "
+            f"choose another store with -o, --overwrite this one, or go on with that version"
+        )
+    for name in [name for name in now if name in new]:
+        if before[name] != now[name]:
             raise StoreError(
-                f"{path}: made with {name}={old.get(name)!r}, asked for {new[name]!r}; choose "
+                f"{path}: made with {name}={before[name]!r}, asked for {now[name]!r}; choose "
                 f"another store with -o, or --overwrite this one"
             )
 
 
-def _write_axes(path: Path) -> None:
+def _write_axes(group: zarr.Group, dims: Iterable[str] = ()) -> None:
     """Write the coordinates of the fixed dimensions, again where there are some."""
-    group = zarr.open_group(path, mode="r+")
-    for name, values in axis_coords().items():
+    for name, values in axis_coords(dims).items():
         kind: Any = str if values.dtype == object else values.dtype
         if name not in group:
             group.create_array(
@@ -241,7 +255,9 @@ class Writer:
         self._row: dict[str, int] = {}
         self._depth = 0
         self._require("checkpoint", _ID)
-        for name, variable in (LAYER_LABELS | LAYER_MEASURES | STATE | COORDINATES).items():
+        table = known_measures()  # one of another package that is not here has its array, or gets
+        measures = {n: table[n] for n in measures_of(self._group.attrs) if n in table}  # it later
+        for name, variable in (LAYER_LABELS | measures | STATE | COORDINATES).items():
             self._require(name, variable)
         ids = self._texts("checkpoint")
         if "" in ids:  # from here on rows were being allotted when the owner died
@@ -334,7 +350,7 @@ class Writer:
         Zarr writes the chunks of one call in any order. Rows are marked in their order, a chunk at
         a time, so that those done always come before those pending, and the ledger in turn.
         """
-        array = self._require(name, coordinate(name, numeric=values.dtype.kind == "f"))
+        array = self._require(name, _described(name, values))
         if values.dtype.kind == "f" and array.dtype.kind != "f":
             values = values.copy(data=as_texts(values.values))
         elif values.dtype.kind != "f" and array.dtype.kind == "f":
@@ -389,6 +405,8 @@ class Writer:
         if variable.dims == ("checkpoint",) and name not in STATE and name != "checkpoint":
             known = str(self._group.attrs.get("coordinates", "")).split()
             self._group.attrs["coordinates"] = " ".join(sorted({*known, name}))
+        if extra := set(variable.dims) & set(EXTRA_AXES):
+            _write_axes(self._group, extra)
         self._arrays[name] = self._group.create_array(
             name,
             shape=tuple(sizes[dim] for dim in variable.dims),
@@ -410,3 +428,13 @@ class Writer:
             shape = tuple(sizes.get(d or "", n) for d, n in zip(dims, array.shape, strict=True))
             if shape != array.shape:
                 array.resize(shape)
+
+
+def _described(name: str, values: xr.Variable) -> Variable:
+    """Say what the variable of a row is: a measure by itself, a coordinate by the schema."""
+    numeric = values.dtype.kind == "f"
+    if "layer" not in values.dims:
+        return coordinate(name, numeric=numeric)
+    dims = tuple(str(dim) for dim in values.dims)
+    long_name, units = (str(values.attrs.get(label, "")) for label in ("long_name", "units"))
+    return Variable(dims, long_name, units, "float64" if numeric else "str")

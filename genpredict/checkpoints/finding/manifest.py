@@ -20,6 +20,7 @@ from genpredict import schema
 from genpredict.checkpoints.checkpoint import Metadata
 from genpredict.checkpoints.items import Item
 from genpredict.errors import GenpredictError
+from genpredict.registry import is_reserved
 
 PATH_COLUMN = "path"
 #: Columns that a coordinate of another meaning would swallow, and what they become.
@@ -33,10 +34,6 @@ _EXACT = 2**53  # integers beyond are no float64
 # each digit can be matched in one way only: a long wrong number costs no more than it is long
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 KNOWN = {**schema.COORDINATES, **schema.EXTRA_COORDINATES, **schema.TARGETS}
-RESERVED = {
-    "checkpoint", "layer", "unfolding", "factorization", "p",
-    *schema.LAYER_LABELS, *schema.LAYER_MEASURES, *schema.STATE, *schema.NETWORK_MEASURES,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -230,7 +227,7 @@ def _column_names(file: Path, header: Sequence[str]) -> list[str]:
             raise _error(file, 1, title[:80], f"longer than {LONGEST_NAME} bytes; shorten it")
         if name in names:
             raise _error(file, 1, title, f"two columns are named {name!r}; rename one")
-        if name in RESERVED:
+        if is_reserved(name):
             raise _error(file, 1, title, "genpredict computes a variable of that name; rename it")
         names[name] = None
     if PATH_COLUMN not in names:

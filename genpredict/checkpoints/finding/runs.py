@@ -15,9 +15,10 @@ from typing import Any
 
 from genpredict.checkpoints.checkpoint import Checkpoint
 from genpredict.checkpoints.finding.folders import Folder, Found
-from genpredict.checkpoints.finding.manifest import KNOWN, RENAMED, RESERVED
+from genpredict.checkpoints.finding.manifest import KNOWN, RENAMED
 from genpredict.checkpoints.formats.safetensors_files import SAFETENSORS_SUFFIX, read_safetensors
 from genpredict.errors import CheckpointError
+from genpredict.registry import is_reserved
 
 METADATA_KEY = "genpredict"
 RUN_FILE = "config.toml"
@@ -79,7 +80,7 @@ def read_metadata(path: Path) -> dict[str, str | float | int]:
 
 def is_plain(name: str, value: object) -> bool:
     """Return whether a name and its value can be a coordinate, and mean what the schema says."""
-    if not name.isidentifier() or name in RESERVED or name in RENAMED:
+    if not name.isidentifier() or is_reserved(name) or name in RENAMED:
         return False
     is_number = isinstance(value, int | float) and abs(value) < MOST and math.isfinite(value)
     if name in KNOWN:

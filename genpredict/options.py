@@ -1,0 +1,197 @@
+"""How to measure, and which rows of archives: one object, from which everything derives.
+
+The store, the spool of shards, the command line and `score` take their choices from the fields of
+`Options`: which of them make two runs the same, how they are written down, and what they may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from genpredict._version import __version__
+from genpredict.errors import GenpredictError
+from genpredict.registry import measures_named
+from genpredict.schema import DEFINITIONS, FIRST_MEASURES, LAYER_MEASURES, Measure
+
+if TYPE_CHECKING:
+    import torch
+
+Estimator = Literal["global", "reference"]
+Precision = Literal["float64", "float32"]
+ESTIMATORS: tuple[str, ...] = get_args(Estimator)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+#: Slices with norms up to this share of the median are dead (valley of 120,170 real channels).
+DEAD_TOLERANCE = 0.03
+#: Singular values up to this share of the median are null directions (softmax leaves one at 1e-5).
+NULL_TOLERANCE = 0.01
+#: What a choice decides: the numbers of a row, which rows there are, or neither.
+_NUMBERS, _ROWS = {"decides": "numbers"}, {"decides": "rows"}
+
+
+def check_method(estimator: str, dead_tolerance: float, null_tolerance: float) -> None:
+    """Raise ValueError for another estimator, or a tolerance outside [0, 1)."""
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator must be one of {ESTIMATORS}, got {estimator!r}")
+    for name, value in (("dead_tolerance", dead_tolerance), ("null_tolerance", null_tolerance)):
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must lie in [0, 1), got {value}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure, and which rows to take.
+
+    Parameters
+    ----------
+    estimator : {"global", "reference"}
+        The exact EVBMF or the released code's.
+    dtype : {"float64", "float32"}
+        Arithmetic of Gram matrices and eigenvalues.
+    device : str
+        "auto" takes CUDA where there is one. Of no account for a store's identity.
+    include, exclude : tuple of str
+        Patterns on layer names, as of `select_layers`.
+    dead_tolerance, null_tolerance : float
+        What EVBMF sets aside.
+    measures : tuple of str
+        Names of the layer measures, all of them (`registry.choose_measures`).
+    nats_epochs, nats_datasets, indices
+        Which rows of archives, as of `open_checkpoints`.
+
+    Attributes
+    ----------
+    rows : tuple of Measure
+        What `measures` names, and what these build on; travels to worker processes.
+    """
+
+    estimator: str = field(default="global", metadata=_NUMBERS)
+    dtype: str = field(default="float64", metadata=_NUMBERS)
+    device: str = "auto"
+    include: tuple[str, ...] = field(default=(), metadata=_NUMBERS)
+    exclude: tuple[str, ...] = field(default=(), metadata=_NUMBERS)
+    dead_tolerance: float = field(default=DEAD_TOLERANCE, metadata=_NUMBERS)
+    null_tolerance: float = field(default=NULL_TOLERANCE, metadata=_NUMBERS)
+    measures: tuple[str, ...] = field(default=tuple(LAYER_MEASURES), metadata=_NUMBERS)
+    nats_epochs: tuple[int, ...] = field(default=(), metadata=_ROWS)
+    nats_datasets: tuple[str, ...] = field(default=(), metadata=_ROWS)
+    indices: str = field(default="", metadata=_ROWS)
+    rows: tuple[Measure, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check every choice, so that a typo fails before any work."""
+        if self.dtype not in PRECISIONS:
+            raise GenpredictError(f"dtype must be one of {PRECISIONS}, got {self.dtype!r}")
+        try:
+            check_method(self.estimator, self.dead_tolerance, self.null_tolerance)
+        except ValueError as error:
+            raise GenpredictError(str(error)) from error
+        object.__setattr__(self, "rows", measures_named(self.measures))
+        object.__setattr__(self, "measures", tuple(row.name for row in self.rows))
+        for name in ("nats_epochs", "nats_datasets"):
+            object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
+
+    @classmethod
+    def from_attrs(cls, attrs: Mapping[str, Any]) -> Options:
+        """Return the options by which a Dataset or store was made, as its attributes say.
+
+        Raises
+        ------
+        GenpredictError
+            Where these are no options, or a measure is not known here.
+        """
+        names = [name for name in _choices() if attrs.get(name, MIXED) != MIXED]
+        given: dict[str, Any] = {name: attrs[name] for name in names}
+        given |= {n: tuple(value) for n, value in given.items() if isinstance(value, list)}
+        return cls(**given | {"measures": measures_of(attrs)})
+
+    def torch_device(self) -> torch.device:
+        """Return the device to compute on.
+
+        Raises
+        ------
+        GenpredictError
+            When torch has no such device here.
+        """
+        import torch
+
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            return torch.empty(0, device=self.device).device
+        except (RuntimeError, AssertionError) as error:
+            raise GenpredictError(
+                f"device {self.device!r} is not available here; use --device cpu or auto"
+            ) from error
+
+    def attrs(self) -> dict[str, Any]:
+        """Return the choices as they are written into a Dataset."""
+        choices = {name: getattr(self, name) for name in _choices()}
+        plain = {n: list(v) if isinstance(v, tuple) else v for n, v in choices.items()}
+        made_by = {"genpredict_version": __version__, "definitions": DEFINITIONS}
+        return made_by | plain | {"device": str(self.torch_device())}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what must agree between rows that stand in one store."""
+        return identity_of(self.attrs())
+
+    def continuing(self, attrs: Mapping[str, Any]) -> Options:
+        """Return these options with the measures of a store that is to be continued.
+
+        A store holds the same measures in every row: those it was made with.
+
+        Parameters
+        ----------
+        attrs : mapping
+            Of the store.
+
+        Raises
+        ------
+        GenpredictError
+            Where measures are asked for besides those of every score, which it does not hold.
+        """
+        held = measures_of(attrs)
+        extra = [name for name in self.measures if name not in (*held, *LAYER_MEASURES)]
+        if extra:
+            raise GenpredictError(
+                f"made without the measures {', '.join(extra)}; score the same sources into "
+                f"another store, then add them with `genpredict merge`"
+            )
+        return self.from_attrs({**self.attrs(), "device": self.device, "measures": list(held)})
+
+
+def _choices() -> list[str]:
+    return [choice.name for choice in fields(Options) if choice.init]
+
+
+#: What a store says of its selection where it was merged from several: equals no run's.
+MIXED = "mixed"
+#: Choices that decide which rows a store holds: stores that differ in them can be merged.
+SELECTIONS = tuple(f.name for f in fields(Options) if f.metadata == _ROWS)
+#: What must agree between a store and a run that continues it.
+IDENTITY = (
+    "definitions",
+    *(f.name for f in fields(Options) if f.metadata == _NUMBERS),
+    *SELECTIONS,
+)
+
+
+def measures_of(attrs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the layer measures that a store holds by its attributes; once there were twelve."""
+    return tuple(attrs.get("measures", FIRST_MEASURES))
+
+
+def identity_of(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a store's attributes that must agree with a run that continues it.
+
+    Parameters
+    ----------
+    attrs : mapping
+        What is not in there is as by default, but for what stores of old do not say: the
+        definitions 1, and the measures of `measures_of`.
+    """
+    defaults = {choice.name: choice.default for choice in fields(Options) if choice.init}
+    known = {"definitions": 1, **defaults, **attrs, "measures": sorted(measures_of(attrs))}
+    plain = {n: list(v) if isinstance(v, tuple) else v for n, v in known.items()}
+    return {name: plain[name] for name in IDENTITY}

@@ -1,0 +1,288 @@
+"""Which layer measures there are: the rows of `genpredict.schema`, and those of other packages.
+
+A measure is a function and a row that names it. The function is given its arguments by name:
+
+=====================  ============================================================================
+``singular_values``    spectra in descending order, shape (..., n), zeros beyond the rank
+``rank``               number of singular values of each spectrum, shape (...), int64
+``rows``, ``columns``  L ≤ M, the sides of the full unfolding, shape (...), int64
+``p``                  one of `schema.POWERS`, for a measure with powers: called once a power
+a measure's name       numbers of an earlier measure, shape (...), with a last axis of powers where
+                       this measure has powers and takes no ``p``
+``weights``            weights of one shape (B, n_o, n_i, *kernel): a measure of layers; earlier
+                       measures then have the shape (B, ...)
+``biases``             their biases, shape (B, n_o), NaN where a layer has none
+=====================  ============================================================================
+
+It returns a tensor of shape (...), or (..., P) with powers and without ``p``, or (B,) of weights.
+Arguments with a default that are none of these keep it. Another package registers its measures
+with an entry point of the group ``genpredict.measures`` that names a callable without arguments,
+which calls `register_measure`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from genpredict.errors import GenpredictError
+from genpredict.extensions import load_extensions, resolve
+from genpredict.schema import (
+    AXES,
+    COORDINATES,
+    EXTRA_AXES,
+    EXTRA_COORDINATES,
+    EXTRA_MEASURES,
+    LAYER_LABELS,
+    LAYER_MEASURES,
+    LEDGER,
+    NETWORK_MEASURES,
+    STATE,
+    TARGETS,
+    Measure,
+)
+
+#: Entry points of other packages' measures.
+ENTRY_POINTS = "genpredict.measures"
+#: Arguments that are no earlier measure: of spectra, and of layers.
+OF_SPECTRA = ("singular_values", "rank", "rows", "columns")
+OF_LAYERS = ("weights", "biases")
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_LAYER = ("checkpoint", "layer")
+_ENTRY = (*_LAYER, "unfolding")
+_SPECTRUM = (*_ENTRY, "factorization")
+_registered: dict[str, Measure] = {}
+#: Names that mean something in every store.
+_OF_STORES = {
+    *AXES, *EXTRA_AXES, *LAYER_LABELS, *LAYER_MEASURES, *EXTRA_MEASURES, *NETWORK_MEASURES, *STATE,
+    "checkpoint", "layer", LEDGER,
+}  # fmt: skip
+#: What else a measure cannot be called.
+_OTHERS = {
+    *COORDINATES, *EXTRA_COORDINATES, *TARGETS, *OF_SPECTRA, *OF_LAYERS, "finite", "default",
+}  # fmt: skip
+
+
+def register_measure(
+    name: str,
+    function: str,
+    *,
+    long_name: str,
+    units: str = "1",
+    powers: bool = False,
+    spectra: Literal["both", "raw"] = "both",
+    group: str = "",
+) -> None:
+    """Add a layer measure, to be asked for by ``score(measures=[name])`` or ``--measures name``.
+
+    Parameters
+    ----------
+    name : str
+        Of the variable in scores.
+    function : str
+        "module:function"; imported when the measure is first computed, in worker processes too.
+        Which arguments it may take says the module's docstring.
+    long_name, units : str
+        For labels: in plain words, and "1" where the measure has no unit.
+    powers : bool
+        Whether there is one number for each p of `schema.POWERS`.
+    spectra : {"both", "raw"}
+        Measure the raw and the low-rank spectrum, or the raw one alone. Of no meaning for a
+        measure of weights.
+    group : str
+        A name by which several measures are asked for together.
+
+    Raises
+    ------
+    GenpredictError
+        For a name that is no identifier or taken, a function that is not "module:function", or
+        the group "default".
+
+    Examples
+    --------
+    >>> register_measure("flatness", "my_package:flatness", long_name="flatness")
+    """
+    if not name.isidentifier():
+        raise GenpredictError(f"name: {name!r} is no identifier; take letters, digits and _ alone")
+    if not _FUNCTION.fullmatch(function):
+        raise GenpredictError(
+            f"function: must be 'module:function', got {function!r}; name it as text, so that "
+            f"worker processes can import it"
+        )
+    if spectra not in ("both", "raw"):
+        raise GenpredictError(f"spectra: must be 'both' or 'raw', got {spectra!r}")
+    if group == "default":
+        raise GenpredictError(
+            f"group: 'default' is of genpredict's own measures; leave it out, and ask for "
+            f"{name} by its name"
+        )
+    _check_free(name, function)
+    ending = ("p",) if powers else ()
+    dims = (*(_ENTRY if spectra == "raw" else _SPECTRUM), *ending)
+    _registered[name] = Measure(
+        dims, long_name, units, name=name, function=function, group=group or name
+    )
+
+
+def _check_free(name: str, function: str) -> None:
+    """Raise where a name means something else already."""
+    if name in _OF_STORES | _OTHERS:
+        raise GenpredictError(f"name: {name!r} is taken by genpredict; choose another one")
+    if name in _registered and _registered[name].function != function:
+        raise GenpredictError(
+            f"name: {name!r} is registered already, as {_registered[name].function}; choose "
+            f"another one"
+        )
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether a name cannot be that of a coordinate: a measure's, or a part of a store's."""
+    load_extensions(ENTRY_POINTS)
+    return name in _OF_STORES or name in _registered
+
+
+def known_measures() -> dict[str, Measure]:
+    """Return every layer measure by name: of every score, of the other groups, of other packages.
+
+    Each may build on those before it.
+    """
+    load_extensions(ENTRY_POINTS)
+    return LAYER_MEASURES | EXTRA_MEASURES | _registered
+
+
+def choose_measures(wanted: Sequence[str] | str = ()) -> tuple[Measure, ...]:
+    """Return the measures of every score and those that are asked for besides, with what they need.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Names of measures and groups.
+
+    Returns
+    -------
+    tuple of Measure
+        In the order of the table.
+
+    Raises
+    ------
+    GenpredictError
+        For a name that is neither, or a function that cannot be imported or called.
+    """
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    table = known_measures()
+    groups = {row.group for row in table.values()}
+    for name in wanted:
+        if name not in table and name not in groups:
+            known = ", ".join(sorted({*groups, *table} - set(LAYER_MEASURES)))
+            raise GenpredictError(
+                f"measures: there is no {name!r}; there are {known}; is the package that adds it "
+                f"installed?"
+            )
+    named = {*wanted, "default"}
+    return measures_named([r.name for r in table.values() if named & {r.name, r.group}])
+
+
+def measures_named(names: Sequence[str]) -> tuple[Measure, ...]:
+    """Return the rows of these measures and of what they build on, in the order of the table.
+
+    Raises
+    ------
+    GenpredictError
+        For a name that is no measure's, or a function that cannot be imported or called.
+    """
+    table = known_measures()
+    if unknown := [name for name in names if name not in table]:
+        raise GenpredictError(
+            f"measures: there is no {unknown[0]!r}; is the package that adds it installed?"
+        )
+    order = list(table)
+    needed = set(names)
+    for place, name in reversed(list(enumerate(order))):
+        if name in needed:
+            call = Call.of(table[name], order)
+            if late := [other for other in call.earlier if other in order[place:]]:
+                raise GenpredictError(
+                    f"measure {name}: asks for {late[0]}, which comes after it; register {late[0]} "
+                    f"first"
+                )
+            needed |= set(call.earlier)
+    rows: dict[str, Measure] = {}
+    for name in order:
+        if name in needed:
+            rows[name] = _with_dims(table[name], rows)
+    return tuple(rows.values())
+
+
+def _with_dims(row: Measure, earlier: Mapping[str, Measure]) -> Measure:
+    """Give a measure of weights the dimensions that its function has."""
+    if row.name in _registered and Call.of(row, earlier).is_of_layers(earlier):
+        return replace(row, dims=(*_LAYER, *row.dims[len(row.dims) - ("p" in row.dims) :]))
+    return row
+
+
+@dataclass(frozen=True)
+class Call:
+    """How the function of a measure is called.
+
+    Parameters
+    ----------
+    row : Measure
+    function : callable, optional
+        None for what the factorization itself gives.
+    arguments : tuple of str
+        By name.
+    """
+
+    row: Measure
+    function: Callable[..., Any] | None
+    arguments: tuple[str, ...]
+
+    @classmethod
+    def of(cls, row: Measure, measures: Collection[str]) -> Call:
+        """Import a measure's function and read its arguments off its signature.
+
+        Parameters
+        ----------
+        row : Measure
+        measures : collection of str
+            Names of measures that it may build on.
+
+        Raises
+        ------
+        GenpredictError
+            Where it cannot be imported, or wants an argument that is not known.
+        """
+        if not row.function:
+            return cls(row, None, ())
+        function = resolve(row.function, f"measure {row.name}")
+        known = {*OF_SPECTRA, *OF_LAYERS, *measures, *(("p",) if "p" in row.dims else ())}
+        parameters = inspect.signature(function).parameters.values()
+        for parameter in parameters:
+            if parameter.name not in known and _is_required(parameter):
+                raise GenpredictError(
+                    f"measure {row.name}: {row.function} wants an argument {parameter.name!r}; "
+                    f"there are {', '.join((*OF_SPECTRA, *OF_LAYERS))}, p for a measure with "
+                    f"powers, and the measures {', '.join(measures)}"
+                )
+        return cls(row, function, tuple(p.name for p in parameters if p.name in known))
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        """Names of the measures among the arguments."""
+        own = {*OF_SPECTRA, *OF_LAYERS, "p"}
+        return tuple(name for name in self.arguments if name not in own)
+
+    def is_of_layers(self, earlier: Mapping[str, Measure]) -> bool:
+        """Return whether this is a measure of weights, or made of such."""
+        if set(self.arguments) & set(OF_LAYERS):
+            return True
+        made_of = [earlier[name] for name in self.earlier]
+        return any(row.function and "unfolding" not in row.dims for row in made_of)
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    variadic = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and parameter.kind not in variadic
