@@ -14,7 +14,7 @@ from tutorial_pages import write_tutorials  # noqa: E402
 import genpredict  # noqa: E402
 
 project = "genpredict"
-author = "The genpredict developers"
+author = "The genpredict authors"
 copyright = author
 release = version = genpredict.__version__
 
