@@ -95,3 +95,9 @@ def takes(command: str) -> bool:
     except CycloptsError:
         return False
     return True
+
+
+def test_the_citation_is_of_this_version() -> None:
+    """The version to cite is the version that runs."""
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.*)$", text, re.MULTILINE) == [genpredict.__version__]

@@ -136,10 +136,10 @@ def _rows_of_parts(path: Path, rows: list[dict[str, str]], title: str) -> list[d
 
 def _find_files(table: Path, folder: Path, names: list[str]) -> list[Path]:
     """Find each image by its path below the folder, or else by its name."""
-    found = list_images(folder)
-    by_path = {path.relative_to(folder).as_posix(): path for path in found}
+    images = list_images(folder)
+    by_path = {path.relative_to(folder).as_posix(): path for path in images}
     by_name: dict[str, list[Path]] = {}
-    for path in found:
+    for path in images:
         by_name.setdefault(path.name, []).append(path)
     files, missing = [], []
     for name in names:

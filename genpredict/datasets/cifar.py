@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genpredict.datasets.decoding import COLOUR
 from genpredict.datasets.images import ImageSplit
-from genpredict.datasets.locating import Found, Layout, Wanted
+from genpredict.datasets.locating import DatasetFiles, Layout, Wanted
 from genpredict.datasets.normalization import MAX_PIXEL, Normalization
 from genpredict.datasets.parquet import read_parquet
 from genpredict.datasets.pickles import load_pickle
@@ -110,14 +110,14 @@ CIFAR100 = Form(
 )
 
 
-def read_cifar(form: Form, found: Found) -> ImageSplit:
+def read_cifar(form: Form, located: DatasetFiles) -> ImageSplit:
     """Read CIFAR-10 or CIFAR-100 from what was found.
 
     Parameters
     ----------
     form : Form
         `CIFAR10` or `CIFAR100` (its 100 fine classes).
-    found : Found
+    located : DatasetFiles
         Parquet files or pickles.
 
     Returns
@@ -131,17 +131,17 @@ def read_cifar(form: Form, found: Found) -> ImageSplit:
         If a file is damaged or holds something else.
     """
     names: tuple[str, ...] | None
-    if found.kind == "parquet":
+    if located.kind == "parquet":
         parts = [
             read_parquet(files, image_column="img", label_column=form.label_column, channels=COLOUR)
-            for files in (found.train, found.test)
+            for files in (located.train, located.test)
         ]
         train, test = ((part.images, part.labels) for part in parts)
         names = parts[0].class_names
     else:
-        train, test = (_read_pickles(form, files) for files in (found.train, found.test))
-        names = _read_names(form, found.train[0].parent)
-    for files, (images, labels) in ((found.train, train), (found.test, test)):
+        train, test = (_read_pickles(form, files) for files in (located.train, located.test))
+        names = _read_names(form, located.train[0].parent)
+    for files, (images, labels) in ((located.train, train), (located.test, test)):
         _check(form, files, images, labels)
     if names is None and form is CIFAR10:
         names = CIFAR10_CLASSES

@@ -128,9 +128,9 @@ def _list_classes(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], T
     files: list[Path] = []
     counts = []
     for name in classes:
-        found = list_images(folder / name) if (folder / name).is_dir() else []
-        counts.append(len(found))
-        files += found
+        images = list_images(folder / name) if (folder / name).is_dir() else []
+        counts.append(len(images))
+        files += images
     return files, torch.arange(len(classes)).repeat_interleave(torch.tensor(counts))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genpredict.datasets.images import ImageSplit
-from genpredict.datasets.locating import OR, Found, Layout, Wanted
+from genpredict.datasets.locating import OR, DatasetFiles, Layout, Wanted
 from genpredict.errors import GenpredictError
 
 NUM_CLASSES = 10
@@ -52,12 +52,12 @@ FASHION_MNIST = _wanted(
 )
 
 
-def read_mnist(found: Found, *, class_names: tuple[str, ...]) -> ImageSplit:
+def read_mnist(located: DatasetFiles, *, class_names: tuple[str, ...]) -> ImageSplit:
     """Read MNIST or Fashion-MNIST from what was found.
 
     Parameters
     ----------
-    found : Found
+    located : DatasetFiles
         Images and labels of both parts, idx files, packed by gzip or not.
     class_names : tuple of str
         Names of the ten classes.
@@ -72,7 +72,7 @@ def read_mnist(found: Found, *, class_names: tuple[str, ...]) -> ImageSplit:
     GenpredictError
         If a file is damaged, or images and labels do not belong together.
     """
-    train, test = (_read_part(*files) for files in (found.train, found.test))
+    train, test = (_read_part(*files) for files in (located.train, located.test))
     return ImageSplit(*train, *test, NUM_CLASSES, class_names=class_names)
 
 

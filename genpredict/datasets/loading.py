@@ -22,12 +22,12 @@ from genpredict.datasets.idx import (
     read_mnist,
 )
 from genpredict.datasets.images import ImageSplit, class_of, replace_labels, stratified_order
-from genpredict.datasets.locating import Found, Wanted, find_files
+from genpredict.datasets.locating import DatasetFiles, Wanted, find_files
 from genpredict.datasets.normalization import Normalization, measure_normalization
 from genpredict.errors import GenpredictError
 
 DIGITS = "digits"
-_READERS: dict[str, tuple[Wanted, Callable[[Found], ImageSplit]]] = {
+_READERS: dict[str, tuple[Wanted, Callable[[DatasetFiles], ImageSplit]]] = {
     "cifar10": (CIFAR10.wanted, partial(read_cifar, CIFAR10)),
     "cifar100": (CIFAR100.wanted, partial(read_cifar, CIFAR100)),
     "mnist": (MNIST, partial(read_mnist, class_names=DIGIT_CLASSES)),

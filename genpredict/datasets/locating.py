@@ -36,7 +36,7 @@ class Layout:
     subfolders: tuple[str, ...] = ()
 
 
-class Found(NamedTuple):
+class DatasetFiles(NamedTuple):
     """Files of a data set.
 
     Attributes
@@ -74,7 +74,7 @@ class Wanted:
     archives: tuple[str, ...] = ()
 
 
-def find_files(wanted: Wanted, folder: str | Path | None) -> Found:
+def find_files(wanted: Wanted, folder: str | Path | None) -> DatasetFiles:
     """Find the files of a data set.
 
     Parameters
@@ -88,7 +88,7 @@ def find_files(wanted: Wanted, folder: str | Path | None) -> Found:
 
     Returns
     -------
-    Found
+    DatasetFiles
         The files of the first layout that is complete.
 
     Raises
@@ -103,7 +103,7 @@ def find_files(wanted: Wanted, folder: str | Path | None) -> Found:
             for directory in _directories(place, layout):
                 train, test = (_match(directory, part) for part in (layout.train, layout.test))
                 if all(train) and all(test):
-                    return Found(layout.kind, _flat(train), _flat(test))
+                    return DatasetFiles(layout.kind, _flat(train), _flat(test))
     raise GenpredictError("\n".join(_explain(wanted, folders)))
 
 
@@ -122,14 +122,14 @@ def _directories(folder: Path, layout: Layout) -> list[Path]:
 
 def _match(directory: Path, names: tuple[str, ...]) -> list[list[Path]]:
     """Return the files of each name; empty where there are none."""
-    found = []
+    files_by_name = []
     for name in names:
         choices = (
             sorted(path for path in directory.glob(choice) if path.is_file())
             for choice in name.split(OR)
         )
-        found.append(next((choice for choice in choices if choice), []))
-    return found
+        files_by_name.append(next((choice for choice in choices if choice), []))
+    return files_by_name
 
 
 def _flat(groups: list[list[Path]]) -> tuple[Path, ...]:
@@ -160,7 +160,7 @@ def _explain_folder(wanted: Wanted, folder: Path) -> Iterator[str]:
         for directory in _directories(folder, layout):
             there = [bool(group) for group in _match(directory, names)]
             if any(there):
-                lacks = [name for name, found in zip(names, there, strict=True) if not found]
+                lacks = [name for name, is_there in zip(names, there, strict=True) if not is_there]
                 yield f"{directory} lacks {', '.join(lacks)}"
     for archive in wanted.archives:
         if (folder / archive).is_file():

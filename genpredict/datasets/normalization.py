@@ -79,15 +79,15 @@ class Normalization:
             raise GenpredictError(
                 f"images: have {channels} channels, the normalization {len(self.mean)}"
             )
-        values = images.to(torch.float32)
+        converted = images.to(torch.float32)
         full = 1.0 if images.is_floating_point() else MAX_PIXEL
         if full == 1.0 and self.is_identity:
-            return values
+            return converted
         scale = _per_channel([1 / (full * std) for std in self.std], images.device)
         shift = _per_channel(
             [-m / s for m, s in zip(self.mean, self.std, strict=True)], images.device
         )
-        return (values * scale).add_(shift)
+        return (converted * scale).add_(shift)
 
 
 IDENTITY = Normalization()

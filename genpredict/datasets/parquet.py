@@ -140,8 +140,8 @@ def _labels(numbers: list[object], path: Path, column: str) -> Tensor:
 
 def _bytes(coded: list[object], path: Path) -> list[bytes]:
     """Return the files in a column of structs, or of bytes alone."""
-    found = [cell["bytes"] if isinstance(cell, dict) else cell for cell in coded]
-    contents = [cell for cell in found if isinstance(cell, bytes)]
-    if len(contents) != len(found):
+    files = [cell["bytes"] if isinstance(cell, dict) else cell for cell in coded]
+    contents = [cell for cell in files if isinstance(cell, bytes)]
+    if len(contents) != len(files):
         raise GenpredictError(f"{path}: a row without image bytes; fetch the file again")
     return contents

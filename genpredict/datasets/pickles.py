@@ -55,28 +55,28 @@ class _Array:
         """Take numpy's state: version, shape, type, whether in Fortran's order, bytes."""
         if not isinstance(state, tuple) or len(state) != 5:
             raise pickle.UnpicklingError("array in an unknown form")
-        _, shape, kind, fortran, data = state
-        self.array = _make_array(data, kind, shape, "F" if fortran else "C")
+        _, shape, kind, fortran, content = state
+        self.array = _make_array(content, kind, shape, "F" if fortran else "C")
 
 
-def _from_buffer(data: object, kind: object, shape: object, order: object) -> _Array:
+def _from_buffer(content: object, kind: object, shape: object, order: object) -> _Array:
     """Stand in for numpy's ``_frombuffer``, which newer pickles use."""
     made = _Array()
-    made.array = _make_array(data, kind, shape, _text(order))
+    made.array = _make_array(content, kind, shape, _text(order))
     return made
 
 
-def _make_array(data: object, kind: object, shape: object, order: str) -> np.ndarray:
+def _make_array(content: object, kind: object, shape: object, order: str) -> np.ndarray:
     """Make an array of plain numbers from its bytes."""
     if not (isinstance(kind, _Type) and isinstance(shape, tuple) and order in ("C", "F")):
         raise pickle.UnpicklingError("array in an unknown form")
-    if not isinstance(data, bytes | bytearray):
+    if not isinstance(content, bytes | bytearray):
         raise pickle.UnpicklingError("array that holds objects")
     dtype = kind.to_numpy()
     sizes = [size for size in shape if isinstance(size, int) and size >= 0]
-    if len(sizes) != len(shape) or math.prod(sizes) * dtype.itemsize != len(data):
-        raise pickle.UnpicklingError(f"array of shape {shape} with {len(data)} bytes")
-    flat = np.frombuffer(data, dtype=dtype)
+    if len(sizes) != len(shape) or math.prod(sizes) * dtype.itemsize != len(content):
+        raise pickle.UnpicklingError(f"array of shape {shape} with {len(content)} bytes")
+    flat = np.frombuffer(content, dtype=dtype)
     return flat.reshape(sizes, order="F" if order == "F" else "C")
 
 

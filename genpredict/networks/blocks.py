@@ -124,7 +124,7 @@ def initialize_he(network: nn.Module, *, classifier: bool = False) -> None:
     network : nn.Module
         Changed in place, module by module in the order of definition.
     classifier : bool
-        Do the same to the weights of linear layers, which else keep torch's default.
+        Whether the weights of linear layers are drawn anew too; else they keep torch's default.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) or (classifier and isinstance(module, nn.Linear)):

@@ -116,10 +116,10 @@ class WeighedResidual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of shape (N, width_in, H, W) to (N, width, H/stride, W/stride)."""
-        found: Tensor = self.body(features)
+        inner: Tensor = self.body(features)
         if not self.is_residual:
-            return found
-        return features + (skip_at_random(found, self.drop) if self.training else found)
+            return inner
+        return features + (skip_at_random(inner, self.drop) if self.training else inner)
 
 
 def skip_at_random(features: Tensor, probability: float) -> Tensor:

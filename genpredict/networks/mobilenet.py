@@ -97,5 +97,5 @@ class InvertedResidual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of shape (N, width_in, H, W) to (N, width, H/stride, W/stride)."""
-        found: Tensor = self.body(features)
-        return found if self.shortcut is None else found + self.shortcut(features)
+        inner: Tensor = self.body(features)
+        return inner if self.shortcut is None else inner + self.shortcut(features)

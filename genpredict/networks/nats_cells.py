@@ -184,8 +184,8 @@ class _Node:
     def through(self, layer: nn.Module) -> Tensor:
         """Apply an operation to the features."""
         if not isinstance(layer, ConvUnit):
-            found: Tensor = layer(self.features)
-            return found
+            output: Tensor = layer(self.features)
+            return output
         if self.active is None:
             self.active = torch.relu(self.features)
         return layer.convolve(self.active)
@@ -232,9 +232,9 @@ class ConvUnit(nn.Module):
         return self.convolve(self.op[0](features))
 
     def convolve(self, active: Tensor) -> Tensor:
-        """Do the same to features that have passed the ReLU."""
-        found: Tensor = self.op[2](self.op[1](active))
-        return found
+        """Convolve and normalize features that have passed the ReLU already."""
+        normalized: Tensor = self.op[2](self.op[1](active))
+        return normalized
 
 
 class Projection(nn.Module):
@@ -247,8 +247,8 @@ class Projection(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of shape (N, width_in, H, W) to (N, width, H, W)."""
-        found: Tensor = self.bn(self.conv(features))
-        return found
+        normalized: Tensor = self.bn(self.conv(features))
+        return normalized
 
 
 class ReductionCell(nn.Module):
@@ -264,5 +264,5 @@ class ReductionCell(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of shape (N, width_in, H, W) to (N, width, H/2, W/2)."""
-        found: Tensor = self.downsample(features) + self.conv_b(self.conv_a(features))
-        return found
+        output: Tensor = self.downsample(features) + self.conv_b(self.conv_a(features))
+        return output

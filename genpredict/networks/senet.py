@@ -40,5 +40,5 @@ class PreActivationBlock(nn.Module):
         active = torch.relu(self.bn1(features))
         beside = self.shortcut(active if self.has_projection else features)
         inner = self.conv2(torch.relu(self.bn2(self.conv1(active))))
-        found: Tensor = self.excitation(inner) + beside
-        return found
+        output: Tensor = self.excitation(inner) + beside
+        return output

@@ -181,4 +181,8 @@ def test_networks_load_no_other_stage() -> None:
     """Networks know torch and the errors, nothing else of genpredict (docs/design.md 5)."""
     code = "import sys, genpredict.networks; print(*(n for n in sys.modules if 'genpredict.' in n))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {name.split(".")[1] for name in done.stdout.split()} == {"networks", "errors"}
+    assert {name.split(".")[1] for name in done.stdout.split()} == {
+        "networks",
+        "errors",
+        "_version",
+    }

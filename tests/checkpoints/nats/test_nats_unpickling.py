@@ -151,10 +151,10 @@ def test_too_large(tmp_path: Path) -> None:
     """A bomb of zeros stops at the limit, without unpacking the rest."""
     path = write_pbz2(tmp_path / "b.pickle.pbz2", {"w": bytes(50_000_000)})
     assert path.stat().st_size < 1000
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(CheckpointError, match=r"refused: unpacks to more than 1,000,000 bytes"):
         load_nats_pickle(path, max_bytes=1_000_000)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert load_nats_pickle(path)["w"] == bytes(50_000_000)
 
 
