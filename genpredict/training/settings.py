@@ -145,8 +145,8 @@ def complete(given: Mapping[str, Any]) -> Settings:
     >>> complete({"optimizer": "adam", "epochs": 3}).hyperparameters["lr"]
     0.001
     """
-    from genpredict.training.optimizers import OPTIMIZERS, default_hyperparameters
     from genpredict.training.optimizers.hyperparameters import check_hyperparameters
+    from genpredict.training.optimizers.registry import find_optimizer
 
     given = {name: value for name, value in given.items() if value is not None}
     for name in ("recipe", "optimizer"):
@@ -157,12 +157,14 @@ def complete(given: Mapping[str, Any]) -> Settings:
     fields = {**recipe.settings, **given, "recipe": name}
     optimizer = fields["optimizer"]
     asked = dict(given.get("hyperparameters", {}))
+    spec = find_optimizer(optimizer)
     fields["hyperparameters"] = check_hyperparameters(
         optimizer,
         {**recipe.hyperparameters.get(optimizer, {}), **asked},
-        default_hyperparameters(optimizer),
+        spec.defaults,
+        spec.rules,
     )
-    if "schedule" not in given and not OPTIMIZERS[optimizer].steps_down:
+    if "schedule" not in given and not spec.steps_down:
         fields["schedule"] = "constant"
     try:
         return Settings(**fields)

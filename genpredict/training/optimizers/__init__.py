@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         OptimizerSpec,
         build_optimizer,
         default_hyperparameters,
+        register_optimizer,
     )
     from genpredict.training.optimizers.rmsgd.optimizer import RMSGD
 
@@ -20,9 +21,17 @@ _MODULE_OF = {
     "OptimizerSpec": "registry",
     "build_optimizer": "registry",
     "default_hyperparameters": "registry",
+    "register_optimizer": "registry",
 }
 
-__all__ = ["RMSGD", "OPTIMIZERS", "OptimizerSpec", "build_optimizer", "default_hyperparameters"]
+__all__ = [
+    "RMSGD",
+    "OPTIMIZERS",
+    "OptimizerSpec",
+    "build_optimizer",
+    "default_hyperparameters",
+    "register_optimizer",
+]
 
 
 def __getattr__(name: str) -> object:

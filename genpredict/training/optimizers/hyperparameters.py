@@ -34,6 +34,12 @@ class Rule:
     holds: Callable[[float], bool] = lambda value: True
     choices: tuple[Hyperparameter, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """The rule, choices as Python writes them."""
+        choices = (True, False) if self.kind is bool else self.choices
+        return f"must be one of {choices}" if choices else f"must {self.text}"
+
     def admit(self, value: object) -> Hyperparameter | None:
         """Return a value as its kind, None where it breaks the rule."""
         if self.choices:
@@ -95,14 +101,27 @@ RULES: dict[str, Rule] = {
     "rmsgd.p": _choice(1, 2),
     "rmsgd.estimator": _choice("global", "reference"),
     "rmsgd.variant": _choice("paper", "released"),
+    "rmsgd.start": _choice("zero", "measured"),
     "rmsgd.dtype": _choice("float64", "float32"),
 }
+
+
+def rule_of(optimizer: str, name: str) -> Rule:
+    """Return what a hyperparameter of an optimizer may be.
+
+    Examples
+    --------
+    >>> rule_of("rmsgd", "beta").sentence
+    'must lie in [0, 1)'
+    """
+    return RULES.get(f"{optimizer}.{name}") or RULES[name]
 
 
 def check_hyperparameters(
     optimizer: str,
     given: Mapping[str, object],
     defaults: Mapping[str, Hyperparameter],
+    rules: Mapping[str, Rule] | None = None,
 ) -> dict[str, Hyperparameter]:
     """Fill hyperparameters up with defaults and refuse those that make no sense.
 
@@ -114,6 +133,8 @@ def check_hyperparameters(
         Hyperparameters by name; whole numbers are taken for floats, never bools for numbers.
     defaults : mapping
         All that the optimizer has.
+    rules : mapping of str to Rule, optional
+        The optimizer's own, which go before `RULES`.
 
     Returns
     -------
@@ -137,7 +158,7 @@ def check_hyperparameters(
     for name, value in given.items():
         if name not in defaults:
             _refuse(optimizer, f"there is no {name!r}", defaults)
-        rule = RULES.get(f"{optimizer}.{name}") or RULES[name]
+        rule = (rules or {}).get(name) or rule_of(optimizer, name)
         admitted = rule.admit(value)
         if admitted is None:
             _refuse(optimizer, f"{name} must {rule.text}, not {value!r}", defaults)

@@ -1,4 +1,4 @@
-"""pytorch-optimizer's AdaBound, AdamP and SGDP, made to resume and to take any memory layout."""
+"""pytorch-optimizer's classes, made to resume, to be copied and to take any memory layout."""
 
 from __future__ import annotations
 
@@ -7,8 +7,20 @@ from typing import Any
 import pytorch_optimizer
 from torch import Tensor
 
+from genpredict.training.optimizers.copies import CopiedWhole
 
-class AdaBound(pytorch_optimizer.AdaBound):
+
+class AdaBelief(CopiedWhole, pytorch_optimizer.AdaBelief):
+    """AdaBelief that can be copied.
+
+    References
+    ----------
+    J. Zhuang et al., "AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed
+    Gradients", NeurIPS 2020.
+    """
+
+
+class AdaBound(CopiedWhole, pytorch_optimizer.AdaBound):
     """AdaBound whose bounds are those of the state that it continues from.
 
     The bounds follow the ratio of a group's learning rate to its first one, which the class
@@ -32,7 +44,7 @@ class AdaBound(pytorch_optimizer.AdaBound):
         self.base_lrs = [group["base_lr"] for group in self.param_groups]
 
 
-class AdamP(pytorch_optimizer.AdamP):
+class AdamP(CopiedWhole, pytorch_optimizer.AdamP):
     """AdamP for weights in any memory layout.
 
     The class flattens weights by ``view``, which fails for convolutions in channels_last.
@@ -59,8 +71,8 @@ class AdamP(pytorch_optimizer.AdamP):
         super()._step_foreach(group, w, g, m, v, step_size, bias_correction2_sq)
 
 
-class SGDP(pytorch_optimizer.SGDP):
-    """SGDP for weights in any memory layout; see `AdamP`."""
+class SGDP(CopiedWhole, pytorch_optimizer.SGDP):
+    """SGDP for weights in any memory layout, by the same means as `AdamP`."""
 
     def _step_foreach(
         self,

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from genpredict.errors import GenpredictError
-from genpredict.training.optimizers.hyperparameters import Hyperparameter, check_hyperparameters
+from genpredict.training.optimizers.hyperparameters import (
+    RULES,
+    Hyperparameter,
+    Rule,
+    check_hyperparameters,
+)
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
+#: Entry points by which another package registers optimizers: callables without arguments.
+ENTRY_POINTS = "genpredict.optimizers"
 _BUILDERS = "genpredict.training.optimizers.registry_builders"
 #: Comes with the extra `train` only.
 _EXTRA = "pytorch_optimizer"
@@ -45,6 +53,11 @@ class OptimizerSpec:
         Where the learning rate is from, and what differs from there.
     steps_down : bool
         Whether a step decay of the learning rate is meant for it.
+    build : str
+        "module:function" that takes the network and, by name, all hyperparameters; "" for the
+        function called as the optimizer in `registry_builders`.
+    rules : mapping of str to Rule
+        What its hyperparameters may be, where `hyperparameters.RULES` does not say.
     """
 
     name: str
@@ -52,6 +65,8 @@ class OptimizerSpec:
     defaults: Mapping[str, Hyperparameter]
     source: str
     steps_down: bool = True
+    build: str = ""
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
 
 _SPECS = (
@@ -181,6 +196,45 @@ _SPECS = (
 OPTIMIZERS: dict[str, OptimizerSpec] = {spec.name: spec for spec in _SPECS}
 
 
+def register_optimizer(spec: OptimizerSpec) -> None:
+    """Add an optimizer, so that `build_optimizer`, `train` and sweeps know it by its name.
+
+    Parameters
+    ----------
+    spec : OptimizerSpec
+        With `build`; see `docs/contributing.md` for an example, and for the entry point by which a
+        package registers its own.
+
+    Raises
+    ------
+    GenpredictError
+        If the name is taken, `build` is no "module:function", there is no lr, or a hyperparameter
+        has no rule.
+
+    Examples
+    --------
+    >>> register_optimizer(
+    ...     OptimizerSpec(
+    ...         "plain", "Plain SGD", {"lr": 0.1}, "an example",
+    ...         build="genpredict.training.optimizers.registry_builders:sgd",
+    ...     )
+    ... )
+    >>> default_hyperparameters("plain")
+    {'lr': 0.1}
+    >>> del OPTIMIZERS["plain"]
+    """  # fmt: skip
+    if OPTIMIZERS.get(spec.name, spec) != spec:
+        raise GenpredictError(f"optimizer: {spec.name!r} is taken; choose another name")
+    if not all(spec.build.partition(":")[::2]):
+        raise GenpredictError(f'{spec.name}: build must be "module:function", not {spec.build!r}')
+    if "lr" not in spec.defaults:
+        raise GenpredictError(f"{spec.name}: defaults must have a learning rate, lr")
+    for name in spec.defaults:
+        if not {name, f"{spec.name}.{name}"} & RULES.keys() and name not in spec.rules:
+            raise GenpredictError(f"{spec.name}: rules must say what {name} may be; add a Rule")
+    OPTIMIZERS[spec.name] = spec
+
+
 def default_hyperparameters(name: str) -> dict[str, Hyperparameter]:
     """Return all hyperparameters of an optimizer with their defaults.
 
@@ -194,7 +248,7 @@ def default_hyperparameters(name: str) -> dict[str, Hyperparameter]:
     >>> default_hyperparameters("sgd")
     {'lr': 0.1, 'momentum': 0.9, 'nesterov': False, 'weight_decay': 0.0005}
     """
-    return dict(_find(name).defaults)
+    return dict(find_optimizer(name).defaults)
 
 
 def build_optimizer(name: str, network: nn.Module, **hyperparameters: Any) -> Optimizer:
@@ -230,12 +284,13 @@ def build_optimizer(name: str, network: nn.Module, **hyperparameters: Any) -> Op
     >>> optimizer.param_groups[0]["lr"]
     0.05
     """
-    spec = _find(name)
-    checked = check_hyperparameters(name, hyperparameters, spec.defaults)
+    spec = find_optimizer(name)
+    checked = check_hyperparameters(name, hyperparameters, spec.defaults, spec.rules)
     if next(network.parameters(), None) is None:
         raise GenpredictError(f"network: has no parameters for {name} to optimize")
     try:
-        optimizer: Optimizer = getattr(import_module(_BUILDERS), name)(network, **checked)
+        module, _, function = (spec.build or f"{_BUILDERS}:{name}").partition(":")
+        optimizer: Optimizer = getattr(import_module(module), function)(network, **checked)
     except ModuleNotFoundError as error:
         if error.name != _EXTRA:
             raise
@@ -247,7 +302,17 @@ def build_optimizer(name: str, network: nn.Module, **hyperparameters: Any) -> Op
     return optimizer
 
 
-def _find(name: str) -> OptimizerSpec:
+def find_optimizer(name: str) -> OptimizerSpec:
+    """Return what the registry knows of an optimizer, other packages' among them.
+
+    Raises
+    ------
+    GenpredictError
+        If no optimizer has this name.
+    """
+    if name not in OPTIMIZERS:
+        for point in entry_points(group=ENTRY_POINTS):
+            point.load()()
     if name not in OPTIMIZERS:
         raise GenpredictError(
             f"optimizer: there is none called {name!r}; known optimizers: {', '.join(OPTIMIZERS)}"

@@ -40,7 +40,7 @@ def adabelief(
     **options: Any,
 ) -> Optimizer:
     """Build pytorch-optimizer's AdaBelief."""
-    from pytorch_optimizer import AdaBelief
+    from genpredict.training.optimizers.peers import AdaBelief
 
     return AdaBelief(
         network.named_parameters(),
@@ -108,14 +108,14 @@ def sam(network: nn.Module, **options: Any) -> Optimizer:
     """Build SAM over SGD."""
     from genpredict.training.optimizers.sharpness import SAM
 
-    return SAM(network.named_parameters(), network=network, **options)
+    return SAM(network.named_parameters(), **options)
 
 
 def sls(network: nn.Module, **options: Any) -> Optimizer:
     """Build the line search."""
     from genpredict.training.optimizers.sls import SLS
 
-    return SLS(network.named_parameters(), network=network, **options)
+    return SLS(network.named_parameters(), **options)
 
 
 def rmsgd(network: nn.Module, *, dtype: str, **options: Any) -> Optimizer:

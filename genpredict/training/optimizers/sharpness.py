@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from genpredict.errors import GenpredictError
-from genpredict.training.optimizers.replays import random_state, replayed
+from genpredict.training.optimizers.copies import CopiedWhole
+from genpredict.training.optimizers.replays import random_state, refuse_scaler, replayed
 
 # The authors' code adds it to the norm of the gradient.
 _NORM_EPSILON = 1e-12
 
 
-class SAM(pytorch_optimizer.SAM):
+class SAM(CopiedWhole, pytorch_optimizer.SAM):
     """Descend by the gradient at the worst point nearby.
 
     ε = ρ·g(w)/‖g(w)‖ (Eq. 2 of [1]_ for its norm 2), then a step of SGD from w by g(w + ε). With
@@ -27,7 +28,8 @@ class SAM(pytorch_optimizer.SAM):
     params : iterable
         Parameters, named parameters or groups.
     network : nn.Module, optional
-        Whose buffers (running statistics of batch norm) the second evaluation shall leave alone.
+        Not needed: the second evaluation leaves the buffers (running statistics of batch norm) of
+        every module that the closure calls alone.
     lr, momentum, weight_decay, nesterov
         Of SGD. Weight decay plays no part in ε.
     rho : float
@@ -51,7 +53,7 @@ class SAM(pytorch_optimizer.SAM):
     Examples
     --------
     >>> network = nn.Linear(2, 1)
-    >>> optimizer = SAM(network.named_parameters(), network=network, lr=0.1)
+    >>> optimizer = SAM(network.named_parameters(), lr=0.1)
     >>> def closure(backward: bool = True) -> Tensor:
     ...     optimizer.zero_grad()
     ...     loss = network(torch.ones(4, 2)).square().mean()
@@ -59,6 +61,9 @@ class SAM(pytorch_optimizer.SAM):
     ...     return loss
     >>> loss = optimizer.step(closure)
     """
+
+    #: GradScaler then hands over its scale instead of calling step as if nothing were scaled.
+    _step_supports_amp_scaling = True
 
     def __init__(
         self,
@@ -86,7 +91,6 @@ class SAM(pytorch_optimizer.SAM):
             weight_decay=weight_decay,
             nesterov=nesterov,
         )
-        self.network = network
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor:  # type: ignore[override]
@@ -106,8 +110,9 @@ class SAM(pytorch_optimizer.SAM):
         Raises
         ------
         GenpredictError
-            Without a closure.
+            Without a closure, or within ``GradScaler.step``.
         """
+        refuse_scaler(self)
         if closure is None:
             raise GenpredictError("closure: SAM evaluates twice a step, call step(closure)")
         start = random_state(p for group in self.param_groups for p in group["params"])
@@ -115,7 +120,7 @@ class SAM(pytorch_optimizer.SAM):
             loss = closure()
         self.first_step()
         try:
-            with replayed(start, self.network), torch.enable_grad():
+            with replayed(start), torch.enable_grad():
                 closure()
         finally:
             self._come_back()

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genpredict.errors import GenpredictError
-from genpredict.training.optimizers.replays import RandomState, random_state, replayed
+from genpredict.training.optimizers.replays import (
+    RandomState,
+    gradients_kept,
+    random_state,
+    refuse_scaler,
+    replayed,
+    takes_backward,
+)
 
 Reset = Literal["grow", "keep", "maximum"]
 
@@ -73,7 +80,8 @@ class SLS(Optimizer):
     params : iterable
         Parameters or named parameters; one group.
     network : nn.Module, optional
-        Whose buffers (running statistics of batch norm) the trials shall leave alone.
+        Not needed: trials leave the buffers (running statistics of batch norm) of every module that
+        the closure calls alone.
     lr : float
         Step size of the first trial of the first search. (The paper begins with η_max, the
         authors' code with 1.)
@@ -123,7 +131,7 @@ class SLS(Optimizer):
     Examples
     --------
     >>> network = nn.Linear(2, 1)
-    >>> optimizer = SLS(network.named_parameters(), network=network)
+    >>> optimizer = SLS(network.named_parameters())
     >>> def closure(backward: bool = True) -> Tensor:
     ...     loss = network(torch.ones(4, 2)).square().mean()
     ...     if backward:
@@ -134,6 +142,9 @@ class SLS(Optimizer):
     >>> losses == sorted(losses, reverse=True)
     True
     """
+
+    #: GradScaler then hands over its scale instead of calling step as if nothing were scaled.
+    _step_supports_amp_scaling = True
 
     def __init__(
         self,
@@ -164,7 +175,6 @@ class SLS(Optimizer):
         if lr > max_lr:
             raise GenpredictError(f"lr: must be at most max_lr, {max_lr!r}, not {lr!r}")
         super().__init__(params, defaults)
-        self.network = network
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take the one group.
@@ -189,7 +199,9 @@ class SLS(Optimizer):
         ----------
         closure : callable
             ``closure(backward=True)`` zeroes gradients, evaluates the loss, computes gradients;
-            ``closure(backward=False)`` only evaluates. Called once and then once a trial.
+            ``closure(backward=False)`` only evaluates. Called once and then once a trial. A
+            closure without the parameter `backward` serves too; it computes gradients at every
+            trial, which takes longer.
 
         Returns
         -------
@@ -199,8 +211,9 @@ class SLS(Optimizer):
         Raises
         ------
         GenpredictError
-            Without a closure.
+            Without a closure, or within ``GradScaler.step``.
         """
+        refuse_scaler(self)
         if closure is None:
             raise GenpredictError("closure: SLS evaluates several times a step, call step(closure)")
         parameters = self.param_groups[0]["params"]
@@ -224,8 +237,11 @@ class SLS(Optimizer):
 
     def _again(self, closure: Closure, start: RandomState) -> float:
         """Evaluate the mini-batch at the trial's weights."""
-        with replayed(start, self.network):
-            return float(closure(backward=False).detach())
+        with replayed(start):
+            if takes_backward(closure):
+                return float(closure(backward=False).detach())
+            with torch.enable_grad(), gradients_kept(self.param_groups[0]["params"]):
+                return float(closure().detach())
 
     def _search(self, weights: list[Tensor], loss: float, evaluate: Callable[[], float]) -> None:
         """Move the weights by the first trial that Armijo's condition accepts, if there is one."""

@@ -13,41 +13,14 @@ from genpredict.layers.selection import Layer
 from genpredict.schema import FACTORIZATIONS, POWERS
 from genpredict.spectral import LayerMeasures
 from genpredict.training.optimizers.rates import Progress, layer_stable_rank, next_progress
-from genpredict.training.optimizers.rmsgd.layers import (
-    Measured,
-    named_layers,
-    released_layers,
-    unnamed_layers,
-)
-from genpredict.training.optimizers.rmsgd.parameters import Group, parameter_names
+from genpredict.training.optimizers.rmsgd.members import Members
+from genpredict.training.optimizers.rmsgd.parameters import Group
 from genpredict.training.optimizers.rmsgd.released import released_progress, released_stable_rank
 
 #: Of each layer and unfolding (as `schema.UNFOLDINGS`) the stable ranks of each power (`POWERS`).
 StableRanks = list[list[list[float]]]
 State = Mapping[Tensor, Mapping[str, Any]]
 MutableState = Mapping[Tensor, MutableMapping[str, Any]]
-
-
-def find_layers(groups: Sequence[Group]) -> Measured:
-    """Find the layers among the parameters of all groups, by the rules of their variant.
-
-    Parameters
-    ----------
-    groups : sequence of dict
-        RMSGD's `param_groups`.
-
-    Returns
-    -------
-    Measured
-    """
-    names = parameter_names(groups)
-    parameters = [one for group in groups for one in group["params"]]
-    linear = groups[0]["linear"]
-    if groups[0]["variant"] == "released":
-        return released_layers(names, parameters, linear=linear)
-    if "param_names" in groups[0]:
-        return named_layers(dict(zip(names, parameters, strict=True)), linear=linear)
-    return unnamed_layers(names, parameters, linear=linear)
 
 
 def read_stable_ranks(measures: LayerMeasures, layers: Sequence[Layer]) -> StableRanks:
@@ -86,92 +59,111 @@ def read_stable_ranks(measures: LayerMeasures, layers: Sequence[Layer]) -> Stabl
 
 
 def paper_rates(
-    groups: Sequence[Group], state: State, measured: Measured, stable_ranks: StableRanks
-) -> dict[int, Progress]:
-    """Apply the paper's rule to every measured parameter.
+    found: Members, state: State, stable_ranks: StableRanks
+) -> tuple[dict[int, Progress], dict[int, Progress]]:
+    """Apply the paper's rule.
 
     Parameters
     ----------
-    groups : sequence of dict
-        RMSGD's `param_groups`.
+    found : Members
     state : mapping
-        Its `state`.
-    measured : Measured
+        RMSGD's `state`.
     stable_ranks : list
         As `read_stable_ranks` returns them.
 
     Returns
     -------
-    dict of int to Progress
-        By the index of the parameter.
+    tuple of dict of int to Progress
+        Of the measured parameters, and of those whose weight another optimizer moves: these go by
+        its stable rank and the hyperparameters of their own group. By the place of the parameter.
     """
-    every = [(group, one) for group in groups for one in group["params"]]
-    found = {}
-    for owner, parts in measured.parts().items():
-        group, parameter = every[owner]
-        power = POWERS.index(group["p"])
-        s = layer_stable_rank([[of[power] for of in stable_ranks[part]] for part in parts])
-        found[owner] = next_progress(
-            _last(state[parameter]),
+    members, parts = found.members, found.measured.parts()
+
+    def advance(index: int, owner: int) -> Progress:
+        member = members[index]
+        assert member.group is not None
+        group, power = member.group, POWERS.index(member.group["p"])
+        s = layer_stable_rank([[of[power] for of in stable_ranks[part]] for part in parts[owner]])
+        return next_progress(
+            last_progress(group, state, member.parameter),
             s,
             lr=group["start_lr"],
             beta=group["beta"],
             zeta=group["zeta"],
             hold=group["hold"],
         )
-    return found
+
+    own = {owner: advance(owner, owner) for owner in parts if members[owner].group is not None}
+    led = {
+        index: advance(index, source)
+        for index, source in enumerate(found.measured.sources)
+        if source is not None and members[index].group is not None and members[source].group is None
+    }
+    return own, led
 
 
 def released_rates(
-    groups: Sequence[Group], state: State, measured: Measured, stable_ranks: StableRanks
-) -> dict[int, Progress]:
+    found: Members, state: State, stable_ranks: StableRanks
+) -> tuple[dict[int, Progress], dict[int, Progress]]:
     """Apply the released optimizer's rule to its one group; as `paper_rates`."""
-    (group,) = groups
+    owners = found.measured.owners
+    group = found.members[0].group
+    assert group is not None
     power = POWERS.index(1)
-    found = released_progress(
-        [_last(state[group["params"][owner]]) for owner in measured.owners],
+    progress = released_progress(
+        [last_progress(group, state, found.members[owner].parameter) for owner in owners],
         [
             released_stable_rank(layer.weight.shape, (inner[power], outer[power]))
-            for layer, (inner, outer) in zip(measured.layers, stable_ranks, strict=True)
+            for layer, (inner, outer) in zip(found.layers, stable_ranks, strict=True)
         ],
         epoch=group["epoch"],
         lr=group["start_lr"],
         beta=group["beta"],
         zeta=group["zeta"],
     )
-    return dict(zip(measured.owners, found, strict=True))
+    return dict(zip(owners, progress, strict=True)), {}
 
 
 def write_rates(
-    groups: Sequence[Group],
+    found: Members,
     state: MutableState,
-    measured: Measured,
-    progress: Mapping[int, Progress],
+    own: Mapping[int, Progress],
+    led: Mapping[int, Progress],
 ) -> None:
-    """Put rates down, those of parameters that are not measured too, and count the epoch.
+    """Put rates down, those of parameters that are not measured too.
 
     Parameters
     ----------
-    groups : sequence of dict
-        RMSGD's `param_groups`.
-    state : mapping
-        Its `state`.
-    measured : Measured
+    found : Members
         Whose rate each parameter takes, scaled by the ratio of the groups' first lr.
-    progress : mapping of int to Progress
-        Of every measured parameter, by its index.
+    state : mapping
+        RMSGD's `state`.
+    own, led : mapping of int to Progress
+        As `paper_rates` returns them.
+
+    Notes
+    -----
+    Frozen parameters have no state: nothing moves them, and checkpoints of sharded training
+    (`torch.distributed.checkpoint`) leave them out.
     """
-    every = [(group, one) for group in groups for one in group["params"]]
-    for owner, found in progress.items():
-        state[every[owner][1]].update(found._asdict())
-    for (group, parameter), source in zip(every, measured.sources, strict=True):
-        if source is not None:
-            scale = group["start_lr"] / every[source][0]["start_lr"]
-            state[parameter]["rate"] = progress[source].rate * scale
-    for group in groups:
-        group["epoch"] += 1
+    for index, progress in {**own, **led}.items():
+        state[found.members[index].parameter].update(progress._asdict())
+    for member, source in zip(found.members, found.measured.sources, strict=True):
+        if member.group is None or not member.parameter.requires_grad:
+            continue
+        if source is None or source not in own:
+            continue
+        leader = found.members[source].group
+        assert leader is not None
+        scale = member.group["start_lr"] / leader["start_lr"]
+        state[member.parameter]["rate"] = own[source].rate * scale
 
 
-def _last(state: Mapping[str, Any]) -> Progress:
-    """Read where a parameter stood an epoch ago off its state."""
-    return Progress(state["rate"], state.get("stable_rank", 0.0), state.get("has_signal", False))
+def last_progress(group: Group, state: State, parameter: Tensor) -> Progress:
+    """Read where a parameter stood an epoch ago off its state; η(0) and s(0) = 0 without one."""
+    known = state.get(parameter, {})
+    return Progress(
+        known.get("rate", group["start_lr"]),
+        known.get("stable_rank", 0.0),
+        known.get("has_signal", False),
+    )

@@ -18,6 +18,7 @@ from torch import Tensor
 from genpredict.layers import select_layers
 from genpredict.layers.selection import Layer
 from genpredict.spectral import unfoldings
+from genpredict.training.optimizers.rmsgd.sharded import whole
 
 _PARAMETRIZED = re.compile(r"(.*?)parametrizations\.([^.]+)\.original[01]?")
 _FACTOR = re.compile(r"((?:.*\.)?weight)_(?:orig|g|v)")
@@ -90,7 +91,10 @@ def named_layers(parameters: Mapping[str, Tensor], *, linear: bool) -> Measured:
     # the main factors of merged weights go by the weight's name, lengths by no weight's
     index_of = {stem(name): i for i, name in enumerate(names) if not name.endswith(_LENGTHS)}
     layers, _ = select_layers(
-        {name if name.endswith(_MERGED) else stem(name): one for name, one in parameters.items()}
+        {
+            name if name.endswith(_MERGED) else stem(name): whole(one)
+            for name, one in parameters.items()
+        }
     )
     free = [parameter.requires_grad for parameter in parameters.values()]
     kept = [
@@ -173,7 +177,7 @@ def _whole(
 ) -> Iterator[Layer]:
     """Yield unsplit parameters as layers."""
     for index in owners:
-        weight = parameters[index].detach()
+        weight = whole(parameters[index])
         yield Layer(names[index], "linear" if weight.ndim == 2 else "conv", weight)
 
 

@@ -6,26 +6,41 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, cast, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genpredict.errors import GenpredictError
 from genpredict.layers.selection import Layer
 from genpredict.spectral import Estimator, LayerMeasures, measure_weights
+from genpredict.training.optimizers.rmsgd.cautions import (
+    warn_of_nameless,
+    warn_of_order,
+    warn_of_start,
+    warn_of_steps,
+)
 from genpredict.training.optimizers.rmsgd.epoch import (
-    find_layers,
     paper_rates,
     read_stable_ranks,
     released_rates,
     write_rates,
 )
+from genpredict.training.optimizers.rmsgd.members import Members, check_in_network, find_members
 from genpredict.training.optimizers.rmsgd.options import check_further, check_options, check_shared
 from genpredict.training.optimizers.rmsgd.parameters import (
     Group,
     check_order,
     check_parameters,
     each_once,
+    named_by,
     parameter_names,
+)
+from genpredict.training.optimizers.rmsgd.saved_state import ADDED, check_state, in_own_order
+from genpredict.training.optimizers.rmsgd.sharded import check_not_flat
+from genpredict.training.optimizers.rmsgd.start import (
+    MEASURED,
+    begin,
+    has_newcomers,
+    start_ranks,
 )
 from genpredict.training.optimizers.rmsgd.updates import effective_rate, gather, update
 
@@ -59,8 +74,9 @@ class RMSGD(Optimizer):
     nesterov : bool
         Whether to look ahead: w ← w + αv − η_ℓ·g.
     hold : bool
-        Whether a layer keeps lr until its stable rank is above 0 for the first time. Otherwise
-        its rate decays as βᵗ while nothing but noise is found in it.
+        Whether a layer keeps lr until its stable rank is above 0 for the first time: a layer that
+        never gets a signal keeps lr to the end. Otherwise its rate decays as βᵗ while nothing but
+        noise is found in it.
     p : {1, 2}
         Power of the stable rank: 1 as in the released code and so in the published results, 2 as
         the paper's Eq. 2 is printed.
@@ -70,6 +86,10 @@ class RMSGD(Optimizer):
         The released optimizer, `rmsgd` 1.0.2 on PyPI, differs in its momentum, its first epoch,
         its normalization and in what it measures (`released`); it implies p = 1, hold and, whatever
         is given, the reference estimator, and takes one group only.
+    start : {"zero", "measured"}
+        s(0): 0 as in the paper, which holds for random weights alone, or what the weights have
+        when the first step is taken. Fine-tuning needs "measured": with s(0) = 0 the first
+        `epoch_step` would add to every rate the whole stable rank of a trained layer.
     dtype : {torch.float64, torch.float32}
         Arithmetic of the measuring: float32 takes about half the time.
     linear : bool, optional
@@ -78,6 +98,9 @@ class RMSGD(Optimizer):
     foreach : bool, optional
         Whether to step in lists of tensors, which gives the same result. By default where
         parameters are not on the CPU.
+    network : nn.Module, optional
+        What the parameters are of. Its order of parameters then decides whose rate each takes, and
+        its names are theirs where they come without.
 
     Raises
     ------
@@ -91,19 +114,29 @@ class RMSGD(Optimizer):
     are those of `rmsgd.layers.named_layers`. Where the two lie in groups of different lr, the
     rate is scaled by the ratio of these. Frozen parameters are not measured and not moved.
 
+    *Which order.* "Before" means the order given; of named parameters in several groups (weights
+    first, biases and norms second) the order that `rmsgd.order` reads off their names; with
+    `network` its own. Where none of these decides, the first `epoch_step` warns.
+
     *Names* tell recurrent weights, which are measured gate by gate (s_ℓ is the mean over the
     gates: a parameter has one rate), fused projections, and look-up tables, which are no layers.
 
-    *First epoch.* Until the first `epoch_step` every rate is lr. There s(0) = 0, so the first
-    signal of a layer gains it ζ·s at once.
+    *First epoch.* Until the first `epoch_step` every rate is lr. With s(0) = 0 the first signal
+    of a layer gains it ζ·s at once.
+
+    *Several processes.* With DistributedDataParallel every process measures the same weights.
+    FSDP2's are put together first, the same on every process. ZeroRedundancyOptimizer gives each
+    process some of the parameters: with `functools.partial(RMSGD, network=network)` as its class
+    the rates are those of one process; call ``zero.optim.epoch_step()``.
 
     *Schedulers* of torch change `group["lr"]`, which acts as a multiplier: a step uses
     η_ℓ·group["lr"]/group["start_lr"], where start_lr is the lr given first. The rule itself is
     not affected.
 
-    *State* is in `state` (rate, stable_rank, has_signal, momentum_buffer of each parameter) and
-    `param_groups` alone. `step` never waits for the device; `epoch_step` does once for the stable
-    ranks, after the few questions that `measure_weights` asks.
+    *State* is in `state` (rate, stable_rank, has_signal, momentum_buffer of each parameter, from
+    its first step on) and `param_groups` alone; it is matched by name where there are names.
+    `step` never waits for the device, but the first with start="measured"; `epoch_step` does once
+    for the stable ranks, after the few questions that `measure_weights` asks.
 
     References
     ----------
@@ -123,6 +156,8 @@ class RMSGD(Optimizer):
     ['0.bias', '0.weight', '1.bias', '1.weight']
     """
 
+    network: nn.Module | None = None
+
     def __init__(
         self,
         params: Parameters,
@@ -137,9 +172,11 @@ class RMSGD(Optimizer):
         estimator: Estimator = "global",
         variant: Literal["paper", "released"] = "paper",
         *,
+        start: Literal["zero", "measured"] = "zero",
         dtype: torch.dtype = torch.float64,
         linear: bool | None = None,
         foreach: bool | None = None,
+        network: nn.Module | None = None,
     ) -> None:
         released = variant == "released"
         defaults = {
@@ -153,13 +190,18 @@ class RMSGD(Optimizer):
             "p": p,
             "estimator": "reference" if released and estimator == "global" else estimator,
             "variant": variant,
+            "start": start,
             "dtype": dtype,
             "linear": not released if linear is None else linear,
             "foreach": foreach,
         }
-        check_options(defaults)
+        defaults = check_options(defaults)
         check_order(params)
+        if network is not None:
+            self.network = network
         super().__init__(cast("Any", params), defaults)
+        if network is not None:
+            check_in_network(self.param_groups, network)
 
     def add_param_group(self, param_group: Group) -> None:
         """Add a group, e.g. of parameters that were frozen before.
@@ -178,17 +220,20 @@ class RMSGD(Optimizer):
             parameters that are not real floating-point, or that another group holds.
         """
         group = dict(param_group)
+        group.pop("network", None)  # which wrappers take for a hyperparameter
         group["params"] = each_once(group["params"])
-        check_options({**self.defaults, **group})
+        if self.network is not None:
+            group["params"] = named_by(self.network, group["params"])
+        checked = check_options({**self.defaults, **group})
+        group.update({name: checked[name] for name in group})
         check_shared(group, self.defaults)
         if self.param_groups:
             check_further(self.defaults)
         check_parameters(group["params"], self.param_groups)
         group.setdefault("start_lr", group.get("lr", self.defaults["lr"]))
-        group.setdefault("epoch", 0)
+        for name in ("epoch", "steps", "longest_epoch"):
+            group.setdefault(name, 0)
         super().add_param_group(group)
-        for parameter in group["params"]:
-            self.state[parameter]["rate"] = group["start_lr"]
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -212,7 +257,9 @@ class RMSGD(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self._begin(only_moving=True)
         for group in self.param_groups:
+            group["steps"] += 1
             batch = gather(group, self.state)
             if batch.parameters:
                 update(
@@ -223,6 +270,7 @@ class RMSGD(Optimizer):
                     released=group["variant"] == "released",
                     foreach=group["foreach"],
                 )
+        warn_of_steps(self.param_groups[0])
         return loss
 
     @torch.no_grad()
@@ -245,9 +293,10 @@ class RMSGD(Optimizer):
             If there is no layer, weights are not finite, or `measures` are of another number of
             layers. Rates are then as before.
         """
-        measured = find_layers(self.param_groups)
-        weights = [layer.weight for layer in measured.layers]
+        found = self._members()
+        weights = [layer.weight for layer in found.layers]
         if not weights:
+            check_not_flat(one for group in self.param_groups for one in group["params"])
             raise GenpredictError(
                 "params: no layer to measure; there must be one of two dimensions or more that is "
                 "not frozen and, where parameters have names, is called weight and is no embedding "
@@ -256,15 +305,23 @@ class RMSGD(Optimizer):
         first = self.param_groups[0]
         if measures is None:
             measures = measure_weights(weights, estimator=first["estimator"], dtype=first["dtype"])
-        stable_ranks = read_stable_ranks(measures, measured.layers)
+        stable_ranks = read_stable_ranks(measures, found.layers)
+        self._begin(only_moving=False)
         rule = released_rates if first["variant"] == "released" else paper_rates
-        progress = rule(self.param_groups, self.state, measured, stable_ranks)
-        write_rates(self.param_groups, self.state, measured, progress)
+        own, led = rule(found, self.state, stable_ranks)
+        if first["epoch"] == 0:
+            self._caution(found)
+            if first["steps"]:
+                warn_of_start(own, found)
+        write_rates(found, self.state, own, led)
+        for group in self.param_groups:
+            longest = max(group["longest_epoch"], group["steps"])
+            group.update(epoch=group["epoch"] + 1, longest_epoch=longest, steps=0)
         return measures
 
     def layers(self) -> list[Layer]:
         """Return what `epoch_step` measures: names, kinds and weights (views), in its order."""
-        return find_layers(self.param_groups).layers
+        return self._members().layers
 
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate that the next step uses for each parameter, by its name.
@@ -272,7 +329,7 @@ class RMSGD(Optimizer):
         Unnamed parameters are called after group, place and shape: ``group0.param3[16x3x3x3]``.
         """
         rates = [
-            effective_rate(group, self.state[parameter])
+            effective_rate(group, self.state.get(parameter, {}))
             for group in self.param_groups
             for parameter in group["params"]
         ]
@@ -281,15 +338,41 @@ class RMSGD(Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state dict of an RMSGD with the same parameters.
 
+        Where both have names, each parameter gets the state of its name, whatever the order.
+
         Raises
         ------
         GenpredictError
-            If it is the state of another optimizer.
+            If it is the state of another optimizer, or of parameters of other names.
         """
-        needed = {*self.defaults, "start_lr", "epoch"}
-        for group in state_dict["param_groups"]:
-            if missing := sorted(needed - set(group)):
-                raise GenpredictError(
-                    f"state_dict: is of another optimizer than RMSGD, lacks {', '.join(missing)}"
-                )
-        super().load_state_dict(state_dict)
+        check_state(state_dict)
+        super().load_state_dict(in_own_order(state_dict, self.param_groups))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return state if self.network is None else {**state, "network": self.network}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for name, value in ADDED.items():
+                group.setdefault(name, value)
+
+    def _members(self, *, later_first: bool = False) -> Members:
+        return find_members(self.param_groups, self.network, later_first=later_first)
+
+    def _begin(self, *, only_moving: bool) -> None:
+        """Give parameters that are new their η(0) and s(0)."""
+        groups = self.param_groups
+        if has_newcomers(groups, self.state, only_moving=only_moving):
+            is_measured = any(group["start"] == MEASURED for group in groups)
+            begin(groups, self.state, start_ranks(groups, self._members()) if is_measured else {})
+
+    def _caution(self, found: Members) -> None:
+        """Warn where it is a guess whose rate a parameter takes."""
+        if self.network is not None or self.param_groups[0]["variant"] == "released":
+            return
+        if "param_names" not in self.param_groups[0]:
+            warn_of_nameless(self.param_groups, found)
+        elif len(self.param_groups) > 1:
+            warn_of_order(found, self._members(later_first=True))

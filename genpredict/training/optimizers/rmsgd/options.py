@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import isfinite
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import torch
 
 from genpredict.errors import GenpredictError
-from genpredict.schema import POWERS
-from genpredict.spectral import ESTIMATORS
+from genpredict.training.optimizers.hyperparameters import Hyperparameter, rule_of
 
-VARIANTS = ("paper", "released")
 #: Options that hold for all groups: all layers are measured in one call, by one rule.
 SHARED = ("estimator", "variant", "dtype", "linear")
 
-_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "lr": ("must be a finite number above 0", lambda value: value > 0),
-    "beta": ("must lie in [0, 1)", lambda value: 0 <= value < 1),
-    "zeta": ("must be a finite number of at least 0", lambda value: value >= 0),
-    "momentum": ("must lie in [0, 1)", lambda value: 0 <= value < 1),
-    "weight_decay": ("must be a finite number of at least 0", lambda value: value >= 0),
-}
+#: Options of the class alone, in torch's terms; the others have a row in `RULES`.
 _CHOICES: dict[str, tuple[object, ...]] = {
-    "p": POWERS,
-    "estimator": ESTIMATORS,
-    "variant": VARIANTS,
     "dtype": (torch.float64, torch.float32),
-    "nesterov": (True, False),
-    "hold": (True, False),
     "foreach": (None, True, False),
     "linear": (True, False),
 }
+_CHECKED = (
+    *("lr", "beta", "zeta", "momentum", "weight_decay"),
+    *("nesterov", "hold", "p", "estimator", "variant", "start"),
+)
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse hyperparameters of a group that make no sense.
 
     Parameters
     ----------
     options : mapping
         All hyperparameters of RMSGD; other keys are not looked at.
+
+    Returns
+    -------
+    dict
+        All of them, NumPy's numbers as Python's.
 
     Raises
     ------
@@ -54,11 +49,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     Traceback (most recent call last):
     genpredict.errors.GenpredictError: beta: must lie in [0, 1), got 1.5
     """
-    for name in _RANGES.keys() & options.keys():
-        rule, holds = _RANGES[name]
-        value = options[name]
-        if not _is_number(value) or not (isfinite(value) and holds(value)):
-            _refuse(name, rule, value)
+    checked = dict(options)
+    for name in options.keys() & set(_CHECKED):
+        checked[name] = _admitted(name, options[name])
     for name in _CHOICES.keys() & options.keys():
         # 1 == True, but as a choice it is another
         if not any(
@@ -69,6 +62,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         _refuse("nesterov", "needs a momentum above 0", True)
     if options.get("variant") == "released":
         _check_released(options)
+    return checked
 
 
 def check_shared(options: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
@@ -108,8 +102,15 @@ def _check_released(options: Mapping[str, Any]) -> None:
         _refuse("hold", 'must be True with variant="released", which always holds', False)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _admitted(name: str, value: object) -> Hyperparameter:
+    """Return a value as its rule admits it."""
+    rule = rule_of("rmsgd", name)
+    if isinstance(value, torch.Tensor):
+        _refuse(name, f"{rule.sentence} of Python's or NumPy's, no tensor (give its item())", value)
+    admitted = rule.admit(value)
+    if admitted is None:
+        _refuse(name, rule.sentence, value)
+    return admitted
 
 
 def _refuse(name: str, rule: str, value: object) -> NoReturn:

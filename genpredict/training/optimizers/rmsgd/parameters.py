@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from genpredict.errors import GenpredictError
 
@@ -71,6 +71,25 @@ def check_parameters(params: Sequence[Any], groups: Sequence[Group]) -> None:
             raise GenpredictError(
                 f"{name}: is in another group already (tied weights?); leave it out of one"
             )
+
+
+def named_by(network: nn.Module, params: Sequence[Any]) -> list[Any]:
+    """Pair parameters with their names in a network.
+
+    Parameters
+    ----------
+    network : nn.Module
+    params : sequence
+        As `each_once` lists them.
+
+    Returns
+    -------
+    list
+        Pairs of name and parameter; those that are pairs already, and those that the network does
+        not have, as they are.
+    """
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    return [(names[id(one)], one) if id(one) in names else one for one in params]
 
 
 def parameter_names(groups: Sequence[Group]) -> list[str]:

@@ -91,8 +91,9 @@ def gather(group: dict[str, Any], state: MutableMapping[Tensor, dict[str, Any]])
 
 def effective_rate(group: Mapping[str, Any], state: Mapping[str, Any]) -> float:
     """Return η times what a scheduler has made of the group's lr, relative to the first lr."""
-    rate: float = state["rate"] * (group["lr"] / group["start_lr"])
-    return rate
+    rate: float = state.get("rate", group["start_lr"])
+    factor: float = float(group["lr"]) / group["start_lr"]
+    return rate * factor
 
 
 def update(
