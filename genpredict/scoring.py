@@ -214,10 +214,11 @@ class _Batch:
     def measure(self) -> xr.Dataset:
         """Measure all layers in one call and label the numbers."""
         options = self.options
-        weights = [layer.weight for layers in self.layers for layer in layers]
+        layers = [layer for layers in self.layers for layer in layers]
         found = measure_weights(
-            weights,
+            [layer.weight for layer in layers],
             measures=options.rows,
+            biases=[layer.bias for layer in layers],
             estimator=cast("Estimator", options.estimator),
             dtype=getattr(torch, options.dtype),
             device=options.torch_device(),

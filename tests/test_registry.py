@@ -166,6 +166,14 @@ def test_measures_of_biases_against_numpy() -> None:
     np.testing.assert_array_equal(found["bias_norm"], [np.nan, 6.0])
 
 
+def test_biases_of_a_scored_network_against_torch() -> None:
+    """They are those of the modules."""
+    register("bias_norm")
+    layers = [layer for layer in network() if hasattr(layer, "bias")]
+    expected = [float(layer.bias.detach().double().norm()) for layer in layers]
+    np.testing.assert_allclose(score("bias_norm")["bias_norm"].values[0], expected, rtol=1e-6)
+
+
 def test_rows_of_one_function_share_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes a field of the named tuple; the function is called once a slice."""
     rows = [

@@ -68,11 +68,14 @@ class Layer:
         Whether it has a kernel.
     weight : Tensor, shape (n_o, n_i, *kernel)
         In the stored precision; a view where possible.
+    bias : Tensor, shape (n_o,), optional
+        Of the same module, where it has one; for measures of biases alone.
     """
 
     name: str
     kind: Kind
     weight: Tensor
+    bias: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +219,20 @@ class _Network:
             weight = weight.transpose(0, 1)
         elif kind == "linear" and self._is_gpt2_layout(rule, weight):
             weight = weight.T
-        parts = self._parts(name, rule, weight)
+        parts, bias = self._parts(name, rule, weight), self._bias_of(name, weight)
         if len(parts) == 1:
-            yield Layer(name, kind, weight)
+            yield Layer(name, kind, weight, bias)
             return
-        for part, rows in zip(parts, weight.chunk(len(parts)), strict=True):
-            yield Layer(f"{name}[{part}]", kind, rows)
+        biases = (None,) * len(parts) if bias is None else bias.chunk(len(parts))
+        for part, rows, some in zip(parts, weight.chunk(len(parts)), biases, strict=True):
+            yield Layer(f"{name}[{part}]", kind, rows, some)
+
+    def _bias_of(self, name: str, weight: Tensor) -> Tensor | None:
+        """Return the bias beside a weight, one entry an output channel."""
+        module, dot, leaf = name.rpartition(".")
+        bias = self.tensors.get(f"{module}{dot}{leaf.replace('weight', 'bias', 1)}")
+        fits = bias is not None and bias.shape == weight.shape[:1] and _unfit_type(bias) is None
+        return bias.detach() if bias is not None and fits else None
 
     def _is_gpt2_layout(self, rule: NameRule, weight: Tensor) -> bool:
         """Return whether a 2-D weight is stored input first, as GPT-2's are."""
@@ -255,6 +266,11 @@ def _unfit(tensor: Tensor) -> str | None:
     """Apply the rules that go by type and shape."""
     if tensor.ndim < 2:
         return "a scalar" if tensor.ndim == 0 else "1-D: a bias, a normalization or a statistic"
+    return _unfit_type(tensor)
+
+
+def _unfit_type(tensor: Tensor) -> str | None:
+    """Apply the rules that go by type."""
     dtype = _dtype_name(tensor)
     if tensor.is_quantized or dtype.startswith(("q", "float8", "float4", "uint4", "int4")):
         return f"quantized ({dtype}); measure the network before quantization"
