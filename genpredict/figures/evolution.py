@@ -111,9 +111,15 @@ def _draw(ax: Axes, matrix: LayerMatrix) -> None:
     positions = np.asarray(matrix.columns, dtype=np.float64)
     shades = depth_ramp()(matrix.depth)
     marker = "o" if len(positions) <= MARKED else ""
-    for name, shade, values in zip(matrix.layers, shades, matrix.values.T, strict=True):
+    for name, shade, heights in zip(matrix.layers, shades, matrix.values.T, strict=True):
         ax.plot(
-            positions, values, color=shade, linewidth=0.9, marker=marker, markersize=2.2, label=name
+            positions,
+            heights,
+            color=shade,
+            linewidth=0.9,
+            marker=marker,
+            markersize=2.2,
+            label=name,
         )
     if not matrix.values.size:
         ax.text(0.5, 0.5, "no values", ha="center", va="center", transform=ax.transAxes)

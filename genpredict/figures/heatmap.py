@@ -167,11 +167,11 @@ def _draw(
         legend_above(ax, handles, ncols=3, place="outside upper left" if whole else "")
 
 
-def _limits(values: Any) -> tuple[float, float]:
+def _limits(numbers: Any) -> tuple[float, float]:
     """Return the ends of the data; a constant sits in the middle of the scale."""
-    if values.count() == 0:
+    if numbers.count() == 0:
         return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
+    low, high = float(numbers.min()), float(numbers.max())
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 

@@ -27,7 +27,7 @@ _FOLDERS = re.compile(r".*/(?=[^/]*[^/\d][^/]*$)")  # a number, as a NATS id end
 NOT_GIVEN = "not given"
 
 
-def name_of(name: str, values: xr.DataArray | None = None) -> str:
+def name_of(name: str, variable: xr.DataArray | None = None) -> str:
     """Return what a variable is called: by the schema, else its own long name, else its name.
 
     Examples
@@ -41,13 +41,13 @@ def name_of(name: str, values: xr.DataArray | None = None) -> str:
         return _KNOWN[name].long_name
     if name.removeprefix("log_") in _KNOWN:
         return f"log {name_of(name.removeprefix('log_'))}"
-    attrs = {} if values is None else values.attrs
+    attrs = {} if variable is None else variable.attrs
     return str(attrs.get("long_name") or name.replace("_", " "))
 
 
 def axis_label(
     name: str,
-    values: xr.DataArray | None = None,
+    variable: xr.DataArray | None = None,
     *,
     factorization: str | None = None,
     p: int | str | None = None,
@@ -59,8 +59,8 @@ def axis_label(
     ----------
     name : str
         A variable or coordinate of a scores Dataset.
-    values : DataArray, optional
-        Its values, whose attributes name a variable that the schema does not know.
+    variable : DataArray, optional
+        The variable itself; its attributes name what the schema does not know.
     factorization, p, unfolding : optional
         Choices to name, where the variable has them.
 
@@ -76,10 +76,10 @@ def axis_label(
     'number of layers'
     """
     units = _KNOWN[name].units if name in _KNOWN else ""
-    if name not in _KNOWN and values is not None:
-        units = str(values.attrs.get("units", ""))
+    if name not in _KNOWN and variable is not None:
+        units = str(variable.attrs.get("units", ""))
     return composed(
-        name_of(name, values), units, factorization=factorization, p=p, unfolding=unfolding
+        name_of(name, variable), units, factorization=factorization, p=p, unfolding=unfolding
     )
 
 

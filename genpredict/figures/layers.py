@@ -89,19 +89,19 @@ def layer_matrix(
     else:
         dim = columns
     chosen = {"factorization": factorization, "p": p, "unfolding": unfolding}
-    values, label = _chosen(scores[measure], chosen, measure)
-    if set(values.dims) != {dim, "layer"}:
+    selected, label = _chosen(scores[measure], chosen, measure)
+    if set(selected.dims) != {dim, "layer"}:
         raise ValueError(
             f"measure {measure!r} has dimensions {scores[measure].dims}, must have 'layer' and "
             f"{dim!r}; select along the others"
         )
-    found = values.transpose(dim, "layer")
-    there = found.notnull().any(dim).values  # padding beyond the deepest network
+    matrix = selected.transpose(dim, "layer")
+    there = matrix.notnull().any(dim).values  # padding beyond the deepest network
     rank = _rank(scores, measure, chosen, there) if dim == "checkpoint" else None
     places = scores[columns].values.tolist() if columns in scores.variables else []
     return LayerMatrix(
-        np.asarray(found.values[:, there], dtype=np.float64),
-        places or list(range(found.sizes[dim])),
+        np.asarray(matrix.values[:, there], dtype=np.float64),
+        places or list(range(matrix.sizes[dim])),
         _layer_names(scores, there),
         _depth(scores[measure], there),
         label,
@@ -118,8 +118,8 @@ def _column_names(scores: xr.Dataset, columns: str, names: str | None) -> list[s
         return []
     if names is None:
         return told_apart(scores["checkpoint"].values.tolist())
-    values = coordinate_of(scores, names, parameter="names")
-    return [shortened(level_text(value), 24) for value in values.values.tolist()]
+    coordinate = coordinate_of(scores, names, parameter="names")
+    return [shortened(level_text(value), 24) for value in coordinate.values.tolist()]
 
 
 def _check_measure(scores: xr.Dataset, measure: str) -> None:
@@ -138,26 +138,28 @@ def _ordered(scores: xr.Dataset, columns: str, sort: str | None) -> xr.Dataset:
             return scores
         keys = coordinate_of(scores, sort, parameter="sort").values
         return scores.isel(checkpoint=np.argsort(keys, kind="stable"))
-    values = coordinate_of(scores, columns, parameter="columns")
-    levels, counts = np.unique(values.values[values.notnull().values], return_counts=True)
+    coordinate = coordinate_of(scores, columns, parameter="columns")
+    levels, counts = np.unique(coordinate.values[coordinate.notnull().values], return_counts=True)
     if (counts > 1).any():
         raise ValueError(
             f"{columns}: {counts.max()} checkpoints share the value "
             f"{level_text(levels[counts.argmax()])}; choose those of one run first (as with "
             f"--where), or draw a heat map over 'checkpoint'"
         )
-    scores = scores.isel(checkpoint=values.notnull().values)
+    scores = scores.isel(checkpoint=coordinate.notnull().values)
     return scores.isel(checkpoint=np.argsort(scores[columns].values, kind="stable"))
 
 
-def _chosen(values: xr.DataArray, chosen: dict[str, Any], measure: str) -> tuple[xr.DataArray, str]:
+def _chosen(
+    variable: xr.DataArray, chosen: dict[str, Any], measure: str
+) -> tuple[xr.DataArray, str]:
     """Select the choices that this measure has, and name them."""
-    chosen = {dim: choice for dim, choice in chosen.items() if dim in values.dims}
+    chosen = {dim: choice for dim, choice in chosen.items() if dim in variable.dims}
     for dim, choice in chosen.items():
-        known = values[dim].values.tolist()
+        known = variable[dim].values.tolist()
         if choice not in known:
             raise ValueError(f"{dim} must be one of {tuple(known)}, got {choice!r}")
-    return values.sel(chosen), axis_label(measure, values, **chosen)
+    return variable.sel(chosen), axis_label(measure, variable, **chosen)
 
 
 def _rank(
@@ -172,9 +174,9 @@ def _rank(
     return np.asarray(rank.transpose("checkpoint", "layer").values[:, there], dtype=np.float64)
 
 
-def _depth(values: xr.DataArray, there: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _depth(variable: xr.DataArray, there: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the places of some layers among those that any unfolding of any network has."""
-    every = values.notnull().any([dim for dim in values.dims if dim != "layer"]).values
+    every = variable.notnull().any([dim for dim in variable.dims if dim != "layer"]).values
     places: NDArray[np.float64] = np.cumsum(every)[there] - 1.0
     depth: NDArray[np.float64] = places / max(every.sum() - 1, 1)
     return depth

@@ -62,10 +62,10 @@ def draw_points(
         _draw_density(ax, rows, log)
     else:
         _draw_marks(ax, rows, colour, shape)
-    for values, is_log, axis in zip(
+    for numbers, is_log, axis in zip(
         (rows["x_value"], rows["y_value"]), log, (ax.xaxis, ax.yaxis), strict=True
     ):
-        if len(rows) and not is_log and (values % 1 == 0).all():
+        if len(rows) and not is_log and (numbers % 1 == 0).all():
             axis.set_major_locator(whole_numbers())  # no half layers
 
 
@@ -99,14 +99,14 @@ def _draw_cells(ax: Axes, rows: pd.DataFrame, whole: Sequence[bool]) -> None:
     cells.sticky_edges.y.clear()
 
 
-def _edges(values: NDArray[np.float64], whole: bool, count: int) -> NDArray[np.float64]:
+def _edges(numbers: NDArray[np.float64], whole: bool, count: int) -> NDArray[np.float64]:
     """Return edges of cells: around each whole number, or equal ones over the range."""
     if whole:
-        levels = np.unique(values)
+        levels = np.unique(numbers)
         if len(levels) == 1:  # a bar, not a wall
             levels = levels + np.array([-1.0, 0.0, 1.0])
         return np.sort(np.concatenate([levels - CELL / 2, levels + CELL / 2]))
-    return np.histogram_bin_edges(values, bins=count)
+    return np.histogram_bin_edges(numbers, bins=count)
 
 
 def _draw_hexagons(ax: Axes, rows: pd.DataFrame, log: tuple[bool, bool]) -> None:
@@ -137,12 +137,12 @@ def share_density(panels: Sequence[Axes]) -> PolyCollection | QuadMesh | None:
         no panel has any.
     """
     kinds = (QuadMesh, PolyCollection)
-    found = [c for kind in kinds for ax in panels for c in ax.collections if isinstance(c, kind)]
-    counts = [int(np.ma.max(np.ma.asarray(hexagons.get_array()))) for hexagons in found]
+    shaded = [c for kind in kinds for ax in panels for c in ax.collections if isinstance(c, kind)]
+    counts = [int(np.ma.max(np.ma.asarray(hexagons.get_array()))) for hexagons in shaded]
     norm = LogNorm(1, max(counts, default=1) + 1)
-    for hexagons in found:
+    for hexagons in shaded:
         hexagons.set_norm(norm)
-    return found[0] if found else None
+    return shaded[0] if shaded else None
 
 
 def _draw_marks(
@@ -184,8 +184,8 @@ def _shape_codes(
 def _colours(rows: pd.DataFrame, colour: Levels | Numbers | None) -> dict[str, Any]:
     positions = rows["position"].to_numpy()
     if isinstance(colour, Numbers):
-        values = np.ma.masked_invalid(colour.values[positions])
-        return {"c": values, "cmap": colour.cmap, "norm": colour.norm, "plotnonfinite": True}
+        numbers = np.ma.masked_invalid(colour.values[positions])
+        return {"c": numbers, "cmap": colour.cmap, "norm": colour.norm, "plotnonfinite": True}
     if isinstance(colour, Levels):
         return {"c": np.asarray(colour.colours)[colour.codes[positions]].tolist()}
     return {"c": GROUP_COLOURS[0]}

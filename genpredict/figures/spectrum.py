@@ -76,10 +76,12 @@ def plot_spectrum(
     >>> plot_spectrum(weight, unfolding="in_channel")  # doctest: +SKIP
     >>> plot_spectrum(layer_spectrum(weight, estimator="reference"))  # doctest: +SKIP
     """
-    found = _factorized(spectrum, unfolding)
-    first, second = _spectrum(found.raw, "raw"), _spectrum(found.low_rank, "low_rank")
-    noise = _level(found.noise_variance, "noise_variance") * _level(found.columns, "columns")
-    cut = np.sqrt(noise * _level(found.threshold, "threshold"))
+    factorized = _factorized(spectrum, unfolding)
+    first, second = _spectrum(factorized.raw, "raw"), _spectrum(factorized.low_rank, "low_rank")
+    noise = _level(factorized.noise_variance, "noise_variance") * _level(
+        factorized.columns, "columns"
+    )
+    cut = np.sqrt(noise * _level(factorized.threshold, "threshold"))
     with styled():
         ax = ax or new_axes(width, 0.75 * width)
         handles: list[Artist] = [
@@ -123,13 +125,13 @@ def _factorized(spectrum: LayerSpectrum | Tensor, unfolding: str | None) -> Laye
 
 
 def _draw(
-    ax: Axes, values: NDArray[np.float64], shade: str, label: str, *, filled: bool = True
+    ax: Axes, singular_values: NDArray[np.float64], shade: str, label: str, *, filled: bool = True
 ) -> list[Artist]:
-    marker = "o" if len(values) <= MARKED else ""
+    marker = "o" if len(singular_values) <= MARKED else ""
     return list(
         ax.plot(
-            np.arange(1, len(values) + 1),
-            values,
+            np.arange(1, len(singular_values) + 1),
+            singular_values,
             marker=marker,
             markersize=3.2,
             markerfacecolor=shade if filled else "white",
@@ -143,20 +145,27 @@ def _draw(
     )
 
 
-def _spectrum(values: ArrayLike, parameter: str) -> NDArray[np.float64]:
-    found = np.asarray(values.cpu() if hasattr(values, "cpu") else values, dtype=np.float64)
-    if found.ndim != 1 or not len(found) or not (np.isfinite(found) & (found >= 0)).all():
+def _spectrum(singular_values: ArrayLike, parameter: str) -> NDArray[np.float64]:
+    spectrum = np.asarray(
+        singular_values.cpu() if hasattr(singular_values, "cpu") else singular_values,
+        dtype=np.float64,
+    )
+    if (
+        spectrum.ndim != 1
+        or not len(spectrum)
+        or not (np.isfinite(spectrum) & (spectrum >= 0)).all()
+    ):
         raise ValueError(
             f"{parameter} must be a row of finite non-negative singular values, "
-            f"got shape {found.shape}; take one layer of a batch"
+            f"got shape {spectrum.shape}; take one layer of a batch"
         )
-    if (np.diff(found) > 0).any():
+    if (np.diff(spectrum) > 0).any():
         raise ValueError(f"{parameter} must be in descending order; sort it")
-    return found
+    return spectrum
 
 
 def _level(value: float, parameter: str) -> float:
-    found = float(value)
-    if not found >= 0:
-        raise ValueError(f"{parameter} must be a number of at least 0, got {found}")
-    return found
+    level = float(value)
+    if not level >= 0:
+        raise ValueError(f"{parameter} must be a number of at least 0, got {level}")
+    return level

@@ -226,7 +226,7 @@ def ramp() -> Colormap:
 
 def depth_ramp() -> Colormap:
     """Return the palette of depth: darker with every layer."""
-    found: Colormap = sns.cubehelix_palette(
+    palette: Colormap = sns.cubehelix_palette(
         start=2.6, rot=0.35, light=0.78, dark=0.12, as_cmap=True
     )
-    return found
+    return palette

@@ -122,8 +122,8 @@ def _worded(error: ValidationError) -> str:
 
 def _combinations(plan: Plan) -> Iterator[dict[str, Any]]:
     """Yield what each run is given."""
-    for values in itertools.product(*plan.grid.values()):
-        given = {**plan.settings, **dict(zip(plan.grid, values, strict=True))}
+    for choices in itertools.product(*plan.grid.values()):
+        given = {**plan.settings, **dict(zip(plan.grid, choices, strict=True))}
         optimizer = complete(given).optimizer
         axes = {
             name: value if isinstance(value, list) else [value]

@@ -63,8 +63,8 @@ def epoch_dataset(
     }
     for name in RECORDED:
         variable = LAYER_MEASURES[name]
-        values = getattr(measures, name).cpu().numpy()[np.newaxis]
-        variables[name] = (("epoch", *variable.dims[1:]), values, variable.attrs)
+        numbers_of_layers = getattr(measures, name).cpu().numpy()[np.newaxis]
+        variables[name] = (("epoch", *variable.dims[1:]), numbers_of_layers, variable.attrs)
     variables["learning_rate"] = (RATE.dims, np.array([rates], dtype=np.float64), RATE.attrs)
     return xr.Dataset(variables, coords=_coords(epoch, layers))
 

@@ -63,8 +63,8 @@ class Materials:
     def rates(self) -> dict[str, float]:
         """Return the learning rate of every parameter by its name."""
         if hasattr(self.optimizer, "learning_rates"):
-            found: dict[str, float] = self.optimizer.learning_rates()
-            return found
+            rates: dict[str, float] = self.optimizer.learning_rates()
+            return rates
         rate_of = {
             id(p): group["lr"] for group in self.optimizer.param_groups for p in group["params"]
         }
@@ -89,7 +89,7 @@ class Materials:
 
     def state(self) -> dict[str, Any]:
         """Return everything that changes in training."""
-        found: dict[str, Any] = {
+        state: dict[str, Any] = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "draws": self.draws.get_state(),
@@ -97,8 +97,8 @@ class Materials:
             "torch": torch.get_rng_state(),
         }
         if self.device.type == "cuda":
-            found["cuda"] = torch.cuda.get_rng_state(self.device)
-        return found
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` returned."""

@@ -50,18 +50,18 @@ def checkpoint_metadata(
     dict
         What is not known is left out.
     """
-    found: dict[str, str | float | int] = {"run": run_id, "epoch": epoch, "num_train": num_train}
-    found |= _named(settings.network)
+    metadata: dict[str, str | float | int] = {"run": run_id, "epoch": epoch, "num_train": num_train}
+    metadata |= _named(settings.network)
     for name in _FROM_SETTINGS:
         value = getattr(settings, name)
         if value is not None:
-            found[name] = int(value) if isinstance(value, bool) else value
+            metadata[name] = int(value) if isinstance(value, bool) else value
     for name, coordinate in _FROM_HYPERPARAMETERS.items():
         value = settings.hyperparameters.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            found[coordinate] = value
-    found |= {name: value for name in _NUMBERS if math.isfinite(value := numbers[name])}
-    return found
+            metadata[coordinate] = value
+    metadata |= {name: value for name in _NUMBERS if math.isfinite(value := numbers[name])}
+    return metadata
 
 
 def _named(network: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ def drawn_spectrum(chosen: Chosen, *, log: bool = False) -> Axes:
     Axes
     """
     network, layer, unfolding, measures = chosen
-    found = layer_spectrum(
+    spectrum = layer_spectrum(
         layer.weight,
         unfolding,
         estimator=network.method.estimator,
@@ -42,24 +42,24 @@ def drawn_spectrum(chosen: Chosen, *, log: bool = False) -> Axes:
         null_tolerance=network.method.null_tolerance,
     )
     rank, noise = (float(measures[name]) for name in ("rank", "noise_variance"))
-    if rank != found.rank or not isclose(noise, found.noise_variance, rel_tol=SAME_NOISE):
+    if rank != spectrum.rank or not isclose(noise, spectrum.noise_variance, rel_tol=SAME_NOISE):
         console.warn(
             [
-                f"{network.checkpoint.source}: {layer.name} has rank {found.rank} and noise "
-                f"variance {found.noise_variance:.4g} now, {rank:.0f} and {noise:.4g} when it was "
-                f"scored; what is drawn is the weights of now"
+                f"{network.checkpoint.source}: {layer.name} has rank {spectrum.rank} and noise "
+                f"variance {spectrum.noise_variance:.4g} now, {rank:.0f} and {noise:.4g} when it "
+                f"was scored; what is drawn is the weights of now"
             ]
         )
-    return plot_spectrum(found, name=_title(chosen, found), log=log)
+    return plot_spectrum(spectrum, name=_title(chosen, spectrum), log=log)
 
 
-def _title(chosen: Chosen, found: LayerSpectrum) -> str:
+def _title(chosen: Chosen, spectrum: LayerSpectrum) -> str:
     """Return what is drawn, in two lines: network and layer, matrix and estimator."""
     network, layer, unfolding, _ = chosen
     name = shortened(layer.name.removesuffix(".weight"), 28)
     (short,) = told_apart([network.checkpoint.id], max(12, _MOST - len(name) - 2))
     full = " × ".join(map(str, unfold(layer.weight, unfolding).shape))
-    left = f"{found.rows} × {found.columns}"
+    left = f"{spectrum.rows} × {spectrum.columns}"
     left = full if left == full else f"{left} left of {full}"
     how = "" if network.method.estimator == "global" else f", {network.method.estimator} estimator"
     return f"{short}, {name}\n{unfolding}, {left}{how}"

@@ -73,11 +73,11 @@ def scatter(
         from genpredict.figures import plot_scatter
         from genpredict.stats import correlate
 
-        found = None
+        table = None
         if correlations:
             named = [m for m in measures if m not in ("Q", "Q_adjusted")]
             named += [f"{m}_{factorization}_p{p}" for m in measures if m in ("Q", "Q_adjusted")]
-            found = correlate(scores, measures=named, targets=targets, by=columns)
+            table = correlate(scores, measures=named, targets=targets, by=columns)
         return plot_scatter(
             scores,
             measures=measures,
@@ -87,7 +87,7 @@ def scatter(
             hue=hue,
             style=style,
             columns=columns,
-            correlations=found,
+            correlations=table,
             trend=trend,
         )
 
@@ -133,7 +133,7 @@ def ranking(
         from genpredict.figures import plot_ranking
         from genpredict.stats import correlate
 
-        found = correlate(scores, measures=measures, targets=targets, where=where, partial=partial)
-        return plot_ranking(found, coefficient=coefficient)
+        table = correlate(scores, measures=measures, targets=targets, where=where, partial=partial)
+        return plot_ranking(table, coefficient=coefficient)
 
     return drawn(path, output, draw, overwrite=overwrite)

@@ -133,12 +133,12 @@ def _place(ids: Sequence[str], name: str, source: Path) -> int:
     """Return the index of the id that is this name, or the only one that has it as a part."""
     if name in ids:
         return ids.index(name)
-    found = [i for i, one in enumerate(ids) if name in one]
-    if len(found) == 1:
-        return found[0]
-    near = [ids[i] for i in found] or list(ids)
+    fitting = [i for i, checkpoint in enumerate(ids) if name in checkpoint]
+    if len(fitting) == 1:
+        return fitting[0]
+    near = [ids[i] for i in fitting] or list(ids)
     raise GenpredictError(
-        f"--checkpoint: {name!r} fits {len(found) or 'none'} of the checkpoints in {source}; "
+        f"--checkpoint: {name!r} fits {len(fitting) or 'none'} of the checkpoints in {source}; "
         f"name one of {_few(near)}"
     )
 
@@ -152,7 +152,7 @@ def _from_store(path: Path, name: str | None, estimator: Estimator | None) -> Ne
     """Return a row of a store with the weights it was made of."""
     scores = open_scores(path)
     scores = scores.isel(checkpoint=(scores["status"] == "done").values)
-    ids = [str(one) for one in scores["checkpoint"].values]
+    ids = [str(label) for label in scores["checkpoint"].values]
     if not ids:
         raise GenpredictError(f"{path}: no checkpoint is done; see `genpredict show {path}`")
     row = scores.isel(checkpoint=0 if name is None else _place(ids, name, path))
@@ -162,7 +162,7 @@ def _from_store(path: Path, name: str | None, estimator: Estimator | None) -> Ne
         method = Method(estimator, include=method.include, exclude=method.exclude)
         return _measured(checkpoint, method, len(ids) - 1)
     layers = _layers(checkpoint, method)
-    names = [str(one) for one in row["layer_name"].values if one]
+    names = [str(label) for label in row["layer_name"].values if label]
     if names != [layer.name for layer in layers]:
         raise GenpredictError(
             f"{checkpoint.source}: holds other layers than {checkpoint.id} in {path}; it has "
@@ -190,7 +190,7 @@ def _found_again(store: Path, row: xr.Dataset, estimator: str) -> Checkpoint:
         if not place.exists():
             continue
         items = open_checkpoints(place).items
-        for checkpoint in (one for item in items for one in item.read()):
+        for checkpoint in (read for item in items for read in item.read()):
             if checkpoint.id == name or (len(items) == 1 and items[0].rows_known):
                 return replace(checkpoint, id=name)
     source = str(row["source"].item()) or "an unknown place"
@@ -240,7 +240,7 @@ def choose_layer(network: Network, name: str | None, unfolding: str | None) -> C
     elif name in names or f"{name}.weight" in names:
         index = names.index(name if name in names else f"{name}.weight")
     else:
-        near = [one for one in names if name in one] or names
+        near = [known for known in names if name in known] or names
         raise GenpredictError(
             f"--layer: {name!r} is no layer of {network.checkpoint.id}; name one of {_few(near)}"
         )
