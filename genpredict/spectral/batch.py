@@ -19,11 +19,14 @@ from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, check_
 from genpredict.registry import choose_measures
 from genpredict.schema import Measure
 from genpredict.spectral.blocks import (
+    DEVICE_ELEMENTS,
+    STACK_ELEMENTS,
     Block,
     Inspection,
     Piece,
     fill,
     full_eigenvalues,
+    integers_on,
     left_eigenvalues,
     plan,
     stacked,
@@ -151,7 +154,8 @@ def _measure_part(
 ) -> None:
     """Measure layers that fit in memory together: first all Gram matrices, then the rest."""
     device = found.finite.device
-    blocks, pieces = plan([tuple(weight.shape) for weight in weights])
+    elements = STACK_ELEMENTS if device.type == "cpu" else DEVICE_ELEMENTS
+    blocks, pieces = plan([tuple(weight.shape) for weight in weights], stack_elements=elements)
     for block in blocks:
         block.allocate(device, method.dtype)
     zeros = torch.zeros_like(found.finite)
@@ -191,8 +195,8 @@ def _measure_rows(
         null = null_directions(left, L, tolerance=method.null_tolerance)
         low_rank = solve_evbmf(left, L - null, block.columns_left[rows])
     at = (
-        torch.tensor(block.layer[rows], device=full.device),
-        torch.tensor(block.unfolding[rows], device=full.device),
+        integers_on(full.device, block.layer[rows]),
+        integers_on(full.device, block.unfolding[rows]),
     )
     factorized: dict[str, tuple[Tensor, tuple[str, ...]]] = {
         "rank": (low_rank.rank, ()),
@@ -206,7 +210,7 @@ def _measure_rows(
         torch.stack([full.sqrt(), low_rank.singular_values], dim=1),  # as FACTORIZATIONS
         torch.stack([full_rank, low_rank.rank], dim=1),
         full_rank,
-        torch.tensor(block.columns[rows], device=full.device),
+        integers_on(full.device, block.columns[rows]),
     )
     results = {name: factorized[name][0] for name in ("rank", "noise_variance", "null_directions")}
     results |= measure_spectra(method.calls.spectra, spectra, factorized)

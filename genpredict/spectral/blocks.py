@@ -34,6 +34,9 @@ from genpredict.spectral.unfold import (
 #: a call, small enough to stay in a core's cache.
 STACK_ELEMENTS = 1 << 19
 SLICE_ELEMENTS = 1 << 19
+#: The same two elsewhere than on the CPU, where what costs is the number of calls; 128 MiB of
+#: float64, of which EVBMF holds about ten at a time.
+DEVICE_ELEMENTS = 1 << 24
 
 
 class Block:
@@ -86,16 +89,17 @@ class Block:
         self.left = torch.empty_like(self.full)
         self.has_dead = torch.zeros(count, dtype=torch.bool, device=device)
         self.rows_left = torch.full((count,), self.n, device=device)
-        self.columns_left = torch.tensor(self.columns, device=device)
+        self.columns_left = integers_on(device, self.columns)
 
     def slices(self) -> Iterator[slice]:
-        """Cut the rows into equal slices of at most SLICE_ELEMENTS elements of n×n arrays.
+        """Cut the rows into equal slices of a bounded number of elements of n×n arrays.
 
-        Unless there is little to do, every thread gets as many slices as the others.
+        Unless there is little to do, every thread of the CPU gets as many slices as the others.
         """
+        on_cpu = self.full.device.type == "cpu"
         size = len(self) * self.n**2
-        count = ceil(size / SLICE_ELEMENTS)
-        if size > SLICE_ELEMENTS // 8:
+        count = ceil(size / (SLICE_ELEMENTS if on_cpu else DEVICE_ELEMENTS))
+        if on_cpu and size > SLICE_ELEMENTS // 8:
             threads = torch.get_num_threads()
             count = threads * ceil(count / threads)
         step = ceil(len(self) / count)
@@ -132,13 +136,17 @@ class Inspection:
     dead_inputs: Tensor
 
 
-def plan(shapes: Sequence[tuple[int, ...]]) -> tuple[list[Block], list[Piece]]:
+def plan(
+    shapes: Sequence[tuple[int, ...]], *, stack_elements: int = STACK_ELEMENTS
+) -> tuple[list[Block], list[Piece]]:
     """Give every unfolding of every layer a row in a block.
 
     Parameters
     ----------
     shapes : sequence of tuple of int
         Of the weights, (n_o, n_i, *kernel).
+    stack_elements : int
+        Weights to stack at most; a larger layer goes alone.
 
     Returns
     -------
@@ -152,7 +160,7 @@ def plan(shapes: Sequence[tuple[int, ...]]) -> tuple[list[Block], list[Piece]]:
     pieces = []
     for shape, layers in alike.items():
         sides = [(name, *unfolded_shape(shape, name)) for name in unfoldings(shape)]
-        step = max(1, STACK_ELEMENTS // max(1, prod(shape)))
+        step = max(1, stack_elements // max(1, prod(shape)))
         for first in range(0, len(layers), step):
             some = layers[first : first + step]
             targets = []
@@ -191,7 +199,7 @@ def fill(
         gram(unfold(stack, unfolding, batch_dims=1), out=block.full[rows])
     outputs, inputs = (_squared_norms(piece, stack, axis) for axis in ("out", "in"))
     finite = torch.isfinite(outputs.sum(-1))
-    found.finite[piece.layers] = finite.double()
+    found.finite[integers_on(finite.device, piece.layers)] = finite.double()
     if _perhaps(~finite):
         _drop(piece, stack, ~finite)
     if dead_tolerance is not None and any(
@@ -231,8 +239,9 @@ def _set_aside(
     piece: Piece, stack: Tensor, found: Inspection, outputs: Tensor, inputs: Tensor
 ) -> None:
     """Put the Gram matrices of what is left without dead channels in place."""
-    found.dead_outputs[piece.layers] = outputs.sum(-1).double()
-    found.dead_inputs[piece.layers] = inputs.sum(-1).double()
+    layers = integers_on(stack.device, piece.layers)
+    found.dead_outputs[layers] = outputs.sum(-1).double()
+    found.dead_inputs[layers] = inputs.sum(-1).double()
     has_dead = outputs.any(-1) | inputs.any(-1)
     some = _marked(has_dead)
     if len(some) == 0:
@@ -311,6 +320,14 @@ def _eigenvalues(grams: Tensor, matrix: Callable[[int], Tensor]) -> Tensor:
         for row in unresolved(found, nonzero).nonzero().flatten().tolist():
             found[row] = torch.linalg.svdvals(matrix(row)).square()
     return found
+
+
+def integers_on(device: torch.device, integers: Sequence[int]) -> Tensor:
+    """Return whole numbers on a device, shape (N,), int64; on CUDA without waiting for the copy."""
+    here = torch.tensor(integers, dtype=torch.int64)
+    if device.type != "cuda":
+        return here.to(device)
+    return here.pin_memory().to(device, non_blocking=True)  # only pinned memory copies alongside
 
 
 def _perhaps(mask: Tensor) -> bool:
