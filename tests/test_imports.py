@@ -34,6 +34,7 @@ STAGES = {
     "network_measures": 2,
     "rows": 3,
     "aggregation": 3,
+    "norms": 3,
     "scoring": 3,
     "engine": 4,
     "store": 4,
