@@ -23,8 +23,13 @@ AXES: dict[str, tuple[str, ...] | tuple[int, ...]] = {
     "factorization": FACTORIZATIONS,
     "p": POWERS,
 }
+#: Of weight statistics, in percent.
+QUANTILES = (0, 25, 50, 75, 100)
 #: Labels of those that some measures have besides, in a Dataset that holds one of these.
-EXTRA_AXES: dict[str, tuple[str, ...]] = {}
+EXTRA_AXES: dict[str, tuple[str, ...]] = {
+    "tensor": ("weight", "bias"),
+    "statistic": ("mean", "variance", *(f"quantile_{percent}" for percent in QUANTILES)),
+}
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,61 @@ _DEFAULT = (
 LAYER_MEASURES: dict[str, Measure] = {row.name: row for row in _DEFAULT}
 #: What a store holds that says nothing of its measures.
 FIRST_MEASURES = tuple(LAYER_MEASURES)[:12]
+#: Of eigenvalues λ = σ² of the raw unfoldings, in the order in which they build on each other.
+_HEAVY_TAIL = {
+    "alpha_xmin": "eigenvalue where the power law begins",
+    "alpha": "power-law exponent α",
+    "alpha_distance": "Kolmogorov-Smirnov distance of the power law",
+    "alpha_weighted": "α log10 of the largest eigenvalue",
+    "log_alpha_norm": "log10 of the sum of eigenvalues to the power α",
+}
+#: Named as WeightWatcher names them, with ``ww_`` in front.
+_WEIGHTWATCHER = {
+    "alpha": "power-law exponent α",
+    "alpha_weighted": "α log10 of the largest eigenvalue",
+    "log_alpha_norm": "log10 of the sum of eigenvalues to the power α",
+    "log_norm": "log10 of the sum of eigenvalues",
+    "log_spectral_norm": "log10 of the largest eigenvalue",
+    "stable_rank": "stable rank",
+    "entropy": "entropy over the log of the rank",
+    "xmin": "eigenvalue where the power law begins",
+    "D": "Kolmogorov-Smirnov distance of the power law",
+    "num_evals": "number of eigenvalues",
+}
 #: Measures of the other groups, by name; each may build on those of every score and those above.
-EXTRA_MEASURES: dict[str, Measure] = {}
+EXTRA_MEASURES: dict[str, Measure] = {
+    row.name: row
+    for row in (
+        *(
+            Measure(
+                _ENTRY,
+                long_name,
+                name=name,
+                function=f"genpredict.spectral.heavy_tail:{name}",
+                group="heavy_tail",
+            )
+            for name, long_name in _HEAVY_TAIL.items()
+        ),
+        *(
+            Measure(
+                _LAYER,
+                f"WeightWatcher's {long_name}",
+                name=f"ww_{output}",
+                function="genpredict.spectral.weightwatcher:weightwatcher_measures",
+                output=output,
+                group="weightwatcher",
+            )
+            for output, long_name in _WEIGHTWATCHER.items()
+        ),
+        Measure(
+            (*_LAYER, *EXTRA_AXES),
+            "statistics of weights and biases",
+            name="weight_statistics",
+            function="genpredict.spectral.weight_statistics:weight_statistics",
+            group="statistics",
+        ),
+    )
+}
 STATE: dict[str, Variable] = {
     "status": Variable(("checkpoint",), "state: pending, done or failed", "", "str"),
     "error": Variable(("checkpoint",), "why the checkpoint failed", "", "str"),

@@ -11,12 +11,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from genpredict.schema import QUANTILES
 from genpredict.spectral.sorting import ascending
 
-#: What is measured of each tensor: mean, population variance, and quantiles in percent.
-STATISTICS = ("mean", "variance", "quantile_0", "quantile_25", "quantile_50", "quantile_75",
-              "quantile_100")  # fmt: skip
-_QUANTILES = tuple(int(name.split("_")[1]) for name in STATISTICS[2:])
+
+def weight_statistics(weights: Tensor, biases: Tensor) -> Tensor:
+    """Return the statistics of weights and biases of layers of one shape.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (B, n_o, n_i, *kernel)
+    biases : Tensor, shape (B, n_o)
+        NaN where a layer has none.
+
+    Returns
+    -------
+    Tensor, shape (B, 2, 7), float64
+        Of the weight and of the bias, as `tensor_statistics`; NaN for a bias that is not there or
+        not finite.
+    """
+    there = torch.isfinite(biases).all(-1)
+    of_biases = tensor_statistics(biases.where(there.unsqueeze(-1), 0.0))
+    of_biases.masked_fill_(~there.unsqueeze(-1), torch.nan)
+    return torch.stack([tensor_statistics(weights), of_biases], dim=1)
 
 
 def tensor_statistics(tensors: Tensor) -> Tensor:
@@ -33,7 +50,7 @@ def tensor_statistics(tensors: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (B, 7), float64
-        In the order of `STATISTICS`.
+        Mean, variance, and the quantiles of `schema.QUANTILES`.
 
     Examples
     --------
@@ -48,7 +65,7 @@ def tensor_statistics(tensors: Tensor) -> Tensor:
     variance = (exact - mean).square().mean(-1, keepdim=True)
     order = ascending(entries)
     last = order.shape[1] - 1
-    positions = [last * percent / 100 for percent in _QUANTILES]
+    positions = [last * percent / 100 for percent in QUANTILES]
     lower = [int(position) for position in positions]
     upper = [min(index + 1, last) for index in lower]
     share = exact.new_tensor([p - i for p, i in zip(positions, lower, strict=True)])
