@@ -153,6 +153,17 @@ def known_measures() -> dict[str, Measure]:
     return LAYER_MEASURES | EXTRA_MEASURES | _registered
 
 
+def measures_in(group: str) -> tuple[str, ...]:
+    """Return the names of the measures of a group, in the order of the table; none of another name.
+
+    Examples
+    --------
+    >>> measures_in("statistics")
+    ('weight_statistics',)
+    """
+    return tuple(row.name for row in known_measures().values() if row.group == group)
+
+
 def choose_measures(wanted: Sequence[str] | str = ()) -> tuple[Measure, ...]:
     """Return the measures of every score and those that are asked for besides, with what they need.
 

@@ -69,7 +69,7 @@ ONLY: dict[str, set[str]] = {
     "networks": {"errors"},
     "network_measures": {"errors", "spectral"},
     "datasets": {"errors"},
-    "stats": {"errors", "schema", "rows", "aggregation", "store"},
+    "stats": {"errors", "schema", "registry", "rows", "aggregation", "store"},
     "figures": {"errors", "schema", "outputs", "aggregation", "store", "spectral", "stats"},
     "report": {"errors", "schema", "outputs", "aggregation", "store", "stats", "figures"},
     "training": {

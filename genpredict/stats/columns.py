@@ -17,6 +17,7 @@ import xarray as xr
 
 from genpredict.aggregation import aggregate
 from genpredict.errors import GenpredictError
+from genpredict.registry import measures_in
 from genpredict.schema import (
     LAYER_LABELS,
     LAYER_MEASURES,
@@ -89,9 +90,10 @@ def measure_columns(scores: xr.Dataset, measures: Sequence[Named] | Named | None
     scores : Dataset
         As of `score` or `open_scores`.
     measures : sequence of str or DataArray, optional
-        Network measures, ways to aggregate, measures of layers, numeric coordinates; ``log_`` in
-        front takes the logarithm; one column alone by its label. A DataArray over `checkpoint` (and
-        `factorization`, `p`) is taken as it is, under its own name. Default: `MAIN`.
+        Network measures, ways to aggregate, measures of layers or a group of them, numeric
+        coordinates; ``log_`` in front takes the logarithm; one column alone by its label. A
+        DataArray over `checkpoint` (and `factorization`, `p`) is taken as it is, under its own
+        name. Default: `MAIN`.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def measure_columns(scores: xr.Dataset, measures: Sequence[Named] | Named | None
     GenpredictError
         For a name that is none of these; the message lists those that are.
     """
-    wanted = list(MAIN) if measures is None else _listed(measures)
+    wanted = list(MAIN) if measures is None else _members(scores, _listed(measures))
     baselines = [name for name in BASELINES if name.removeprefix("log_") in scores.variables]
     return _distinct(scores, [*wanted, *baselines], "measures")
 
@@ -191,6 +193,21 @@ def known_names(scores: xr.Dataset) -> list[str]:
     numbers = [str(name) for name in scores.variables if _is_number(scores, str(name))]
     first = [name for name in NETWORK_MEASURES if name in numbers]
     return [*first, *variants, *(name for name in numbers if name not in first)]
+
+
+def _members(scores: xr.Dataset, names: Sequence[Named]) -> list[Named]:
+    """Put, in place of a group's name, the names of those of its measures that are numbers."""
+    members: list[Named] = []
+    for name in names:
+        group = measures_in(name) if isinstance(name, str) and name not in scores.variables else ()
+        held = [m for m in group if m in scores.variables and _is_number(scores, m)]
+        if group and not held:
+            raise GenpredictError(
+                f"measures: these scores hold none of the group {name!r} that are numbers; score "
+                f"the same sources with --measures {name} into another store, then merge the two"
+            )
+        members += held or [name]
+    return members
 
 
 def _distinct(scores: xr.Dataset, names: Sequence[Named], parameter: str) -> list[Column]:
