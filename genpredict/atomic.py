@@ -60,10 +60,18 @@ def replacement(path: Path) -> Iterator[Path]:
     os.close(open_new(partial))
     try:
         yield partial
-        partial.replace(path)
-    finally:
+    except BaseException:
         with suppress(OSError):  # the folder may have become read-only
             partial.unlink(missing_ok=True)
+        raise
+    partial.replace(path)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed writers have left of `replacement` in a folder that nobody else writes."""
+    for partial in folder.glob(".*.partial"):
+        with suppress(OSError):
+            partial.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from genpredict.atomic import remove_partials
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item
 from genpredict.checkpoints.nats.cache_files import (
     CACHE_SUFFIX,
@@ -104,8 +105,8 @@ def cache_archives(
             todo = [item for item in archives if not _is_cached(item, folder, selection)]
             outcome.kept = len(archives) - len(todo)
             for front in {item.id.rpartition("/")[0] for item in todo if not item.is_whole_space}:
-                (folder / front).mkdir(parents=True, exist_ok=True)
-                write_front(folder / front, front)
+                _write_front(folder, front)
+                remove_partials(folder / front)
             _run(todo, folder, selection, workers, progress, outcome)
     except OSError as error:
         raise StoreError(
@@ -139,6 +140,15 @@ def _run(
         results.close()
 
 
+def _write_front(folder: Path, front: str) -> None:
+    """Make the folder of the archives whose ids begin alike, and note how they begin."""
+    place = folder / front
+    place.mkdir(parents=True, exist_ok=True)
+    if not place.resolve().is_relative_to(folder):
+        raise StoreError(f"{place}: leads out of the cache; delete that link")
+    write_front(place, front)
+
+
 def cache_archive(item: Item, *, folder: Path, selection: str) -> _Cached:
     """Decode one archive into its cache file; the single file of a space into one a network."""
     files = networks = 0
@@ -146,8 +156,7 @@ def cache_archive(item: Item, *, folder: Path, selection: str) -> _Cached:
         for archive_id, checkpoints in _by_architecture(item):
             path = _file_of(archive_id, folder)
             if item.is_whole_space:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_front(path.parent, item.id)
+                _write_front(folder, item.id)
             size = item.size
             write_cached(path, archive_id, checkpoints, source_size=size, selection=selection)
             files, networks = files + 1, networks + len(checkpoints)

@@ -104,6 +104,8 @@ def merge_stores(
             restore_replaced(output)
             _check_output(output, overwrite)  # a run may have made it meanwhile
             try:
+                if half.is_symlink():  # it may lead to another store, which would be cleared
+                    half.unlink()
                 merged = _write(paths, half, everything, prefer)
                 _check_unchanged(paths, before)
                 replace_folder(half, output)

@@ -18,7 +18,7 @@ from genpredict.jobs.spool import Spool
 from genpredict.jobs.units import Unit, cut, is_open, measure_unit, states_of
 from genpredict.options import Options
 from genpredict.rows import Row, coordinates, join_rows
-from genpredict.store.ledger import changed
+from genpredict.store.ledger import Stamp, changed, stamp_of
 from genpredict.store.writing import CHUNK_SIZE, Writer, continued, open_writer
 
 #: Results wait at most this long (seconds), or until they fill so many chunks, to be written.
@@ -131,12 +131,13 @@ def _complete(
     states, ledger = states_of(writer.status), writer.ledger
     scored = [i for i in sources.items if states(i) and "pending" not in states(i)]
     # those of a run that died before it could note them
-    ledger.add({item.id: item.size for item in scored if item.id not in ledger.sizes})
+    ledger.add({i.id: stamp_of(i.path, i.size) for i in scored if i.id not in ledger.stamps})
     todo, rest = list[Unit](), list[Unit]()
     for unit in units:
-        here = is_open(unit, states, ledger.sizes, retry_failed=retry_failed)
+        here = is_open(unit, states, ledger.stamps, retry_failed=retry_failed)
         (todo if here else rest).append(unit)
-    warnings = changed(ledger.sizes, [(i.id, i.size) for unit in rest for i in unit.items])
+    kept = [(i.id, i.path, i.size) for unit in rest for i in unit.items]
+    warnings = changed(ledger.stamps, kept)
     finished = len(sources.items) - sum(len(unit.items) for unit in todo)
     run = _Run(writer, progress, finished)
     results = measurer(todo, spool)
@@ -212,13 +213,13 @@ class _Run:
         self.files = files
         self.done = self.failed = 0
         self._waiting: list[xr.Dataset] = []
-        self._taken: dict[str, int] = {}
+        self._taken: dict[str, Stamp] = {}
         self._written = time.monotonic()
 
     def take(self, unit: Unit, rows: xr.Dataset | None) -> None:
         """Take the rows of a unit; write if enough wait."""
         self.files += len(unit.items)
-        self._taken |= {item.id: item.size for item in unit.items}
+        self._taken |= {item.id: stamp_of(item.path, item.size) for item in unit.items}
         if rows is not None:
             self._waiting.append(rows)
             good = int((rows["status"] == "done").sum())

@@ -22,13 +22,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from genpredict.atomic import replacement
 from genpredict.errors import StoreError
 from genpredict.jobs.units import Unit
 from genpredict.locking import LockedError, check_unlocked, locked
 from genpredict.options import identity_of
+from genpredict.sidecars import check_regular, read_json
 
 _IDENTITY_FILE = "identity.json"
 _HEADER = "header"
+#: Bytes of the rows of a unit at most: 64 archives have some 10 MB.
+_MOST_BYTES = 1 << 30
 # What shows in a file's name, so that counting reads nothing.
 _GOOD, _WITH_FAILURES = ".npz", ".failed.npz"
 
@@ -65,7 +69,7 @@ class Spool:
             When it was not, naming what differs.
         """
         try:
-            old = identity_of(json.loads((self.folder / _IDENTITY_FILE).read_bytes()))
+            old = identity_of(read_json(self.folder / _IDENTITY_FILE))
         except OSError:  # nothing there, or a place that cannot be written either
             return
         except (ValueError, TypeError) as error:
@@ -89,11 +93,20 @@ class Spool:
             When it cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.names()
         self.check()
         _write_whole(self.folder / _IDENTITY_FILE, self.identity.encode())
 
     def names(self) -> set[str]:
-        """List the files there are; read once to look many units up."""
+        """List the files there are; read once to look many units up.
+
+        Raises
+        ------
+        StoreError
+            When the folder is a link: it may lead to somebody's own.
+        """
+        if self.folder.is_symlink():
+            raise StoreError(f"{self.folder}: is a link, not the folder of shards; delete it")
         return {e.name for e in os.scandir(self.folder)} if self.folder.is_dir() else set()
 
     def missing(self, units: Sequence[Unit], *, retry_failed: bool = False) -> list[Unit]:
@@ -188,18 +201,13 @@ def _digest(parts: object) -> str:
 
 def _write_whole(file: Path, content: xr.Dataset | bytes | None) -> None:
     """Write a file under another name, to disk, and only then by its own."""
-    partial = file.with_name(f"{file.name}.{os.uname().nodename}-{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as handle:
-            if isinstance(content, bytes):
-                handle.write(content)
-            else:
-                np.savez_compressed(handle, allow_pickle=False, **_arrays(content))
-            handle.flush()
-            os.fsync(handle.fileno())
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacement(file) as partial, partial.open("wb") as handle:
+        if isinstance(content, bytes):
+            handle.write(content)
+        else:
+            np.savez_compressed(handle, allow_pickle=False, **_arrays(content))
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def _arrays(rows: xr.Dataset | None) -> dict[str, Any]:
@@ -223,6 +231,7 @@ def _arrays(rows: xr.Dataset | None) -> dict[str, Any]:
 
 def _read(file: Path) -> xr.Dataset | None:
     """Read what `_arrays` made."""
+    check_regular(file, most=_MOST_BYTES)
     with file.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
         header = json.loads(arrays[_HEADER].tobytes())
         if header["empty"]:

@@ -12,6 +12,7 @@ from genpredict.checkpoints import Item
 from genpredict.options import Options
 from genpredict.rows import join_rows
 from genpredict.scoring import measure_checkpoints, read_items
+from genpredict.store.ledger import Stamp
 
 #: A unit of work ends when its files reach this size (bytes) or number.
 UNIT_BYTES = 32 << 20
@@ -55,7 +56,7 @@ def measure_unit(unit: Unit, *, options: Options) -> xr.Dataset | None:
 def is_open(
     unit: Unit,
     states: Callable[[Item], set[str]],
-    ledger: Mapping[str, int],
+    ledger: Mapping[str, Stamp],
     *,
     retry_failed: bool,
 ) -> bool:
@@ -70,16 +71,20 @@ def is_open(
     unit : Unit
     states : callable
         As made by `states_of`.
-    ledger : mapping of str to int
-        Sizes of the files that the store has taken in.
+    ledger : mapping of str to Stamp
+        What the files were that the store has taken in.
     retry_failed : bool
         Whether failed rows are to be done again.
     """
     wanted = {"pending", "failed"} if retry_failed else {"pending"}
     return any(
-        found & wanted if (found := states(item)) else ledger.get(item.id) != item.size
-        for item in unit.items
+        found & wanted if (found := states(item)) else _is_new(item, ledger) for item in unit.items
     )
+
+
+def _is_new(item: Item, ledger: Mapping[str, Stamp]) -> bool:
+    """Return whether an item without rows has not been taken in, or was another then."""
+    return item.id not in ledger or ledger[item.id].size != item.size
 
 
 def states_of(status: Mapping[str, str]) -> Callable[[Item], set[str]]:

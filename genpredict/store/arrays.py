@@ -22,12 +22,15 @@ from zarr.core.metadata.v3 import ArrayV3Metadata
 from genpredict import schema
 from genpredict.rows import FIXED_SIZES, MOST_LAYERS, axis_coords
 from genpredict.schema import LEDGER
+from genpredict.store.chunks import check_chunks, check_metadata
 from genpredict.store.limits import MOST_ROWS
 
 #: Bounds on what a store can mean, the writer's own.
 MOST = {"checkpoint": MOST_ROWS, "layer": MOST_LAYERS}
 #: Elements of a chunk; 10,000 checkpoints a chunk make 5 million.
-MOST_IN_A_CHUNK = 2**28
+MOST_IN_A_CHUNK = 2**24
+#: Characters of what stands where no row is: "" or "pending".
+LONGEST_FILL = 100
 #: What chunks may be packed with: what genpredict writes, and what a copy made with xarray has.
 CODECS = {"bytes", "vlen-utf8", "zstd", "gzip", "blosc", "crc32c"}
 KNOWN = {
@@ -60,6 +63,7 @@ def arrays(path: Path, group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]
         if folder.name.startswith(".") or not (folder / "zarr.json").is_file():
             continue
         try:
+            check_metadata(folder)
             node = group[folder.name]
             if isinstance(node, zarr.Array):
                 _check(folder.name, node)
@@ -88,6 +92,8 @@ def _check(name: str, array: zarr.Array[Any]) -> None:
         raise ValueError(f"chunks of {array.chunks}")
     if other := {str(codec.to_dict()["name"]) for codec in metadata.codecs} - CODECS:
         raise ValueError(f"codec {', '.join(sorted(other))}")
+    if isinstance(fill := array.fill_value, str) and len(fill) > LONGEST_FILL:
+        raise ValueError(f"a text of {len(fill):,} characters where no row is")
     if wrong := [n for n in ("long_name", "units") if not isinstance(array.attrs.get(n, ""), str)]:
         raise ValueError(f"its {wrong[0]} is no text")
 
@@ -97,7 +103,7 @@ def dimensions(array: zarr.Array[Any]) -> tuple[str, ...]:
     return tuple(str(d) for d in cast("ArrayV3Metadata", array.metadata).dimension_names or ())
 
 
-def check_axes(found: Mapping[str, zarr.Array[Any]]) -> None:
+def check_axes(path: Path, found: Mapping[str, zarr.Array[Any]]) -> None:
     """Read the labels of the fixed dimensions, where they are there.
 
     Raises
@@ -108,34 +114,38 @@ def check_axes(found: Mapping[str, zarr.Array[Any]]) -> None:
     for name, expected in axis_coords(schema.EXTRA_AXES).items():
         if name not in found:
             continue
+        check_chunks(found[name], path / name, 0)
         labels = np.asarray(found[name][:]).tolist()
         if labels not in (expected.tolist(), [type(expected.tolist()[0])()] * len(expected)):
             raise ValueError(f"{name} is {labels}, not {expected.tolist()}")
 
 
-def check_ledger(group: zarr.Group) -> None:
+def check_ledger(path: Path, group: zarr.Group) -> None:
     """Read the list of files taken in; raise whatever is wrong with it."""
-    for name, kinds in (("size", "iu"), ("id", "TO")):
+    for name, kinds in (("size", "iu"), ("size_and_content", "iu"), ("id", "TO")):
         if f"{LEDGER}/{name}" in group:
             array = cast("zarr.Array[Any]", group[f"{LEDGER}/{name}"])
             if array.ndim != 1 or array.dtype.kind not in kinds:
                 raise ValueError(f"{name} is {array.dtype} of {array.ndim} dimensions")
             if not 0 <= array.shape[0] <= MOST["checkpoint"]:
                 raise ValueError(f"{array.shape[0]:,} files")
+            check_chunks(array, path / LEDGER / name, 0)
             np.asarray(array[:])
 
 
-def lazy(array: zarr.Array[Any], guard: Guard) -> Variable:
+def lazy(array: zarr.Array[Any], folder: Path, guard: Guard) -> Variable:
     """Return an array as a variable that reads chunks when they are looked at, and keeps them.
 
     Parameters
     ----------
     array : zarr.Array
+    folder : Path
+        Where it lies.
     guard : callable
         Makes the context in which chunks are decoded.
     """
     # wrapped as xarray wraps what it opens itself
-    data: Any = indexing.LazilyIndexedArray(_Guarded(array, guard))
+    data: Any = indexing.LazilyIndexedArray(_Guarded(array, folder, guard))
     kept: Any = indexing.MemoryCachedArray
     return Variable(dimensions(array), kept(indexing.CopyOnWriteArray(data)), dict(array.attrs))
 
@@ -143,8 +153,8 @@ def lazy(array: zarr.Array[Any], guard: Guard) -> Variable:
 class _Guarded(BackendArray):
     """Chunks of an array, decoded in a context that turns errors into the user's terms."""
 
-    def __init__(self, array: zarr.Array[Any], guard: Guard) -> None:
-        self.array, self.guard = array, guard
+    def __init__(self, array: zarr.Array[Any], folder: Path, guard: Guard) -> None:
+        self.array, self.folder, self.guard = array, folder, guard
         self.shape, self.dtype = array.shape, np.dtype(array.dtype)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
@@ -154,5 +164,17 @@ class _Guarded(BackendArray):
 
     def _read(self, key: tuple[Any, ...]) -> Any:
         with self.guard():
+            check_chunks(self.array, self.folder, self.dtype.itemsize * _selected(key, self.shape))
             found = np.asarray(self.array.oindex[key])
         return found.astype(self.dtype, copy=False)
+
+
+def _selected(key: tuple[Any, ...], shape: tuple[int, ...]) -> int:
+    """Return how many elements a selection has."""
+    count = 1
+    for part, size in zip(key, shape, strict=True):
+        if isinstance(part, slice):
+            count *= len(range(*part.indices(size)))
+        else:
+            count *= int(np.size(part))
+    return count

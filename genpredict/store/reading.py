@@ -26,7 +26,9 @@ from genpredict.schema import (
     STATE,
     TARGETS,
 )
+from genpredict.sidecars import check_regular
 from genpredict.store.arrays import STATES, arrays, check_axes, check_ledger, lazy
+from genpredict.store.chunks import DamagedChunkError, check_metadata
 
 #: Version of the layout on disk; another one is refused.
 FORMAT = 1
@@ -109,7 +111,7 @@ def open_rows(path: Path) -> xr.Dataset:
     if missing := {*held, "checkpoint", *axis_coords()} - set(found):
         raise StoreError(f"{path}: {_INCOMPLETE} ({', '.join(sorted(missing))} missing)")
     guard = partial(reading, path)
-    variables = {name: lazy(array, guard) for name, array in found.items()}
+    variables = {name: lazy(array, path / name, guard) for name, array in found.items()}
     named = str(attrs.pop("coordinates", "")).split()
     try:
         stored = xr.Dataset(variables, attrs=attrs)
@@ -145,7 +147,7 @@ def damage_named(path: Path) -> Iterator[None]:
             f"damaged: {_ANEW}"
         ) from error
     except Exception as error:  # decoders raise what they like
-        chunk = _damaged_chunk(path)
+        chunk = error.chunk if isinstance(error, DamagedChunkError) else _damaged_chunk(path)
         if chunk is None:
             what = str(error).strip() or type(error).__name__
             raise StoreError(f"{path}: {what:.300}; the store is damaged: {_ANEW}") from error
@@ -239,6 +241,8 @@ def check_store(path: Path, *, any_format: bool = False, ledger: bool = True) ->
     if not path.exists():
         raise StoreError(f"{path}: no such scores store; make one with `genpredict score`")
     try:
+        if path.is_dir():
+            check_regular(path / "zarr.json")
         group = open_group(path)
         attrs = dict(group.attrs)
     except Exception as error:  # zarr raises what it likes on damaged metadata
@@ -267,7 +271,8 @@ def _check_ledger(path: Path, group: zarr.Group) -> None:
     """Raise where the list of files taken in cannot be read; it can be done without."""
     try:
         if (path / LEDGER / "zarr.json").is_file():
-            check_ledger(group)
+            check_metadata(path / LEDGER)
+            check_ledger(path, group)
     except Exception as error:  # zarr and decoders raise what they like
         what = str(error).strip() or type(error).__name__
         raise StoreError(
@@ -285,7 +290,7 @@ def _check_contents(path: Path, group: zarr.Group, attrs: Mapping[str, Any]) -> 
     if type(chunk_size) is not int or not 0 < chunk_size < 2**31:
         raise ValueError(f"chunk_size in zarr.json is {chunk_size!r:.80}")
     found = dict(arrays(path, group))
-    check_axes(found)
+    check_axes(path, found)
     measures = attrs.get("measures", [])
     if not isinstance(measures, list) or not all(isinstance(name, str) for name in measures):
         raise ValueError(f"measures in zarr.json is {measures!r:.80}")

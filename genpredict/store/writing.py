@@ -36,7 +36,8 @@ from genpredict.schema import (
     coordinate,
 )
 from genpredict.store.arrays import arrays
-from genpredict.store.ledger import Ledger, read_ledger
+from genpredict.store.chunks import check_chunks
+from genpredict.store.ledger import Ledger, Stamp, read_ledger
 from genpredict.store.limits import check_rows, fitting
 from genpredict.store.reading import FORMAT, check_store, damage_named, open_group
 
@@ -108,7 +109,7 @@ def open_writer(
         ) from error
 
 
-def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, int]]:
+def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Stamp]]:
     """Read how far a store is, without its lock.
 
     Parameters
@@ -120,8 +121,8 @@ def read_progress(path: Path, attrs: Mapping[str, Any]) -> tuple[dict[str, str],
 
     Returns
     -------
-    tuple of (dict of str to str, dict of str to int)
-        The state of every row by id, and the sizes of the files taken in.
+    tuple of (dict of str to str, dict of str to Stamp)
+        The state of every row by id, and what the files taken in were.
 
     Raises
     ------
@@ -251,6 +252,8 @@ class Writer:
         self.path, self._lock = path, lock
         self._group = zarr.open_group(path, mode="r+")
         self._arrays = dict(arrays(path, self._group))  # one by one: Ctrl-C leaves no task behind
+        for name, array in self._arrays.items():  # nothing is written through a link
+            check_chunks(array, path / name, 0)
         self.chunk_size = int(self._group.attrs["chunk_size"])  # type: ignore[arg-type]
         self._row: dict[str, int] = {}
         self._depth = 0

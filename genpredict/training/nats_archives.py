@@ -8,7 +8,6 @@ augmentation, label noise or a limited number of training images: only the run's
 from __future__ import annotations
 
 import bz2
-import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 import torch
 
+from genpredict.atomic import replacement
 from genpredict.checkpoints.nats.archives import ARCHIVE_SUFFIX, META_NAME
 from genpredict.checkpoints.nats.unpickling import load_nats_pickle, read_tensors
 from genpredict.errors import CheckpointError, GenpredictError
@@ -241,10 +241,5 @@ def _write_meta(folder: Path, architecture: Architecture) -> None:
 def _write(path: Path, content: Any) -> None:
     """Pickle and compress under another name, then put the file in its place."""
     # the meta file is written under no lock of its own, so another process may be at it too
-    partial = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.partial")
-    try:
-        with bz2.open(partial, "wb") as file:
-            pickle.dump(content, file, protocol=_PROTOCOL)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacement(path) as partial, bz2.open(partial, "wb") as file:
+        pickle.dump(content, file, protocol=_PROTOCOL)

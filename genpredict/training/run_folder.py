@@ -22,15 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genpredict.atomic import remove_partials, replacement
 from genpredict.checkpoints.finding.runs import CHECKPOINT_FOLDER, METADATA_KEY, RUN_FILE
 from genpredict.errors import GenpredictError
 from genpredict.locking import locked
+from genpredict.sidecars import check_regular, read_json
 from genpredict.training.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
+#: Bytes of a history at most: a thousand epochs of a network of a thousand layers take 0.3 GB.
+_MOST_HISTORY = 1 << 30
 HISTORY, SUMMARY, STATE = "history.nc", "summary.json", "state.pt"
 
 
@@ -72,13 +76,13 @@ class Run:
         """
         path = self.path / SUMMARY
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path)
         except FileNotFoundError as error:
             state = "the run is not over" if self.path.exists() else "no such run"
             raise GenpredictError(
                 f"{self.path}: {state}; train with the same settings to go on"
             ) from error
-        except (OSError, ValueError) as error:  # JSON's and UTF-8's errors are ValueErrors
+        except (OSError, ValueError) as error:
             raise self._damaged(path, error) from error
         if not isinstance(found, dict) or not {"status", "epochs"} <= found.keys():
             raise self._damaged(path, "no summary of a run")
@@ -102,6 +106,7 @@ class Run:
         if not path.exists():
             raise GenpredictError(f"{path}: no history; train with the same settings to get one")
         try:
+            check_regular(path, most=_MOST_HISTORY)
             found = xr.load_dataset(path, engine="scipy")
         except Exception as error:  # scipy's reader raises whatever its parsing trips over
             raise self._damaged(path, error) from error
@@ -142,8 +147,13 @@ class Run:
 
         from genpredict import __version__
 
+        for folder in (self.path, self.path / CHECKPOINT_FOLDER):
+            if folder.is_symlink():  # what is written there may be somebody's own
+                raise GenpredictError(f"{folder}: is a link, not the folder of a run; delete it")
         with _reporting(self.path):
             (self.path / CHECKPOINT_FOLDER).mkdir(parents=True, exist_ok=True)
+            for folder in (self.path, self.path / CHECKPOINT_FOLDER):
+                remove_partials(folder)
         head = f"# Written by genpredict {__version__}.\n"
         text = head + tomli_w.dumps(settings.to_table())
         self._write(RUN_FILE, lambda path: path.write_text(text, encoding="utf-8"))
@@ -199,12 +209,10 @@ class Run:
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
         """Write a file under another name, then put it in its place."""
         path = self.path / name
-        with _reporting(path):
-            partial = path.with_name(f".{path.name}.partial")
+        with _reporting(path), replacement(path) as partial:
             write(partial)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
-            partial.replace(path)
 
     def _damaged(self, path: Path, why: Exception | str) -> GenpredictError:
         return GenpredictError(

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genpredict.errors import GenpredictError
+from genpredict.sidecars import read_sidecar
 from genpredict.training.recipes import find_recipe
 
 Schedule = Literal["constant", "step", "cosine"]
@@ -183,7 +184,7 @@ def read_settings(path: Path) -> Settings:
     import tomllib
 
     try:
-        return Settings(**tomllib.loads(path.read_text(encoding="utf-8")))
+        return Settings(**tomllib.loads(read_sidecar(path).decode("utf-8")))
     except (OSError, ValueError) as error:
         fault = _worded(error) if isinstance(error, ValidationError) else error
         raise GenpredictError(

@@ -17,6 +17,7 @@ from genpredict.errors import CheckpointError, StoreError
 from genpredict.jobs import units
 from genpredict.jobs.score_job import Outcome, score_into
 from genpredict.scoring import Options
+from genpredict.store.ledger import WHOLE, stamp_of
 from genpredict.store.reading import open_scores
 from genpredict.store.writing import open_writer
 
@@ -217,6 +218,37 @@ def test_a_file_that_has_changed_is_told(tmp_path: Path) -> None:
     assert open_scores(store).sel(checkpoint="n1.pt")["num_layers"] == 2
     assert run(store, source, overwrite=True).warnings == ()
     assert open_scores(store).sel(checkpoint="n1.pt")["num_layers"] == 5
+
+
+def test_a_file_of_the_same_size_that_has_changed_is_told(tmp_path: Path) -> None:
+    """Trained again, or another folder's archive of one name: rows are those of the old file."""
+    source, store = save_networks(tmp_path / "a"), tmp_path / "s.zarr"
+    run(store, source)
+    others = save_networks(tmp_path / "b")
+    assert run(store, others).warnings == ()  # a copy, made at another time, is no other file
+    torch.save(network(9), others / "n1.pt")
+    size = (source / "n1.pt").stat().st_size
+    assert (others / "n1.pt").stat().st_size == size
+    (warning,) = run(store, others).warnings
+    assert warning.startswith(
+        f"n1.pt: has changed since it was scored ({size:,} bytes then and now, but other ones in "
+        f"{others / 'n1.pt'}); its rows are those of the old file, or of another one of this name"
+    )
+    (source / "n1.pt").unlink()
+    assert run(store, source).warnings == ()
+
+
+def test_a_large_file_is_looked_at_in_pieces(tmp_path: Path) -> None:
+    """Its end, where formats keep checksums, is always among them."""
+    path = tmp_path / "large"
+    path.write_bytes(bytes(5 * WHOLE))
+    before = stamp_of(path, 7)
+    assert before.size == 7
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"x")
+    assert stamp_of(path, 7).size_and_content not in (before.size_and_content, 0)
+    assert stamp_of(tmp_path / "gone", 7).size_and_content == 0
 
 
 def test_a_store_without_a_ledger_gets_one(tmp_path: Path) -> None:

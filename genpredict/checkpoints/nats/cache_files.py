@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from genpredict.atomic import replacement, write_text
 from genpredict.checkpoints.checkpoint import Checkpoint, Metadata
 from genpredict.checkpoints.finding.manifest import KNOWN
 from genpredict.checkpoints.finding.runs import is_plain
@@ -28,6 +29,7 @@ from genpredict.checkpoints.formats.safetensors_files import read_layout
 from genpredict.checkpoints.formats.unpickling import check_file
 from genpredict.checkpoints.nats.archives import Selection
 from genpredict.errors import CheckpointError
+from genpredict.sidecars import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -173,14 +175,11 @@ def write_cached(
     rows = [_entry(n, c, archive_id, arrays, layouts) for n, c in enumerate(checkpoints)]
     about = {"format": FORMAT, "source_size": source_size, "selection": selection}
     about |= {"layouts": layouts, "rows": rows}
-    partial_file = path.with_name(f"{path.name}.partial")
     try:
-        save_file(arrays, partial_file, metadata={METADATA_KEY: json.dumps(about)})
-        partial_file.replace(path)
+        with replacement(path) as partial_file:
+            save_file(arrays, partial_file, metadata={METADATA_KEY: json.dumps(about)})
     except SafetensorError as error:  # how a full disk shows itself here
         raise OSError(0, str(error), str(path)) from error
-    finally:
-        partial_file.unlink(missing_ok=True)
 
 
 def _entry(
@@ -285,7 +284,7 @@ def _check_ids(ids: Sequence[object]) -> None:
 def read_front(folder: Path) -> str | None:
     """Return what leads the numbers of a folder's cache files, None where nothing says so."""
     try:
-        front = json.loads((folder / FRONT_FILE).read_text(encoding="utf-8"))["front"]
+        front = read_json(folder / FRONT_FILE)["front"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return front if isinstance(front, str) else None
@@ -293,4 +292,4 @@ def read_front(folder: Path) -> str | None:
 
 def write_front(folder: Path, front: str) -> None:
     """Write what leads the numbers of a folder's cache files."""
-    (folder / FRONT_FILE).write_text(json.dumps({"front": front}), encoding="utf-8")
+    write_text(folder / FRONT_FILE, json.dumps({"front": front}))
