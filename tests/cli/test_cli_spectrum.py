@@ -46,6 +46,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]
 
     def command(source: Path, *options: str) -> Any:
         output = tmp_path / "new folder" / "f.png"
+        output.unlink(missing_ok=True)
         assert run(["figure", "spectrum", str(source), *options, "-o", str(output)]) == 0
         assert output.read_bytes().startswith(b"\x89PNG")
         return kept[-1]
@@ -131,7 +132,7 @@ def test_weights_that_changed_are_told(tmp_path: Path, capsys: pytest.CaptureFix
     rng = torch.Generator().manual_seed(0)
     save_file({"fc.weight": torch.randn(8, 30, generator=rng)}, file)
     assert run(["score", str(file), "-o", str(store)]) == 0
-    command = ["figure", "spectrum", str(store), "-o", str(output)]
+    command = ["figure", "spectrum", str(store), "-o", str(output), "--overwrite"]
     assert run(command) == 0
     assert "warning" not in capsys.readouterr().err
     save_file({"fc.weight": 2 * torch.randn(8, 30, generator=rng)}, file)
