@@ -124,13 +124,6 @@ class PickleCosts:
                     return at
                 push(memo.get(int.from_bytes(data[at + 1 : after], "little"), 1))
                 at = after
-            elif code in _SIZED:
-                start = at + 1 + _SIZED[code]
-                if start > end:
-                    return at
-                size = int.from_bytes(data[at + 1 : start], "little")
-                push(self._checked(1 + size // _WORD) if code in _LONGS else 1)
-                at = start + size
             else:
                 following = self._other(code, data, at)
                 if following is None:
@@ -144,6 +137,8 @@ class PickleCosts:
     def _other(self, code: int, data: bytes, at: int) -> int | None:
         """Follow another opcode; return where the next one begins, None if that is to come."""
         stack = self._stack
+        if code in _SIZED:
+            return self._sized(code, data, at)
         if code in _CALLS:
             del stack[-_CALLS[code] :]
             stack.append(1)
@@ -174,6 +169,15 @@ class PickleCosts:
         else:
             self._rare(code)
         return at + 1
+
+    def _sized(self, code: int, data: bytes, at: int) -> int | None:
+        """Follow an opcode with its size and contents behind it, which need not be here yet."""
+        start = at + 1 + _SIZED[code]
+        if start > len(data):
+            return None
+        size = int.from_bytes(data[at + 1 : start], "little")
+        self._stack.append(self._checked(1 + size // _WORD) if code in _LONGS else 1)
+        return start + size
 
     def _rare(self, code: int) -> None:
         """Follow what is left; refuse what archives do without and unpicklers here do not know."""
