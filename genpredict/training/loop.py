@@ -100,6 +100,7 @@ class _Training:
         self._resume()
         self.watcher.started(self.run, epochs=self.settings.epochs, done=self.done)
         if self.history is None:
+            self.run.write_initial(self.materials.network.state_dict())
             self._record(None, 0.0, self._layer_rates())
         while not self._is_last():
             self._epoch()

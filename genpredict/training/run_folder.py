@@ -4,6 +4,7 @@
 
 - ``config.toml``: the settings, in full, and the version that wrote them;
 - ``history.nc``: every number of every epoch, a Dataset (`history`);
+- ``initial.safetensors``: the weights before training;
 - ``checkpoints/epoch-012.safetensors``: weights, with everything known about them in the header;
 - ``summary.json``: the last word; a run that has one is over;
 - ``state.pt``: weights, optimizer, random states after the last full epoch; gone once it is over.
@@ -23,7 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genpredict.atomic import remove_partials, replacement
-from genpredict.checkpoints.finding.runs import CHECKPOINT_FOLDER, METADATA_KEY, RUN_FILE
+from genpredict.checkpoints.finding.runs import (
+    CHECKPOINT_FOLDER,
+    INITIAL_FILE,
+    METADATA_KEY,
+    RUN_FILE,
+)
 from genpredict.errors import GenpredictError
 from genpredict.locking import locked
 from genpredict.sidecars import check_regular, read_json
@@ -168,10 +174,15 @@ class Run:
         """Write the weights of an epoch, named by ``metadata["epoch"]``."""
         from safetensors.torch import save_file
 
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         header = {METADATA_KEY: json.dumps(dict(metadata))}
         name = f"{CHECKPOINT_FOLDER}/epoch-{metadata['epoch']:03d}.safetensors"
-        self._write(name, lambda path: save_file(whole, path, metadata=header))
+        self._write(name, lambda path: save_file(_on_host(tensors), path, metadata=header))
+
+    def write_initial(self, tensors: Mapping[str, Tensor]) -> None:
+        """Write the weights before training."""
+        from safetensors.torch import save_file
+
+        self._write(INITIAL_FILE, lambda path: save_file(_on_host(tensors), path))
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Write what is needed to go on."""
@@ -219,6 +230,11 @@ class Run:
             f"{path}: damaged ({_first_line(why)}); delete the folder {self.path} and train with "
             f"the same settings to have the run anew"
         )
+
+
+def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as safetensors can write them."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 @contextmanager

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import xarray as xr
+from safetensors.torch import load_file
 from training.broken_runs import Interrupter, assert_same_result
 
-from genpredict.checkpoints.finding.runs import RUN_FILE
+from genpredict.checkpoints import open_checkpoints
+from genpredict.checkpoints.finding.runs import RUN_FILE, initial_of
 from genpredict.errors import GenpredictError
 from genpredict.locking import locked
+from genpredict.networks import build_network
 from genpredict.training import Run, complete, sweep, train
 from genpredict.training.run_folder import HISTORY, STATE, SUMMARY
 
@@ -24,9 +28,9 @@ TINY: dict[str, Any] = {
     "threads": 1,
     "checkpoint_epochs": (1,),
 }
-#: Files that such a run writes, in this order: settings, history of epoch 0, then for each of two
-#: epochs history, checkpoint and state, then the summary.
-WRITES = 9
+#: Files that such a run writes, in this order: settings, initial weights, history of epoch 0, then
+#: for each of two epochs history, checkpoint and state, then the summary.
+WRITES = 10
 
 
 class Killed(BaseException):
@@ -169,3 +173,18 @@ def test_checkpoints_come_in_the_order_of_epochs(tmp_path: Path) -> None:
     for epoch in (1000, 2, 999, 10000):
         (tmp_path / "checkpoints" / f"epoch-{epoch:03d}.safetensors").touch()
     assert [int(path.stem[6:]) for path in run.checkpoints] == [2, 999, 1000, 10000]
+
+
+def test_initial_weights_against_the_seed(whole: Run) -> None:
+    """A run keeps the weights it started from, which are no checkpoint of it."""
+    initial = initial_of(whole.checkpoints[0])
+    assert initial is not None
+    with torch.random.fork_rng():
+        torch.manual_seed(whole.settings.seed)
+        expected = build_network("digits_cnn").state_dict()
+    kept = load_file(initial)
+    assert kept.keys() == expected.keys()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in expected.items())
+    found = open_checkpoints(whole.path.parent)
+    assert [item.path for item in found.items] == whole.checkpoints
+    assert not found.warnings

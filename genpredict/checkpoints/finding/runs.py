@@ -1,7 +1,7 @@
 """Checkpoints of genpredict's own runs: weights that say themselves what they are.
 
-A run folder holds ``config.toml`` and ``checkpoints/*.safetensors``; the header of each file has
-a JSON text with the coordinates and targets of that epoch.
+A run folder holds ``config.toml``, ``initial.safetensors`` and ``checkpoints/*.safetensors``; the
+header of each of these files has a JSON text with the coordinates and targets of that epoch.
 """
 
 from __future__ import annotations
@@ -23,12 +23,19 @@ from genpredict.registry import is_reserved
 METADATA_KEY = "genpredict"
 RUN_FILE = "config.toml"
 CHECKPOINT_FOLDER = "checkpoints"
+INITIAL_FILE = "initial.safetensors"
+"""The weights before training, beside ``config.toml``; what others are compared with."""
 MOST = 2**63
 """Bound on the numbers of a header."""
 
 
 def recognize_runs(folder: Folder) -> Iterator[Found]:
-    """Recognize the checkpoints of a run, in the folder of that name beside ``config.toml``."""
+    """Recognize the checkpoints of a run, in the folder of that name beside ``config.toml``.
+
+    The weights before training are no checkpoint of it.
+    """
+    if RUN_FILE in folder.names:
+        folder.claim([INITIAL_FILE])
     names = [name for name in folder.names if is_of_run(folder.real_path / name)]
     folder.claim(names)
     for name in names:
@@ -39,6 +46,13 @@ def is_of_run(path: Path) -> bool:
     """Return whether a file, links resolved, is a checkpoint of a run."""
     in_run = path.parent.name == CHECKPOINT_FOLDER and path.name.endswith(SAFETENSORS_SUFFIX)
     return in_run and (path.parent.parent / RUN_FILE).is_file()
+
+
+def initial_of(path: Path) -> Path | None:
+    """Return the file of the weights that a checkpoint of a run started from, where it was kept."""
+    run = path.resolve().parent.parent
+    initial = run / INITIAL_FILE
+    return initial if (run / RUN_FILE).is_file() and initial.is_file() else None
 
 
 def read_run_checkpoint(item_id: str, path: Path) -> Iterator[Checkpoint]:
