@@ -69,7 +69,8 @@ if TYPE_CHECKING:
         unfold,
     )
     from genpredict.stats import correlate, difference, summary, to_table, top_fraction
-    from genpredict.store import open_scores
+    from genpredict.store import open_scores, write_scores
+    from genpredict.targets import with_targets
     from genpredict.training import RMSGD, export_archive, export_archives, sweep, train
 
 _MODULES = {
@@ -97,7 +98,8 @@ _MODULES = {
     ),
     "registry": ("register_measure",),
     "scoring": ("score",),
-    "store": ("open_scores",),
+    "targets": ("with_targets",),
+    "store": ("open_scores", "write_scores"),
     "aggregation": ("aggregate",),
     "stats": ("correlate", "difference", "top_fraction", "summary", "to_table"),
     "figures": (
@@ -142,7 +144,9 @@ __all__ = [
     "measure_weights",
     "register_measure",
     "score",
+    "with_targets",
     "open_scores",
+    "write_scores",
     "aggregate",
     "correlate",
     "difference",

@@ -133,7 +133,7 @@ def with_network_measures(scores: xr.Dataset) -> xr.Dataset:
     Dataset
         The same with the network measures of docs/design.md 3.5 as variables, Q first.
     """
-    scores = _with_gap(_whole(scores).assign_coords(layer=np.arange(scores.sizes["layer"])))
+    scores = with_gap(_whole(scores).assign_coords(layer=np.arange(scores.sizes["layer"])))
     conv = _entries(scores, ("conv",), None)
     rank = scores["rank"].where(conv)
     done = scores["status"] == "done"
@@ -150,7 +150,7 @@ def with_network_measures(scores: xr.Dataset) -> xr.Dataset:
     return ordered.assign_attrs(scores.attrs)
 
 
-def _with_gap(scores: xr.Dataset) -> xr.Dataset:
+def with_gap(scores: xr.Dataset) -> xr.Dataset:
     """Add generalization_gap = train_accuracy − test_accuracy, in percentage points."""
     if not {"train_accuracy", "test_accuracy"} <= set(scores.coords):
         return scores

@@ -11,20 +11,26 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
+import genpredict
 from genpredict.aggregation import with_network_measures
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_checkpoints
+from genpredict.checkpoints.finding.sources import expanded
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers import Layer, count_parameters, select_layers
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, Options
 from genpredict.registry import choose_measures
 from genpredict.rows import Row, join_rows, to_dataset
 from genpredict.spectral import measure_weights
+from genpredict.targets import Targets, with_targets
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Weights held in memory at a time, in elements: 64 MiB of float32.
 BATCH_WEIGHTS = 1 << 24
@@ -38,7 +44,10 @@ Scorable: TypeAlias = str | Path | Network
 def score(
     sources: Scorable | Sequence[Scorable] | Mapping[str, Network],
     *,
-    manifest: str | Path | None = None,
+    manifest: str | Path | pd.DataFrame | None = None,
+    targets: Targets | None = None,
+    output: str | Path | None = None,
+    overwrite: bool = False,
     measures: Sequence[str] | str = (),
     estimator: str = "global",
     dtype: str = "float64",
@@ -53,10 +62,16 @@ def score(
     Parameters
     ----------
     sources : path, Module, state dict, or a sequence or mapping of them
-        Files, folders and archives as of `open_checkpoints`; networks at hand are named by the
-        keys of a mapping, else "0", "1", ….
-    manifest : path, optional
-        CSV with metadata and targets of the files.
+        Files, folders, patterns such as ``"runs/*.pt"`` and archives as of `open_checkpoints`;
+        networks at hand are named by the keys of a mapping, else "0", "1", ….
+    manifest : path or DataFrame, optional
+        CSV with metadata and targets of the files; or the table itself, with a column ``path``.
+    targets : mapping or DataFrame, optional
+        Accuracies by checkpoint, e.g. ``{"a.pt": 91.2}``, as of `with_targets`.
+    output : path, optional
+        Also write the scores to this store, as `write_scores` does; every command opens it.
+    overwrite : bool
+        Replace a store that is there.
     measures : str or sequence of str
         Names and groups of layer measures, added to those of every score.
     estimator : {"global", "reference"}
@@ -80,7 +95,8 @@ def score(
     Raises
     ------
     GenpredictError
-        When a source does not exist, or an option or measure is unknown.
+        When a source does not exist, an option, a measure or a checkpoint of `targets` is unknown,
+        or the store cannot be made.
 
     Warns
     -----
@@ -112,7 +128,12 @@ def score(
     parts = list(measure_checkpoints(checkpoints, options, batch_weights=factor * BATCH_WEIGHTS))
     if not parts:
         raise GenpredictError("sources: nothing to score in them")
-    return with_network_measures(join_rows(parts).assign_attrs(attrs))
+    scores = with_network_measures(join_rows(parts).assign_attrs(attrs))
+    if targets is not None:
+        scores = with_targets(scores, targets)
+    if output is not None:
+        genpredict.write_scores(scores, output, overwrite=overwrite)
+    return scores
 
 
 def _several(patterns: Sequence[str] | str) -> tuple[str, ...]:
@@ -255,7 +276,8 @@ class _Batch:
 
 
 def _checkpoints(
-    sources: Scorable | Sequence[Scorable] | Mapping[str, Network], manifest: str | Path | None
+    sources: Scorable | Sequence[Scorable] | Mapping[str, Network],
+    manifest: str | Path | pd.DataFrame | None,
 ) -> Iterator[Checkpoint | Row]:
     """Yield the checkpoints of paths and of networks at hand, in order."""
     named = list(_named(sources))
@@ -271,7 +293,10 @@ def _checkpoints(
         return
     for name, source in named:
         if isinstance(source, str | Path):
-            yield from read_items(item for item in items if _is_in(item.path, Path(source)))
+            folders = expanded(source)
+            yield from read_items(
+                item for item in items if any(_is_in(item.path, path) for path in folders)
+            )
         else:
             yield Checkpoint(str(name), str(name), {}, partial(_tensors, str(name), source))
 

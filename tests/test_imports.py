@@ -36,6 +36,7 @@ STAGES = {
     "rows": 3,
     "aggregation": 3,
     "norms": 3,
+    "targets": 3,
     "scoring": 3,
     "engine": 4,
     "store": 4,
@@ -50,7 +51,7 @@ STAGES = {
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
     {"_version", "errors", "schema", "extensions", "registry", "options"},
-    {"rows", "aggregation", "scoring"},
+    {"rows", "aggregation", "targets", "scoring"},
     {"errors", "atomic", "locking", "outputs"},
     {"engine", "store", "jobs"},
 )

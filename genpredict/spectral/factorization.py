@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, check_method
+from genpredict.spectral.arrays import as_tensor
 from genpredict.spectral.evbmf import LowRank, null_directions, solve_evbmf
 from genpredict.spectral.released import solve_released
 from genpredict.spectral.spectrum import singular_values
@@ -18,7 +22,7 @@ from genpredict.spectral.unfold import (
 
 
 def evbmf(
-    weights: Tensor,
+    weights: Tensor | np.ndarray[Any, Any],
     unfolding: str = "out_channel",
     *,
     batch_dims: int = 0,
@@ -30,7 +34,7 @@ def evbmf(
 
     Parameters
     ----------
-    weights : Tensor, shape (*batch, n_o, n_i, *kernel)
+    weights : Tensor or ndarray, shape (*batch, n_o, n_i, *kernel)
         Finite weights in torch's layout; a matrix (n_o, n_i) is its own unfolding.
     unfolding : {"out_channel", "in_channel"}
         The channels that make the rows.
@@ -69,6 +73,7 @@ def evbmf(
     >>> found.rank, found.singular_values.count_nonzero()
     (tensor(1), tensor(1))
     """
+    weights = as_tensor(weights, "weights")
     _check(weights, estimator, dead_tolerance, null_tolerance)
     batch = weights.shape[:batch_dims]
     shape = tuple(weights.shape[batch_dims:])

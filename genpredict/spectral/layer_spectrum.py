@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator
+from genpredict.spectral.arrays import as_tensor
 from genpredict.spectral.evbmf import null_directions, signal_threshold
 from genpredict.spectral.factorization import evbmf
 from genpredict.spectral.spectrum import singular_values
@@ -51,7 +53,7 @@ class LayerSpectrum(NamedTuple):
 
 
 def layer_spectrum(
-    weight: Tensor,
+    weight: Tensor | np.ndarray[Any, Any],
     unfolding: str = "out_channel",
     *,
     estimator: Estimator = "global",
@@ -62,7 +64,7 @@ def layer_spectrum(
 
     Parameters
     ----------
-    weight : Tensor, shape (n_o, n_i, *kernel)
+    weight : Tensor or ndarray, shape (n_o, n_i, *kernel)
         Finite weights in torch's layout.
     unfolding, estimator, dead_tolerance, null_tolerance
         As of `evbmf`.
@@ -84,7 +86,7 @@ def layer_spectrum(
     >>> found.rank, found.rows, found.columns
     (1, 16, 288)
     """
-    weight = weight.detach().double()
+    weight = as_tensor(weight, "weight").detach().double()
     found = evbmf(
         weight,
         unfolding,

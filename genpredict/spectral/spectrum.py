@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
+
+from genpredict.spectral.arrays import as_tensor
 
 #: Gram matrices square the condition number: below this share of λ_1 an eigenvalue has lost more
 #: than half of its digits in float64, and the singular values are computed anew without squaring.
@@ -77,7 +82,7 @@ def unresolved(eigenvalues: Tensor, rows: Tensor | None = None) -> Tensor:
     return smallest < RESOLUTION * eigenvalues[..., 0]
 
 
-def singular_values(matrices: Tensor) -> Tensor:
+def singular_values(matrices: Tensor | np.ndarray[Any, Any]) -> Tensor:
     """Return the singular values of matrices in descending order.
 
     They are the roots of the eigenvalues of the smaller Gram matrix; where the smallest of these
@@ -86,7 +91,7 @@ def singular_values(matrices: Tensor) -> Tensor:
 
     Parameters
     ----------
-    matrices : Tensor, shape (..., L, M)
+    matrices : Tensor or ndarray, shape (..., L, M)
         float64 or float32, finite.
 
     Returns
@@ -103,6 +108,7 @@ def singular_values(matrices: Tensor) -> Tensor:
     >>> singular_values(torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.0, 4.0]], dtype=torch.float64))
     tensor([4., 3.], dtype=torch.float64)
     """
+    matrices = as_tensor(matrices, "matrices")
     if matrices.dtype not in (torch.float64, torch.float32):
         raise ValueError(f"matrices must be float64 or float32, got {matrices.dtype}")
     if not torch.isfinite(matrices).all():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 from math import prod
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from genpredict.options import DEAD_TOLERANCE
 from genpredict.schema import UNFOLDINGS
+from genpredict.spectral.arrays import as_tensor
 from genpredict.spectral.evbmf import median_of_first
 
 #: Axis of the weight tensor that an unfolding keeps as rows.
@@ -54,12 +57,14 @@ def unfolded_shape(shape: tuple[int, ...], unfolding: str) -> tuple[int, int]:
     return min(rows, columns), max(rows, columns)
 
 
-def unfold(weights: Tensor, unfolding: str = "out_channel", *, batch_dims: int = 0) -> Tensor:
+def unfold(
+    weights: Tensor | np.ndarray[Any, Any], unfolding: str = "out_channel", *, batch_dims: int = 0
+) -> Tensor:
     """Unfold weight tensors into matrices with no more rows than columns.
 
     Parameters
     ----------
-    weights : Tensor, shape (*batch, n_o, n_i, *kernel)
+    weights : Tensor or ndarray, shape (*batch, n_o, n_i, *kernel)
         In torch's layout.
     unfolding : {"in_channel", "out_channel"}
         The channels that make the rows.
@@ -81,6 +86,7 @@ def unfold(weights: Tensor, unfolding: str = "out_channel", *, batch_dims: int =
     >>> unfold(torch.zeros(16, 3, 5, 5), "in_channel").shape
     torch.Size([3, 400])
     """
+    weights = as_tensor(weights, "weights")
     if unfolding not in AXIS:
         raise ValueError(f"unfolding must be one of {tuple(AXIS)}, got {unfolding!r}")
     if weights.ndim - batch_dims < 2:
@@ -92,7 +98,10 @@ def unfold(weights: Tensor, unfolding: str = "out_channel", *, batch_dims: int =
 
 
 def dead_channels(
-    weights: Tensor, *, tolerance: float = DEAD_TOLERANCE, batch_dims: int = 0
+    weights: Tensor | np.ndarray[Any, Any],
+    *,
+    tolerance: float = DEAD_TOLERANCE,
+    batch_dims: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Find the channels that training has driven to (nearly) nothing.
 
@@ -101,7 +110,7 @@ def dead_channels(
 
     Parameters
     ----------
-    weights : Tensor, shape (*batch, n_o, n_i, *kernel)
+    weights : Tensor or ndarray, shape (*batch, n_o, n_i, *kernel)
         In torch's layout.
     tolerance : float
         0 finds exact zeros only.
@@ -114,6 +123,7 @@ def dead_channels(
         Masks of dead output channels, shape (*batch, n_o), and dead input channels,
         shape (*batch, n_i).
     """
+    weights = as_tensor(weights, "weights")
     squares = (
         weights.square().flatten(batch_dims + 2).sum(-1)
         if (weights.ndim > batch_dims + 2)

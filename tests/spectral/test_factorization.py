@@ -28,3 +28,12 @@ def test_tolerances_outside_the_unit_interval_are_refused(tolerance: float) -> N
     """A tolerance of 1 or more would set everything aside."""
     with pytest.raises(ValueError, match="dead_tolerance must lie in"):
         evbmf(torch.randn(3, 4), dead_tolerance=tolerance)
+
+
+def test_numpy_arrays_are_taken() -> None:
+    """The same numbers as of the tensor; what is neither is refused by name."""
+    weights = torch.randn(8, 6, 3, 3, generator=torch.Generator().manual_seed(0)).double()
+    for a, b in zip(evbmf(weights.numpy()), evbmf(weights), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(TypeError, match=r"weights must be a torch Tensor or a numpy array .* list"):
+        evbmf([[1.0, 2.0]])  # type: ignore[arg-type]

@@ -10,17 +10,22 @@ coordinate ``source`` is the file that the weights were read from.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genpredict import schema
 from genpredict.checkpoints.checkpoint import Metadata
 from genpredict.checkpoints.items import Item
 from genpredict.errors import GenpredictError
 from genpredict.registry import is_reserved
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PATH_COLUMN = "path"
 #: Columns that a coordinate of another meaning would swallow, and what they become.
@@ -64,8 +69,14 @@ class Manifest:
     rows: tuple[Row, ...]
 
 
-def read_manifest(file: str | Path) -> Manifest:
+def read_manifest(file: str | Path | pd.DataFrame) -> Manifest:
     """Read and check a manifest.
+
+    Parameters
+    ----------
+    file : path or DataFrame
+        A CSV file, or the table itself with a column, or an index, called ``path``; the paths of
+        a table are resolved against the present folder. Missing cells are unknown.
 
     Raises
     ------
@@ -74,8 +85,12 @@ def read_manifest(file: str | Path) -> Manifest:
         the column ``path``, names a path twice, has a reserved or repeated column, text where a
         number belongs, or accuracies that are not percentages.
     """
-    file = Path(file)
-    header, lines = _read_csv(file)
+    if isinstance(file, str | Path):
+        file = Path(file).expanduser()
+        header, lines = _read_csv(file)
+    else:
+        header, lines = _read_table(file)
+        file = Path("manifest")  # what messages call it; its folder is the present one
     names = _column_names(file, header)
     path_at = names.index(PATH_COLUMN)
     columns = {
@@ -190,8 +205,7 @@ def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     remedy = "save the manifest as CSV in UTF-8 with commas between the columns"
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, strict=True)
-            lines = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
+            lines = _lines(text)
     except FileNotFoundError:
         raise GenpredictError(f"{file}: no such manifest; check the path") from None
     except OSError as error:
@@ -211,6 +225,23 @@ def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
                 "put cells that contain commas in double quotes"
             )
     return header, lines[1:]
+
+
+def _read_table(table: pd.DataFrame) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header, and number and cells of every row, of a table in memory."""
+    if not hasattr(table, "to_csv") or not hasattr(table, "columns"):
+        raise GenpredictError(
+            f"manifest: must be a path or a pandas DataFrame, got {type(table).__name__}"
+        )
+    in_index = PATH_COLUMN in table.index.names
+    lines = _lines(io.StringIO(table.to_csv(index=in_index)))
+    return lines[0][1], lines[1:]
+
+
+def _lines(text: Iterable[str]) -> list[tuple[int, list[str]]]:
+    """Return line number and cells of every line that is not blank."""
+    reader = csv.reader(text, strict=True)
+    return [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
 
 
 def _column_names(file: Path, header: Sequence[str]) -> list[str]:

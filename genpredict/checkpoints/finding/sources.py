@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genpredict.checkpoints.checkpoint import Checkpoint
 from genpredict.checkpoints.finding.folders import Found
@@ -16,6 +17,9 @@ from genpredict.checkpoints.items import Item
 from genpredict.checkpoints.nats.archives import Selection
 from genpredict.checkpoints.nats.indices import parse_indices
 from genpredict.errors import GenpredictError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Source = str | Path
 
@@ -48,7 +52,7 @@ class CheckpointSources:
 def open_checkpoints(
     sources: Source | Iterable[Source],
     *,
-    manifest: Source | None = None,
+    manifest: Source | pd.DataFrame | None = None,
     nats_epochs: int | Iterable[int] | None = None,
     nats_datasets: str | Iterable[str] | None = None,
     indices: str | int | Iterable[int] | None = None,
@@ -58,9 +62,10 @@ def open_checkpoints(
     Parameters
     ----------
     sources : path or iterable of paths
-        Files and folders; folders are searched with all their subfolders.
-    manifest : path, optional
-        A CSV file with metadata and targets by ``path``; see
+        Files and folders, a ``~`` for the home folder, and patterns such as ``"runs/*.pt"``;
+        folders are searched with all their subfolders.
+    manifest : path or DataFrame, optional
+        A CSV file, or a table, with metadata and targets by ``path``; see
         `genpredict.checkpoints.finding.manifest`.
     nats_epochs : int or iterable of int, optional
         Training budgets to take from NATS-Bench archives (of 1, 12, 90, 200); default all.
@@ -86,7 +91,8 @@ def open_checkpoints(
     >>> for checkpoint in open_checkpoints("runs"):  # doctest: +SKIP
     ...     print(checkpoint.id, len(checkpoint.tensors()))
     """
-    paths = [Path(sources)] if isinstance(sources, str | Path) else [Path(s) for s in sources]
+    several = [sources] if isinstance(sources, str | Path) else list(sources)
+    paths = [path for source in several for path in expanded(source)]
     if not paths:
         raise GenpredictError("sources: none given; name at least one file or folder")
     selection = _selection(nats_epochs, nats_datasets, indices)
@@ -101,6 +107,23 @@ def open_checkpoints(
     described = {item.id for item in items if item.reader is read_run_checkpoint}
     items, mismatches = join(table, items, folders, described=described)
     return CheckpointSources(items, warnings + mismatches, table.columns)
+
+
+def expanded(source: Source) -> list[Path]:
+    """Return what a source names: what a pattern matches, sorted, else the path itself.
+
+    Raises
+    ------
+    GenpredictError
+        When nothing matches the pattern.
+    """
+    path = Path(source).expanduser()
+    if path.exists() or not any(mark in str(path) for mark in "*?["):
+        return [path]
+    matches = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    if not matches:
+        raise GenpredictError(f"{path}: no file or folder matches this pattern; check it")
+    return matches
 
 
 def _selection(

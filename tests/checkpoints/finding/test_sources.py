@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -285,3 +286,29 @@ def test_pipes_are_no_checkpoints(tmp_path: Path) -> None:
     assert found.warnings == [f"{tmp_path / 'pipe.pt'}: a pipe or device, passed over"]
     with pytest.raises(GenpredictError, match=r"pipe\.pt: is a pipe or device, not a file"):
         open_checkpoints(tmp_path / "pipe.pt")
+
+
+def test_patterns_and_home_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patterns are matched, sorted, ``~`` is the home folder, and no match is told."""
+    for name in ("b.pt", "a.pt", "c.bin"):
+        torch.save({"weight": torch.eye(3)}, tmp_path / name)
+    assert [c.id for c in open_checkpoints(tmp_path / "*.pt")] == ["a.pt", "b.pt"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [c.id for c in open_checkpoints("~/c.bin")] == ["c.bin"]
+    with pytest.raises(GenpredictError, match=r"\*\.onnx: no file or folder matches this pattern"):
+        open_checkpoints(tmp_path / "*.onnx")
+
+
+def test_a_manifest_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DataFrame is a manifest like a file: by column or index, missing cells unknown."""
+    for name in ("a.pt", "b.pt"):
+        torch.save({"weight": torch.eye(3)}, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame(
+        {"path": ["a.pt", "b.pt"], "test_accuracy": [90.5, None], "lab": ["x", "y"]}
+    )
+    for manifest in (table, table.set_index("path")):
+        found = {c.id: c.metadata for c in open_checkpoints(".", manifest=manifest)}
+        assert found == {"a.pt": {"test_accuracy": 90.5, "lab": "x"}, "b.pt": {"lab": "y"}}
+    with pytest.raises(GenpredictError, match=r"must be a path or a pandas DataFrame, got list"):
+        open_checkpoints(".", manifest=[("a.pt", 90.5)])  # type: ignore[arg-type]
