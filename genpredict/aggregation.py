@@ -154,7 +154,7 @@ def with_gap(scores: xr.Dataset) -> xr.Dataset:
     """Add generalization_gap = train_accuracy − test_accuracy, in percentage points."""
     if not {"train_accuracy", "test_accuracy"} <= set(scores.coords):
         return scores
-    gap = scores["train_accuracy"] - scores["test_accuracy"]
+    gap = (scores["train_accuracy"] - scores["test_accuracy"]).round(9)  # equal gaps are ties
     if "generalization_gap" in scores.coords:
         gap = scores["generalization_gap"].where(scores["generalization_gap"].notnull(), gap)
     gap.attrs = TARGETS["generalization_gap"].attrs

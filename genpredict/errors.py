@@ -32,3 +32,7 @@ class CheckpointError(GenpredictError):
 
 class StoreError(GenpredictError):
     """A scores store that cannot be made, opened, locked or continued."""
+
+
+class GenpredictWarning(UserWarning):
+    """Something that a reader of the result must know."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
 from genpredict import __version__
+from genpredict.cli.correlate import CORRELATE_EXAMPLES, correlate
 from genpredict.cli.figures import figure
-from genpredict.cli.options import Names, OptionalOutput
+from genpredict.cli.options import OptionalOutput
 from genpredict.cli.report import REPORT_EXAMPLES, report
 from genpredict.cli.score import ALL_DONE, ARGUMENTS, FAILED, SCORE_EXAMPLES, score
 from genpredict.cli.stores import CACHE_EXAMPLES, MERGE_EXAMPLES, cache, merge
@@ -32,20 +33,12 @@ app = App(
 app.command(figure)
 app.command(report, help_epilogue=REPORT_EXAMPLES)
 app.command(score, help_epilogue=SCORE_EXAMPLES)
+app.command(correlate, help_epilogue=CORRELATE_EXAMPLES)
 app.command(merge, help_epilogue=MERGE_EXAMPLES)
 app.command(cache, help_epilogue=CACHE_EXAMPLES)
 app.command(train, help_epilogue=TRAIN_EXAMPLES)
 app.command(sweep, help_epilogue=SWEEP_EXAMPLES)
 
-CORRELATE_EXAMPLES = """
-Examples:
-
-`genpredict correlate scores.zarr --targets test_accuracy --by network`
-
-`genpredict correlate scores.zarr --where 'epoch == 90' --partial log_num_parameters -o out.csv`
-
-`genpredict correlate nats.zarr --by dataset --family group -o by_dataset.csv`
-"""
 SHOW_EXAMPLES = """
 Examples:
 
@@ -99,93 +92,6 @@ def show(
             show_checkpoints(path, **patterns, output=output, overwrite=overwrite)
     except OSError as error:
         raise GenpredictError(str(error)) from error
-    return ALL_DONE
-
-
-@app.command(help_epilogue=CORRELATE_EXAMPLES)
-def correlate(
-    path: Path,
-    /,
-    *,
-    measures: Names | None = None,
-    targets: Names | None = None,
-    by: Names | None = None,
-    where: str | None = None,
-    partial: Names | None = None,
-    min_n: int = 5,
-    interval: Literal["auto", "bca", "percentile", "fisher"] = "auto",
-    resamples: int = 2000,
-    family: Literal["table", "group"] = "table",
-    seed: int = 0,
-    json: bool = False,
-    output: OptionalOutput = None,
-    overwrite: bool = False,
-) -> int:
-    """Correlate measures with targets: signed PLCC, ROCC and KROCC with intervals.
-
-    Parameters
-    ----------
-    path
-        A scores store.
-    measures
-        One or more, separated by commas: Q, Q_adjusted, Q_low_rank_p2, stable_rank, …; default Q
-        and low-rank Q_adjusted. The baselines always follow: log number of parameters, numbers of
-        layers and of entries of rank 0 and 1.
-    targets
-        One or more, separated by commas: test_accuracy, generalization_gap, …; default all there
-        are.
-    by
-        Correlate within groups too, one for each value of these coordinates (separated by commas),
-        such as network,dataset.
-    where
-        Checkpoints that count, e.g. 'epoch == 90'.
-    partial
-        Covariates to hold fixed, separated by commas: log_num_parameters, network, …
-    min_n
-        Groups of fewer checkpoints get no numbers.
-    interval
-        How the 95 % intervals are made: auto is bca up to 2,000 checkpoints, percentile above.
-    resamples
-        Number of bootstrap resamples that the intervals are made of.
-    family
-        Which p-values are adjusted together: all of the table, or those of each group of --by
-        apart, for groups that are questions of their own.
-    seed
-        Of resampling and permutation.
-    json
-        Print the table as JSON.
-    output
-        Write the table to this .csv, .nc or .zarr.
-    overwrite
-        Replace a table that this command has made.
-    """
-    from genpredict.cli.show_correlations import show_correlations, write_correlations
-    from genpredict.outputs import check_output
-    from genpredict.stats import correlate as correlated
-    from genpredict.stats import to_table
-    from genpredict.store.reading import open_scores
-
-    if output is not None:
-        check_output(output, overwrite=overwrite, inputs=(path,))
-    found = correlated(
-        open_scores(path),
-        measures=measures,
-        targets=targets,
-        by=by,
-        where=where,
-        partial=partial,
-        min_n=min_n,
-        interval=interval,
-        resamples=resamples,
-        family=family,
-        seed=seed,
-    )
-    if output is not None:
-        write_correlations(found, output, overwrite=overwrite, inputs=(path,))
-    if json:
-        print(to_table(found).to_json(orient="records", indent=2))  # noqa: T201  the result itself
-    else:
-        show_correlations(found)
     return ALL_DONE
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+from genpredict.inference import Cluster, Inference, IntervalKind
+
+_DEFAULTS = Inference()
 
 
 def commas(kind: type) -> Parameter:
@@ -38,3 +43,58 @@ Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 OptionalOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 Factorization = Literal["raw", "low_rank"]
 Power = Literal[1, 2]
+
+
+@dataclass(frozen=True)
+class InferenceFlags:
+    """Options of intervals and p-values, the same for every command that correlates.
+
+    Parameters
+    ----------
+    interval
+        How intervals are made: auto is bca up to 2,000 checkpoints, jackknife for clusters and
+        covariates, influence above 2,000.
+    resamples
+        Number of bootstrap resamples that bca and percentile intervals are made of.
+    permutations
+        For p-values: auto goes as far as the stars take; 0 for no p.
+    level
+        Coverage of the intervals.
+    min_n
+        Groups of fewer checkpoints get no numbers.
+    cluster
+        Coordinates, separated by commas: checkpoints that share their values are no independent
+        draws, such as run, or network,optimizer for seeds of one setting. auto: run; none: all are
+        independent.
+    seed
+        Of resampling and permutation.
+    """
+
+    interval: IntervalKind = _DEFAULTS.interval
+    resamples: int = _DEFAULTS.resamples
+    permutations: Literal["auto"] | int = _DEFAULTS.permutations
+    level: float = _DEFAULTS.level
+    min_n: int = _DEFAULTS.min_n
+    cluster: Annotated[Names, Parameter(show_default=lambda _: "auto")] = ("auto",)
+    seed: int = _DEFAULTS.seed
+
+    def inference(self) -> Inference:
+        """Return what statistics take."""
+        cluster: Cluster = self.cluster
+        if self.cluster in ((), ("none",)):
+            cluster = None
+        elif self.cluster == ("auto",):
+            cluster = "auto"
+        return Inference(
+            self.interval,
+            self.resamples,
+            self.permutations,
+            self.level,
+            self.min_n,
+            self.seed,
+            cluster,
+        )
+
+
+Flags = Annotated[InferenceFlags, Parameter(name="*")]
+DEFAULT_FLAGS = InferenceFlags()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from genpredict.cli.options import Names, commas
+from genpredict.cli.options import DEFAULT_FLAGS, Flags, Names, commas
 from genpredict.errors import GenpredictError
 
 REPORT_EXAMPLES = """
@@ -29,9 +29,7 @@ def report(
     targets: Names | None = None,
     by: Annotated[tuple[str, ...] | None, commas(str)] = None,
     where: str | None = None,
-    interval: Literal["auto", "bca", "percentile", "fisher"] = "auto",
-    resamples: int = 2000,
-    seed: int = 0,
+    flags: Flags = DEFAULT_FLAGS,
 ) -> int:
     """Write one self-contained interactive page: ranking, scatter panels, layers, failures.
 
@@ -54,23 +52,18 @@ def report(
         there are 2 to 12 networks and one has 5 checkpoints; '' for no groups.
     where
         Checkpoints that count, e.g. 'epoch == 90'.
-    interval
-        auto is bca up to 2,000 checkpoints, percentile above.
-    resamples
-        Of the bootstrap.
-    seed
-        Of resampling and permutation.
     """
     from genpredict.cli import console
     from genpredict.outputs import check_output
     from genpredict.report import write_report
-    from genpredict.report.commands import command_line
+    from genpredict.report.commands import command_line, inference_options
 
     if not (path / "zarr.json").exists():
         raise GenpredictError(f"{path}: no scores store; make one with `genpredict score`")
     check_output(output, overwrite=overwrite, inputs=(path,))
     options: dict[str, object] = {"measures": measures, "targets": targets, "by": by}
-    options |= {"where": where, "interval": interval, "resamples": resamples, "seed": seed}
+    inference = flags.inference()
+    options |= {"where": where} | inference_options(inference)
     command = command_line(["genpredict", "report", str(path)], options, str(output))
     written = write_report(
         path,
@@ -80,10 +73,8 @@ def report(
         targets=targets,
         by=by,
         where=where,
-        interval=interval,
-        resamples=resamples,
-        seed=seed,
         command=command,
+        inference=inference,
     )
     console.note(f"written: {written}, {written.stat().st_size / 1e6:.1f} MB; open it in a browser")
     return 0

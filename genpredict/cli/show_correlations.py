@@ -7,20 +7,23 @@ from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from genpredict.cli.show import results_console
 from genpredict.errors import GenpredictError
 from genpredict.outputs import KIND, new_file, new_folder
 from genpredict.stats import to_table
-from genpredict.stats.tables import stars
+from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.tables import choices_text, intervals_without_star, stars
 
 #: What made a table, noted in its netCDF and Zarr forms.
 _KIND = "correlations"
-_COEFFICIENTS = ("plcc", "rocc", "krocc")
 #: Over what the p-values are adjusted, by `family`.
 _FAMILIES = {"table": "over the table", "group": "over each group"}
 
@@ -35,29 +38,57 @@ def show_correlations(correlations: xr.Dataset) -> None:
     """
     out = results_console()
     table = to_table(correlations)
+    chosen = choices_text(correlations)
     for (group, target), rows in table.groupby(["group", "target"], sort=False):
-        if rows[list(_COEFFICIENTS)].isna().all(axis=None):
+        if rows[list(COEFFICIENTS)].isna().all(axis=None):
             n = int(rows["n"].max())
             out.print(f"{target}, {group}: nothing to tell from {n} checkpoints", markup=False)
             continue
-        shown = Table(
-            title=f"{target}, {group}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
-        )
+        title = ", ".join(part for part in (str(target), str(group), chosen) if part)
+        shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         shown.add_column("measure", overflow="fold")
         shown.add_column("n", justify="right", no_wrap=True)
-        for name in _COEFFICIENTS:
+        for name in COEFFICIENTS:
             shown.add_column(name.upper(), no_wrap=True)
         for row in rows.to_dict("records"):
-            cells = [_cell(row, name) for name in _COEFFICIENTS]
+            cells = [_cell(row, name) for name in COEFFICIENTS]
             shown.add_row(_measure(row), str(int(row["n"])), *cells)
         out.print(shown)
-    intervals = sorted({str(value) for value in correlations["interval"].values})
+        _print_clusters(out, rows)
+    _print_legend(out, correlations)
+
+
+def _print_clusters(out: Console, rows: pd.DataFrame) -> None:
+    """Say how many clusters a table has and how alike they are, and why numbers are missing."""
+    clusters, n = int(rows["n_clusters"].max()), int(rows["n"].max())
+    if clusters < n:
+        alike = [rows[f"icc_{which}"].max() for which in ("measure", "target")]
+        out.print(
+            f"{clusters} clusters of {n} checkpoints; intraclass correlation up to "
+            f"{alike[0]:.2f} (measures), {alike[1]:.2f} (target)",
+            markup=False,
+        )
+    for note, noted in rows[rows["note"] != ""].groupby("note", sort=False):
+        names = ", ".join(str(label) for label in noted["label"])
+        out.print(f"{names}: {note}", markup=False)
+
+
+def _print_legend(out: Console, correlations: xr.Dataset) -> None:
+    intervals = sorted({str(kind) for kind in correlations["interval"].values})
+    attrs = correlations.attrs
     out.print(
-        "signed estimate [95 % interval]; * ** *** adjusted p "
-        f"(Holm, {_FAMILIES[correlations.attrs['family']]}) below .05 .01 .001; "
+        f"signed estimate [{attrs['level'] * 100:g} % interval]; * ** *** adjusted p "
+        f"(Holm, {_FAMILIES[attrs['family']]}) below .05 .01 .001; "
         f"intervals: {', '.join(intervals)}",
         markup=False,
     )
+    alone = intervals_without_star(correlations)
+    if alone:
+        out.print(
+            f"{alone} intervals exclude 0 without a star: an interval speaks of one pair, "
+            f"a star of all {attrs['tests']} tests of a coefficient",
+            markup=False,
+        )
 
 
 def write_correlations(
@@ -98,7 +129,7 @@ def write_correlations(
 def _with_plain_texts(correlations: xr.Dataset) -> xr.Dataset:
     """Make texts bytes of UTF-8, which is what netCDF 3 can hold."""
     texts = {
-        name: (variable.dims, [str(value).encode() for value in variable.values])
+        name: (variable.dims, _encoded(variable.values))
         for name, variable in correlations.variables.items()
         if variable.dtype.kind in "OUT"
     }
@@ -106,6 +137,11 @@ def _with_plain_texts(correlations: xr.Dataset) -> xr.Dataset:
     return correlations.assign({n: t for n, t in texts.items() if n not in coords}).assign_coords(
         coords
     )
+
+
+def _encoded(texts: NDArray[Any]) -> NDArray[np.bytes_]:
+    flat = [str(text).encode() for text in texts.ravel()]
+    return np.array(flat, dtype=np.bytes_).reshape(texts.shape)
 
 
 def _measure(row: Mapping[Hashable, Any]) -> str:

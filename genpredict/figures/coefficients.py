@@ -72,7 +72,8 @@ def coefficient_text(cell: xr.Dataset, name: str) -> str:
     ----------
     cell : Dataset, without dimensions
         With variables name, name_lower and name_upper.
-    name : {"plcc", "rocc", "krocc"}
+    name : str
+        Of a coefficient, such as "rocc".
 
     Returns
     -------

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
 from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of
-from genpredict.figures.quantities import coordinate_of, quantity
+from genpredict.figures.quantities import axis_title, coordinate_of, quantity
 from genpredict.figures.style import GROUP_COLOURS, MARKERS, MISSING, ramp
 
 #: A numeric coordinate that spans more than this factor gets a logarithmic colour bar.
@@ -146,7 +146,7 @@ def _measure(scores: xr.Dataset, name: str, parameter: str, factorization: str, 
     except GenpredictError:
         coordinate_of(scores, name, parameter=parameter)  # raises: most want a coordinate here
         raise
-    return _numbers(found.values, found.label, log=found.log)
+    return _numbers(found.values, axis_title(found), log=found.log)
 
 
 def _numbers(numbers: NDArray[np.float64], title: str, *, log: bool = False) -> Numbers:

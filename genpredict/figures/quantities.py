@@ -4,41 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from genpredict.figures.labels import composed
 from genpredict.stats.columns import Column, columns_of
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """A number per checkpoint.
-
-    Parameters
-    ----------
-    key : str
-        Its label in a table of correlations, e.g. "Q_low_rank_p2".
-    values : array, shape (checkpoints,)
-    label : str
-        Of its axis, with the unit.
-    log : bool
-        Whether its axis is logarithmic (a name that starts in ``log_``).
-    """
-
-    key: str
-    values: NDArray[np.float64]
-    label: str
-    log: bool = False
-
-
 def quantity(
     scores: xr.Dataset, name: str, *, parameter: str, factorization: str, p: int
-) -> Quantity:
+) -> Column:
     """Find a measure or target by the name that `genpredict.stats.correlate` knows it by.
 
     Parameters
@@ -56,7 +32,8 @@ def quantity(
 
     Returns
     -------
-    Quantity
+    Column
+        With the numbers themselves; where its `log` is true, its axis takes the logarithm.
 
     Raises
     ------
@@ -65,20 +42,17 @@ def quantity(
     ValueError
         For a choice that the measure does not have.
     """
-    column = _chosen(columns_of(scores, name, parameter), name, factorization, p)
-    key = column.label
-    log = name not in scores.variables and name.startswith("log_")
-    if log:  # the numbers themselves, on an axis that takes the logarithm
-        base = columns_of(scores, name.removeprefix("log_"), parameter)
-        column = _chosen(base, name.removeprefix("log_"), factorization, p)
-    label = composed(
+    return _chosen(columns_of(scores, name, parameter), name, factorization, p)
+
+
+def axis_title(column: Column) -> str:
+    """Return what stands at a column's axis: its name, choices and unit."""
+    return composed(
         column.long_name,
         column.units,
         factorization=column.factorization or None,
         p=None if math.isnan(column.p) else int(column.p),
     )
-    numbers = np.where(column.values > 0, column.values, np.nan) if log else column.values
-    return Quantity(key, numbers, label, log)
 
 
 def _chosen(columns: list[Column], name: str, factorization: str, p: int) -> Column:

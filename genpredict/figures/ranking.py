@@ -28,14 +28,10 @@ from genpredict.figures.style import (
     styled,
     tidy,
 )
+from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.tables import choices_text
 
-Coefficient = Literal["plcc", "rocc", "krocc"]
 Adjustment = Literal["holm", "bh", "none"]
-_TITLES = {
-    "plcc": "PLCC (Pearson's r)",
-    "rocc": "ROCC (Spearman's ρ)",
-    "krocc": "KROCC (Kendall's τ-b)",
-}
 _ADJUSTED = {
     "holm": "p (Holm)",
     "bh": "p (Benjamini–Hochberg)",
@@ -51,7 +47,7 @@ _CHARACTER = 0.055  # mean width of a small one, inches
 def plot_ranking(
     correlations: xr.Dataset,
     *,
-    coefficient: Coefficient = "rocc",
+    coefficient: str = "rocc",
     measures: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     group: str = "all",
@@ -68,7 +64,8 @@ def plot_ranking(
     ----------
     correlations : Dataset, dims (measure, target, group)
         What `genpredict.stats.correlate` returned.
-    coefficient : {"rocc", "plcc", "krocc"}
+    coefficient : str
+        "rocc", "plcc" or "krocc".
     measures, targets : sequence of str, optional
         Labels to draw; by default all, but for measures without any value (constants, such as the
         number of layers of one architecture), which a note under the figure names.
@@ -141,7 +138,7 @@ def _table(
 ) -> xr.Dataset:
     """Select what to draw, checked."""
     check_correlations(correlations)
-    _one_of("coefficient", coefficient, get_args(Coefficient))
+    _one_of("coefficient", coefficient, list(COEFFICIENTS))
     _one_of("adjust", adjust, get_args(Adjustment))
     needed = f"{coefficient}_pvalue" + ("" if adjust == "none" else f"_{adjust}")
     if needed not in correlations:
@@ -186,7 +183,12 @@ def _draw(
         vmax=1.0,
     )
     if significant.any():  # else the bar would tell colours that are not there
-        colour_bar(ax, image, _TITLES[coefficient], aspect=8 * root_of(ax).get_figheight())
+        colour_bar(
+            ax,
+            image,
+            COEFFICIENTS[coefficient].reversed_name,
+            aspect=8 * root_of(ax).get_figheight(),
+        )
     for (row, column), value in np.ndenumerate(values):
         cell = table.isel(measure=row, target=column)
         text = signed(value) + (_interval(cell, coefficient) if intervals else "")
@@ -196,7 +198,7 @@ def _draw(
         none = " or no value" if np.isnan(values).any() else ""
         label = f"{_ADJUSTED[adjust]} ≥ {level:g}{none}"
         if not significant.any():
-            label = f"{_TITLES[coefficient]}, all {label}"
+            label = f"{COEFFICIENTS[coefficient].reversed_name}, all {label}"
         legend_above(
             ax,
             [Patch(color=_GREY, label=label)],
@@ -234,8 +236,10 @@ def _name(ax: Axes, table: xr.Dataset, group: str) -> None:
         for name, n in zip(table["target"].values, table["n"].values.T, strict=True)
     ]
     ax.set_xticks(range(len(columns)), columns)
-    if group != "all":
-        ax.set_xlabel(group.replace("=", ": "))
+    chosen = [group.replace("=", ": ")] if group != "all" else []
+    if text := choices_text(table):
+        chosen.append(wrapped(text, 48))
+    ax.set_xlabel("\n".join(chosen))
 
 
 def _note(ax: Axes, empty: list[str]) -> None:

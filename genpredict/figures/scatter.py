@@ -16,7 +16,7 @@ from genpredict.figures.labels import level_text, name_of, wrapped
 from genpredict.figures.legends import SMALL_CHARACTER, draw_legends
 from genpredict.figures.marks import draw_points, draw_trends
 from genpredict.figures.quantities import (
-    Quantity,
+    axis_title,
     coordinate_of,
     done_only,
     names_list,
@@ -30,6 +30,7 @@ from genpredict.figures.style import (
     styled,
     tidy,
 )
+from genpredict.stats.columns import Column
 
 _CHARACTER = 0.066  # mean width in inches
 _TEXT_LINE = 0.14
@@ -121,7 +122,7 @@ def plot_scatter(
         narrow = grid.axes.shape[1] > 2
         for (row, column), ax in np.ndenumerate(grid.axes):
             x, y, level = xs[column // len(levels)], ys[row], levels[column % len(levels)]
-            drawn = table[(table["column"] == _column(x, level)) & (table["y"] == y.key)]
+            drawn = table[(table["column"] == _column(x, level)) & (table["y"] == y.label)]
             draw_points(ax, drawn, colour, shape, log=(x.log, y.log))
             if trend:
                 draw_trends(ax, drawn, colour)
@@ -137,10 +138,10 @@ def plot_scatter(
 
 def _quantities(
     scores: xr.Dataset, names: Sequence[str] | str, parameter: str, choices: dict[str, Any]
-) -> list[Quantity]:
+) -> list[Column]:
     listed = names_list(names, parameter=parameter)
     found = [quantity(scores, name, parameter=parameter, **choices) for name in listed]
-    names_list([one.key for one in found], parameter=parameter)
+    names_list([one.label for one in found], parameter=parameter)
     return found
 
 
@@ -159,7 +160,7 @@ def _column_levels(scores: xr.Dataset, columns: str | None) -> list[str]:
 
 
 def _long_table(
-    scores: xr.Dataset, xs: list[Quantity], ys: list[Quantity], columns: str | None
+    scores: xr.Dataset, xs: list[Column], ys: list[Column], columns: str | None
 ) -> pd.DataFrame:
     """Return one row a mark: panel (column, y), position of the checkpoint, and both values."""
     count = scores.sizes["checkpoint"]
@@ -167,22 +168,24 @@ def _long_table(
     parts = []
     for x in xs:
         for y in ys:
-            part = pd.DataFrame({"x": x.key, "y": y.key, "level": level, "position": range(count)})
+            part = pd.DataFrame(
+                {"x": x.label, "y": y.label, "level": level, "position": range(count)}
+            )
             part["column"] = [_column(x, one) for one in level]
             part["x_value"], part["y_value"] = x.values, y.values
             parts.append(part[np.isfinite(x.values) & np.isfinite(y.values)])
     return pd.concat(parts, ignore_index=True)
 
 
-def _column(x: Quantity, level: str) -> str:
+def _column(x: Column, level: str) -> str:
     """Return the name of a column of panels in the table."""
-    return f"{x.key} {level}".strip()
+    return f"{x.label} {level}".strip()
 
 
 def _grid(
     table: pd.DataFrame,
-    xs: list[Quantity],
-    ys: list[Quantity],
+    xs: list[Column],
+    ys: list[Column],
     levels: list[str],
     *,
     share: bool,
@@ -195,7 +198,7 @@ def _grid(
         table,
         row="y",
         col="column",
-        row_order=[y.key for y in ys],
+        row_order=[y.label for y in ys],
         col_order=names,
         sharex=one_measure if share else False,
         sharey="row" if share else False,
@@ -209,8 +212,8 @@ def _grid(
 
 def _coefficients(
     correlations: xr.Dataset | None,
-    x: Quantity,
-    y: Quantity,
+    x: Column,
+    y: Column,
     columns: str | None,
     level: str,
     narrow: bool,
@@ -219,19 +222,19 @@ def _coefficients(
     if correlations is None:
         return []
     group = "all" if columns is None else group_label(columns, level)
-    cell = at(correlations, measure=x.key, target=y.key, group=group)
+    cell = at(correlations, measure=x.label, target=y.label, group=group)
     plcc, rocc = (coefficient_text(cell, name) for name in ("plcc", "rocc"))
     n = f"n = {int(cell['n']):,}"
     return [plcc, rocc, n] if narrow else [plcc, f"{rocc}, {n}"]
 
 
-def _label(grid: sns.FacetGrid, xs: list[Quantity], ys: list[Quantity], repeat: int) -> None:
+def _label(grid: sns.FacetGrid, xs: list[Column], ys: list[Column], repeat: int) -> None:
     """Label the outer panels, in lines that fit; titles of all panels get one size that fits."""
     wide, high = _panel(grid)
     for column, ax in enumerate(grid.axes[-1]):
-        ax.set_xlabel(wrapped(xs[column // repeat].label, int(wide / _CHARACTER)))
+        ax.set_xlabel(wrapped(axis_title(xs[column // repeat]), int(wide / _CHARACTER)))
     for row, ax in enumerate(grid.axes[:, 0]):
-        ax.set_ylabel(wrapped(ys[row].label, int(high / _CHARACTER)))
+        ax.set_ylabel(wrapped(axis_title(ys[row]), int(high / _CHARACTER)))
     titles = [ax.get_title(loc="left") for ax in grid.axes.flat]
     longest = max(len(line) for title in titles for line in title.split("\n"))
     fit = wide / max(1, longest) / SMALL_CHARACTER

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 
 import numpy as np
 import xarray as xr
 
+from genpredict.inference import Inference
+
 #: Options with these values are not written out.
-DEFAULTS: dict[str, object] = {"interval": "auto", "resamples": 2000, "seed": 0}
+DEFAULTS: dict[str, object] = {field.name: field.default for field in fields(Inference)}
 #: Options of `genpredict figure ranking`.
 _RANKING = ("measures", "targets", "where")
 _MADE = ("genpredict_version", "estimator", "dtype", "device")
@@ -41,6 +44,14 @@ def command_line(words: Sequence[str], options: Mapping[str, object], output: st
             text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
             found += [f"--{name}", text]
     return shlex.join([*found, "-o", output])
+
+
+def inference_options(inference: Inference) -> dict[str, object]:
+    """Return settings of inference as options of the command line."""
+    options = asdict(inference)
+    if inference.cluster is None:
+        options["cluster"] = "none"
+    return options
 
 
 def commands_of(

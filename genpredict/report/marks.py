@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from genpredict.figures.groups import Levels, Numbers, grouping
 from genpredict.figures.labels import axis_label, level_text, name_of
 from genpredict.figures.style import MISSING
 from genpredict.stats.columns import Column
+from genpredict.stats.known_coefficients import COEFFICIENTS
 
 #: Significant digits of numbers on the page; counts are exact.
 DIGITS = 6
@@ -26,7 +28,7 @@ _PREFERRED = ("network", "dataset", "optimizer", "label_noise", "epoch")
 
 def label_of(column: Column) -> str:
     """Return the label of a column of a table of correlations, with choices and unit."""
-    attrs = {"long_name": column.long_name, "units": column.units}
+    attrs = {"long_name": column.title, "units": "1" if column.log else column.units}
     return axis_label(
         column.name,
         xr.DataArray(0.0, attrs=attrs),
@@ -46,31 +48,8 @@ def short_name(column: Column) -> str:
     label = label_of(column).partition(" (")[0]
     if not column.name.startswith("Q"):
         return label
-    long_name = column.long_name or name_of(column.name)
+    long_name = column.title or name_of(column.name)
     return column.name + label.removeprefix(long_name.partition(" (")[0])
-
-
-def drawn_values(column: Column) -> tuple[str, NDArray[np.float64], bool]:
-    """Return label and values as a reader knows them, and whether they were logarithms.
-
-    Parameters
-    ----------
-    column : Column
-
-    Returns
-    -------
-    label : str
-    values : array, shape (checkpoints,)
-        Of ``log_num_parameters``, the numbers of parameters.
-    log : bool
-    """
-    label = label_of(column)
-    if not column.name.startswith("log_"):
-        return label, column.values, False
-    values = np.exp(column.values)
-    whole = np.rint(values)
-    counts = np.where(np.isclose(values, whole, rtol=1e-9, atol=0.0), whole, values)
-    return label.removeprefix("log "), counts, True
 
 
 def axis_columns(columns: Iterable[Column]) -> list[dict[str, Any]]:
@@ -87,19 +66,16 @@ def axis_columns(columns: Iterable[Column]) -> list[dict[str, Any]]:
     list of dict
         key, label, name (a short one), log, values (None where not finite).
     """
-    found = []
-    for column in columns:
-        label, values, log = drawn_values(column)
-        found.append(
-            {
-                "key": column.label,
-                "label": label,
-                "name": short_name(column),
-                "log": log,
-                "values": numbers(values),
-            }
-        )
-    return found
+    return [
+        {
+            "key": column.label,
+            "label": label_of(replace(column, log=False)),
+            "name": short_name(column),
+            "log": column.log,
+            "values": numbers(column.values),
+        }
+        for column in columns
+    ]
 
 
 def numbers(values: NDArray[Any]) -> list[float | int | None]:
@@ -213,7 +189,7 @@ def readouts(correlations: xr.Dataset | None) -> dict[str, dict[str, list[list[s
             for g, group in enumerate(correlations["group"].values):
                 cell = correlations.isel(measure=m, target=t, group=g)
                 if group == "all" or not np.isnan(float(cell["plcc"])):
-                    texts = [coefficient_text(cell, name) for name in ("plcc", "rocc", "krocc")]
+                    texts = [coefficient_text(cell, name) for name in COEFFICIENTS]
                     lines.append([str(group), *texts, f"n = {int(cell['n']):,}"])
     return found
 

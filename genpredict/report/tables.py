@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,12 @@ from numpy.typing import NDArray
 from genpredict.figures.labels import axis_label, name_of, signed, told_apart
 from genpredict.report.colours import correlation_colour, ink_on
 from genpredict.report.layers import order_of
-from genpredict.report.marks import drawn_values, short_name
+from genpredict.report.marks import label_of, short_name
 from genpredict.schema import TARGETS
 from genpredict.stats.columns import Column
+from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.tables import stars
 
-#: Adjusted p-values below these earn a star each.
-STARS = (0.05, 0.01, 0.001)
-COEFFICIENTS = {
-    "plcc": "PLCC (Pearson's r)",
-    "rocc": "ROCC (Spearman's ρ)",
-    "krocc": "KROCC (Kendall's τ-b)",
-}
 #: Up to this many checkpoints are all listed; of more, the ends of the order.
 MOST_LISTED = 40
 ENDS = 10
@@ -75,8 +70,8 @@ def summary_rows(columns: Iterable[Column]) -> list[dict[str, str]]:
     """
     rows = []
     for column in columns:
-        label, values, _ = drawn_values(column)
-        known = values[np.isfinite(values)]
+        label = label_of(replace(column, log=False))
+        known = column.values[np.isfinite(column.values)]
         if column.name.startswith("Q"):
             unit = "" if column.units in ("", "1") else f" ({column.units})"
             label = short_name(column) + unit
@@ -145,7 +140,8 @@ def cell_of(row: xr.Dataset, name: str) -> Cell:
     Parameters
     ----------
     row : Dataset, without dimensions
-    name : {"plcc", "rocc", "krocc"}
+    name : str
+        Of a coefficient, such as "rocc".
 
     Returns
     -------
@@ -157,11 +153,11 @@ def cell_of(row: xr.Dataset, name: str) -> Cell:
     if np.isnan(value):
         return Cell("–")
     interval = "" if np.isnan([lower, upper]).any() else f"[{signed(lower)}, {signed(upper)}]"
-    stars = "*" * sum(p < limit for limit in STARS)
-    if not stars:
+    earned = stars(p)
+    if not earned:
         return Cell(signed(value), interval)
     background = correlation_colour(value)
-    return Cell(signed(value), interval, stars, background, ink_on(background))
+    return Cell(signed(value), interval, earned, background, ink_on(background))
 
 
 def target_names(correlations: xr.Dataset) -> list[tuple[str, str]]:

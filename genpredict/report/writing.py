@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import xarray as xr
 
 import genpredict
-from genpredict.errors import GenpredictError
+from genpredict.errors import GenpredictError, GenpredictWarning
+from genpredict.inference import Inference, InferenceOptions, inference_of
 from genpredict.outputs import new_file
 from genpredict.report import charts, layers, marks, tables
-from genpredict.report.commands import commands_of, scored_with, settings_of
+from genpredict.report.commands import commands_of, inference_options, scored_with, settings_of
 from genpredict.report.page import page_of
 from genpredict.schema import TARGETS
 from genpredict.stats import correlate
 from genpredict.stats.columns import Column, measure_columns, target_columns
-from genpredict.stats.estimation import Interval
 from genpredict.stats.groups import ALL, selected
+from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.tables import STARS
 from genpredict.store.reading import open_scores
 
 #: Groups of checkpoints are looked at by themselves where there are at most this many.
 MOST_GROUPS = 12
-#: Checkpoints that a group needs for a number, as in `correlate`.
-MIN_N = 5
+#: Checkpoints that a group needs for a number.
+MIN_N = Inference().min_n
 #: Up to this many marks are SVG elements; more are painted on a canvas.
 MOST_SVG = 2000
 #: What tells a report from other pages: stands near the top of the template.
@@ -43,10 +46,9 @@ def write_report(
     targets: Sequence[str] | str | None = None,
     by: Sequence[str] | str | None = None,
     where: str | None = None,
-    interval: Interval = "auto",
-    resamples: int = 2000,
-    seed: int = 0,
     command: str = "",
+    inference: Inference | None = None,
+    **short: Unpack[InferenceOptions],
 ) -> Path:
     """Write scores as one self-contained interactive HTML page.
 
@@ -66,10 +68,12 @@ def write_report(
         sequence for no groups.
     where : str, optional
         Checkpoints that count, such as ``"epoch == 90"``. Failures are always all there are.
-    interval, resamples, seed
-        As `correlate` takes them.
     command : str
         What made the page, to stand on it.
+    inference : Inference, optional
+        How intervals and p-values are made, clusters included.
+    **short
+        Fields of `Inference` by name.
 
     Returns
     -------
@@ -96,7 +100,8 @@ def write_report(
     if path.suffix not in (".html", ".htm"):
         raise GenpredictError(f"{path}: the report must end in .html")
     options: dict[str, object] = {"measures": measures, "targets": targets, "by": by}
-    options |= {"where": where, "interval": interval, "resamples": resamples, "seed": seed}
+    settings = inference_of(inference, short)
+    options |= {"where": where} | inference_options(settings)
     name = "scores.zarr" if isinstance(scores, xr.Dataset) else str(scores)
     store = scores if isinstance(scores, xr.Dataset) else open_scores(scores)
     done = selected(store, where or None)
@@ -105,15 +110,12 @@ def write_report(
     columns = _targets(done, targets) if rows else []
     found = None
     if rows and columns:
-        found = correlate(
+        found = _correlated(
             done,
             measures=measures,
             targets=targets,
             by=groups,
-            interval=interval,
-            resamples=resamples,
-            seed=seed,
-            min_n=MIN_N,
+            inference=settings,
         )
     context = _context(store, done, rows, columns, found, name=name, where=where)
     context |= commands_of(store, name, options, groups, command)
@@ -143,6 +145,13 @@ def default_by(scores: xr.Dataset) -> list[str]:
     levels, counts = np.unique(names, return_counts=True)
     useful = 1 < len(levels) <= MOST_GROUPS and counts.max() >= MIN_N
     return ["network"] if useful else []
+
+
+def _correlated(done: xr.Dataset, **options: Any) -> xr.Dataset:
+    """Correlate; what `correlate` warns of stands on the page, not on the terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GenpredictWarning)
+        return correlate(done, **options)
 
 
 def _targets(done: xr.Dataset, targets: Sequence[str] | str | None) -> list[Column]:
@@ -179,7 +188,7 @@ def _context(
         "has_q": any(row.name in ("Q", "Q_adjusted") for row in rows),
         "rankings": _rankings(found),
         "correlations": {} if found is None else dict(found.attrs) | _intervals(found),
-        "coefficients": tables.COEFFICIENTS,
+        "coefficients": {key: row.reversed_name for key, row in COEFFICIENTS.items()},
         "checkpoints": tables.checkpoint_table(done) if rows and "Q" in done else None,
         "heatmap": layers.heatmap_of(done) if "Q" in done else None,
         "most_svg": MOST_SVG,
@@ -215,9 +224,17 @@ def _significant(part: xr.Dataset) -> list[tuple[str, int, int]]:
     pvalues = part["rocc_pvalue_holm"].transpose("target", "measure").values
     names = part["target_long_name"].values
     return [
-        (str(name), int((row < tables.STARS[0]).sum()), int(np.isfinite(row).sum()))
+        (str(name), int((row < STARS[0]).sum()), int(np.isfinite(row).sum()))
         for name, row in zip(names, pvalues, strict=True)
     ]
+
+
+def _clusters(found: xr.Dataset) -> str:
+    """Say how many clusters there are, "" where checkpoints are independent."""
+    if not found.attrs["cluster"]:
+        return ""
+    counts = int(found["n_clusters"].max()), int(found["n"].max())
+    return f"{counts[0]:,} clusters of {counts[1]:,} checkpoints, by {found.attrs['cluster']}"
 
 
 def _intervals(found: xr.Dataset) -> dict[str, str]:
@@ -225,6 +242,7 @@ def _intervals(found: xr.Dataset) -> dict[str, str]:
     return {
         "kind": str(first["interval"].item()),
         "krocc_kind": str(first["krocc_interval"].item()),
+        "clusters": _clusters(found),
         "left_out": ", ".join(
             f"{group} ({int(n)})"
             for group, n in zip(

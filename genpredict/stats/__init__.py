@@ -1,8 +1,10 @@
 """Statistics with intervals: scores in, tables of correlations out (stage 5, no torch)."""
 
 from genpredict.aggregation import aggregate
+from genpredict.inference import Inference
 from genpredict.stats.correlations import correlate
 from genpredict.stats.differences import difference
+from genpredict.stats.known_coefficients import COEFFICIENTS, Coefficient, register_coefficient
 from genpredict.stats.multiplicity import benjamini_hochberg, holm
 from genpredict.stats.tables import summary, to_table
 from genpredict.stats.top import top_fraction
@@ -12,6 +14,10 @@ __all__ = [
     "correlate",
     "difference",
     "top_fraction",
+    "Inference",
+    "COEFFICIENTS",
+    "Coefficient",
+    "register_coefficient",
     "holm",
     "benjamini_hochberg",
     "summary",

@@ -31,8 +31,17 @@ from genpredict.stats.coefficients import Array
 #: Measures of the table when none are asked for. A raw spectrum has no entry of rank 1, so raw
 #: `Q_adjusted` is raw `Q` over again and would only cost the others in Holm's adjustment.
 MAIN = ("Q", "Q_adjusted_low_rank")
-#: What any measure must beat; always in the table.
-BASELINES = ("log_num_parameters", "num_layers", "num_rank_zero", "num_rank_one")
+#: What any measure must beat; in every table, as far as the scores hold them.
+BASELINES = (
+    "log_num_parameters",
+    "num_layers",
+    "num_rank_zero",
+    "num_rank_one",
+    "log_prod_frobenius_norm",
+    "log_prod_spectral_norm",
+)
+#: Decimals of targets that are differences of recorded numbers, so that equal ones are ties.
+DECIMALS = {"generalization_gap": 9}
 #: Other ways to aggregate quality to a network measure (options of `aggregate`).
 VARIANTS: dict[str, dict[str, Any]] = {
     "Q_mean": {"aggregation": "mean"},
@@ -50,6 +59,7 @@ NEEDED = {
 }
 _ENTRIES = {"layer", "unfolding"}
 _CHOICES = ("factorization", "p")
+_LOG = "take_logarithm"  # marks an array whose column is logarithmic
 _SUFFIXED = re.compile(r"(?P<name>.+?)(?:_(?P<factorization>raw|low_rank))?(?:_p(?P<p>\d+))?")
 
 Named: TypeAlias = str | xr.DataArray
@@ -62,15 +72,19 @@ class Column:
     Parameters
     ----------
     label : str
-        Unique in its table, e.g. ``Q_low_rank_p2``.
+        Unique in its table, e.g. ``Q_low_rank_p2``, as of `label_of`.
     name : str
         Of the measure, e.g. ``Q``.
     values : array, shape (checkpoints,)
+        As measured; NaN where a logarithm is asked for of what is not positive.
     factorization : str
         "raw", "low_rank", or "" where the measure has none.
     p : float
         1, 2, or NaN where the measure has none.
     long_name, units : str
+        Of `values`.
+    log : bool
+        Whether statistics take the logarithm, and axes are logarithmic (``log_`` before the name).
     """
 
     label: str
@@ -80,6 +94,43 @@ class Column:
     p: float = float("nan")
     long_name: str = ""
     units: str = "1"
+    log: bool = False
+
+    @property
+    def numbers(self) -> Array:
+        """What is correlated: the values, or their logarithms, shape (checkpoints,)."""
+        return np.log(self.values) if self.log else self.values
+
+    @property
+    def title(self) -> str:
+        """Name of `numbers` in words."""
+        return f"log {self.long_name}" if self.log else self.long_name
+
+
+def label_of(name: str, factorization: str = "", p: float | str | None = None) -> str:
+    """Return the label of a column; `parsed_label` takes it apart.
+
+    Examples
+    --------
+    >>> label_of("Q", "low_rank", 2), label_of("num_layers")
+    ('Q_low_rank_p2', 'num_layers')
+    """
+    power = "" if p is None or p != p else f"_p{p:g}" if isinstance(p, float | int) else f"_p{p}"
+    return name + (f"_{factorization}" if factorization else "") + power
+
+
+def parsed_label(label: str) -> tuple[str, dict[str, str]]:
+    """Return the name in a label, and the choices written out after it.
+
+    Examples
+    --------
+    >>> parsed_label("Q_low_rank_p2")
+    ('Q', {'factorization': 'low_rank', 'p': '2'})
+    """
+    match = _SUFFIXED.fullmatch(label)
+    if match is None:
+        return label, {}
+    return match["name"], {dim: match[dim] for dim in _CHOICES if match[dim]}
 
 
 def measure_columns(scores: xr.Dataset, measures: Sequence[Named] | Named | None) -> list[Column]:
@@ -105,8 +156,13 @@ def measure_columns(scores: xr.Dataset, measures: Sequence[Named] | Named | None
         For a name that is none of these; the message lists those that are.
     """
     wanted = list(MAIN) if measures is None else _members(scores, _listed(measures))
-    baselines = [name for name in BASELINES if name.removeprefix("log_") in scores.variables]
-    return _distinct(scores, [*wanted, *baselines], "measures")
+    return _distinct(scores, [*wanted, *baseline_names(scores)], "measures")
+
+
+def baseline_names(scores: xr.Dataset) -> list[str]:
+    """Return those of `BASELINES` that scores hold."""
+    held = scores.variables
+    return [name for name in BASELINES if name in held or name.removeprefix("log_") in held]
 
 
 def target_columns(scores: xr.Dataset, targets: Sequence[Named] | Named | None) -> list[Column]:
@@ -174,7 +230,7 @@ def covariate_values(scores: xr.Dataset, partial: Sequence[str] | str | None) ->
                 f"partial: {name!r} has {len(columns)} columns; name one of "
                 f"{', '.join(column.label for column in columns)}"
             )
-        rows.append(columns[0].values)
+        rows.append(columns[0].numbers)
     return np.array(rows, dtype=np.float64).reshape(len(rows), scores.sizes["checkpoint"])
 
 
@@ -220,6 +276,11 @@ def _distinct(scores: xr.Dataset, names: Sequence[Named], parameter: str) -> lis
     return list(columns.values())
 
 
+def names_of(names: Sequence[Any] | str | None) -> list[str]:
+    """Return names as a list of texts: none, one, or several."""
+    return [] if names is None else [names] if isinstance(names, str) else [*map(str, names)]
+
+
 def _listed(names: Sequence[Named] | Named) -> list[Named]:
     return [names] if isinstance(names, str | xr.DataArray) else list(names)
 
@@ -239,15 +300,14 @@ def _spread(scores: xr.Dataset, one: Named, parameter: str) -> Iterator[Column]:
     if isinstance(one, xr.DataArray):
         yield from _columns(str(one.name), _checked(scores, one, parameter), {})
         return
-    found = _find(scores, one)
-    if found is not None:
-        yield from _columns(one, found, {})
+    whole = _find(scores, one)
+    if whole is not None:
+        yield from _columns(one, whole, {})
         return
-    match = _SUFFIXED.fullmatch(one)
-    chosen = {d: v for d, v in match.groupdict().items() if d != "name" and v} if match else {}
-    base = _find(scores, match["name"]) if match and chosen else None
-    if match is not None and base is not None and set(chosen) <= set(base.dims):
-        columns = list(_columns(match["name"], base, chosen))
+    name, chosen = parsed_label(one)
+    base = _find(scores, name) if chosen else None
+    if base is not None and set(chosen) <= set(base.dims):
+        columns = list(_columns(name, base, chosen))
         if columns:
             yield from columns
             return
@@ -274,9 +334,8 @@ def _find(scores: xr.Dataset, name: str) -> xr.DataArray | None:
     if base == name or base not in scores.variables or not _is_number(scores, base):
         return None
     values = _per_checkpoint(scores, scores[base]).astype(np.float64)
-    attrs = {"long_name": f"log {_long_name(base, values)}", "units": "1"}
-    logs: xr.DataArray = xr.apply_ufunc(np.log, values.where(values > 0))
-    return logs.assign_attrs(attrs)
+    described = {"long_name": _long_name(base, values), "units": _units(base, values)}
+    return values.where(values > 0).assign_attrs(described | {_LOG: 1})
 
 
 def _missing(scores: xr.Dataset, unfolding: str | None) -> list[str]:
@@ -327,9 +386,26 @@ def _columns(name: str, values: xr.DataArray, chosen: dict[str, str]) -> Iterato
             if any(str(at[dim]) != choice for dim, choice in chosen.items()):
                 continue
             here = {dim: at[dim] for dim in _CHOICES if dim in values.dims}
-            label = name + "".join(f"_{'p' if d == 'p' else ''}{v}" for d, v in here.items())
+            label = label_of(name, str(factorization), float(p))
             numbers = np.asarray(values.sel(here).values, dtype=np.float64)
-            yield Column(label, name, numbers, str(factorization), float(p), long_name, units)
+            if name in DECIMALS:
+                numbers = tied(numbers, DECIMALS[name])
+            log = _LOG in values.attrs
+            yield Column(label, name, numbers, str(factorization), float(p), long_name, units, log)
+
+
+def tied(numbers: Array, decimals: int) -> Array:
+    """Make numbers equal that are equal to so many decimals; others stay as they are.
+
+    Examples
+    --------
+    >>> len(set(tied(np.array([99.9 - 92.3, 99.8 - 92.2, 3.0]), 9).tolist()))
+    2
+    """
+    _, first, inverse = np.unique(
+        np.round(numbers, decimals), return_index=True, return_inverse=True
+    )
+    return np.asarray(numbers[first][inverse])
 
 
 def _long_name(name: str, values: xr.DataArray) -> str:

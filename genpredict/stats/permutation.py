@@ -8,134 +8,291 @@ References
    Biol. 9 (2010) 39.
 .. [3] D. Freedman, D. Lane, "A nonstochastic interpretation of reported significance levels", J.
    Business & Econ. Statistics 1 (1983) 292-298.
+.. [4] C. J. DiCiccio, J. P. Romano, "Robust permutation tests for correlation and regression
+   coefficients", J. Am. Stat. Assoc. 112 (2017) 1211-1220.
+.. [5] J. Besag, P. Clifford, "Sequential Monte Carlo p-values", Biometrika 78 (1991) 301-304.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import permutations as all_orders
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
-from genpredict.stats.coefficients import Array, covariate_basis, ranks, unit_residuals
+from genpredict.stats.coefficients import Array, covariate_basis, unit_residuals
 from genpredict.stats.kendall import signs
+from genpredict.stats.sample import Sample
 
 #: Shuffled values held at a time: 32 MB.
 BLOCK = 1 << 22
-#: Up to this many checkpoints Kendall's τ is permuted too (all pairs of each permutation).
-MOST_KENDALL = 64
+#: A test that fewer than so many of the first permutations have exceeded goes on to the last.
+FEW_EXCEEDED = 50
+#: Pairs with extremes beyond this are studentized.
+MOST_EXTREME = 1.25
 #: Correlations as close as this are equal: sums in another order differ by rounding.
-_EQUAL = 1e-11
+EQUAL = 1e-11
 
 Orders = NDArray[np.intp]
+Pairs = NDArray[np.bool_]
+
+
+class Test(Protocol):
+    """A statistic of every measure and target, and of shuffled targets."""
+
+    strength: Array
+    """Observed, shape (m, t); NaN where there is none."""
+    tail: Array | None
+    """P-values that hold far out, in place of further permutations, shape (m, t)."""
+
+    def exceeded(self, orders: Orders, active: Pairs) -> Array:
+        """Count the orders, shape (some, n), whose statistic is at least as large, shape (m, t)."""
 
 
 def permutation_pvalues(
-    x: Array, y: Array, z: Array, *, permutations: int, rng: np.random.Generator
+    tests: Mapping[str, Test],
+    sample: Sample,
+    *,
+    permutations: tuple[int, int],
+    rng: np.random.Generator,
 ) -> dict[str, Array]:
     """Test each measure against each target, two-sided, all with the same permutations [1]_.
 
-    p = (1 + #{|r*| ≥ |r|})/(1 + permutations) [2]_; where there are no more than `permutations`
-    orders in all, each is taken once, and p = #{|r*| ≥ |r|}/n! is exact.
+    p = (1 + #{s* ≥ s})/(1 + permutations) [2]_; where there are no more than `permutations` orders
+    in all, each is taken once, and p = #{s* ≥ s}/(number of orders) is exact. Whole clusters change
+    places, so that p holds its level when clusters are exchangeable and their members are not.
 
     Parameters
     ----------
-    x : array, shape (m, n)
-    y : array, shape (t, n)
-    z : array, shape (k, n)
-        Covariates, possibly none.
-    permutations : int
+    tests : mapping of str to Test
+    sample : Sample
+    permutations : pair of int
+        Of every test, and of those that few of the first have exceeded: these go on, so that a
+        small p becomes exact where it matters [5]_.
     rng : Generator
 
     Returns
     -------
     dict of array, shape (m, t)
-        `plcc`, `rocc`, and `krocc` where there are no covariates. NaN where a correlation is.
+        NaN where a strength is, and everywhere when no permutation is asked for.
 
     Notes
     -----
-    With covariates the residuals of the target are permuted and regressed again [3]_. Kendall's τ
-    is permuted up to 64 checkpoints; above, its null distribution is normal for all purposes, and
-    p is that of ``scipy.stats.kendalltau``.
+    Exact orders with covariates are none: residuals are not exchangeable to the last. So p is then
+    counted as of random orders.
     """
-    n = x.shape[1]
-    tests: dict[str, _Linear | _Pairs] = {
-        "plcc": _Linear(x, y, z),
-        "rocc": _Linear(ranks(x), ranks(y), ranks(z) if len(z) else z),
-    }
-    if len(z) == 0 and n <= MOST_KENDALL:
-        tests["krocc"] = _Pairs(x, y)
-    exact = n < 20 and math.factorial(n) <= permutations
-    added = 0 if exact else 1  # the observed order is among all orders already
-    total = added
-    for orders in _every_order(n) if exact else _random_orders(n, permutations, rng):
-        total += len(orders)
-        for test in tests.values():
-            test.add(orders)
-    found = {name: (added + test.exceeded) / total for name, test in tests.items()}
-    if len(z) == 0 and "krocc" not in found:
-        found["krocc"] = _asymptotic(x, y)
-    return found
+    first, last = permutations
+    if last == 0:
+        return {name: np.full(test.strength.shape, np.nan) for name, test in tests.items()}
+    if exact := all_taken(sample, last):
+        first = last = exact
+    certain = sample.independent == 0 and bool(exact)
+    counted = {name: _Counted(test, certain, last > first) for name, test in tests.items()}
+    done = 0
+    while done < last:
+        goal = first if done < first else last
+        blocks = _every_order(sample) if exact else _random_orders(sample, goal - done, rng)
+        for orders in blocks:
+            for part in counted.values():
+                part.add(orders)
+        done = goal
+        active = [part.narrow() for part in counted.values()]
+        if not any(active):
+            break
+    return {name: part.pvalues() for name, part in counted.items()}
 
 
-class _Linear:
-    """Counts permutations whose correlation is at least as strong."""
+class _Counted:
+    """How many permutations each pair has had, and how many of them exceeded."""
 
-    def __init__(self, x: Array, y: Array, z: Array) -> None:
-        self._basis = covariate_basis(z, x.shape[1])
-        self._x, self._y = (unit_residuals(columns, self._basis) for columns in (x, y))
-        self._strength = np.abs(self._x @ self._y.T)
-        self.exceeded = np.where(np.isnan(self._strength), np.nan, 0.0)
+    def __init__(self, test: Test, exact: bool, further: bool) -> None:
+        self._test, self._exact = test, exact
+        self._tail = test.tail if further else None
+        self._active: Pairs = ~np.isnan(test.strength)
+        self._exceeded = np.where(self._active, 0.0, np.nan)
+        self._total = np.zeros(test.strength.shape)
 
     def add(self, orders: Orders) -> None:
-        for t, column in enumerate(self._y):
-            shuffled = column[orders]
-            null = np.abs(self._x @ shuffled.T)
-            if len(self._basis) > 1:
-                explained = ((shuffled @ self._basis.T) ** 2).sum(1)
-                null = null / np.sqrt(np.maximum(1 - explained, _EQUAL))
-            self.exceeded[:, t] += (null >= self._strength[:, t, None] - _EQUAL).sum(1)
+        if self._active.any():
+            more = self._test.exceeded(orders, self._active)
+            self._exceeded = np.where(self._active, self._exceeded + more, self._exceeded)
+            self._total += self._active * len(orders)
+
+    def narrow(self) -> bool:
+        """Keep the pairs that few permutations exceeded; say whether there are any."""
+        self._active &= self._exceeded < FEW_EXCEEDED
+        if self._tail is not None:
+            self._active[:] = False
+        return bool(self._active.any())
+
+    def pvalues(self) -> Array:
+        added = 0 if self._exact else 1  # the observed order is among all orders already
+        with np.errstate(invalid="ignore"):  # NaN is meant where nothing was counted
+            counted = np.minimum((added + self._exceeded) / (added + self._total), 1.0)
+        if self._tail is None or self._exact:
+            return counted
+        few = self._exceeded < FEW_EXCEEDED
+        return np.where(few, np.minimum(counted, self._tail), counted)
 
 
-class _Pairs:
-    """The same for Kendall's τ: ties are the same in every permutation, only Σ signs counts."""
+class LinearTest:
+    """The correlation of columns, or of residuals that are permuted and regressed again [3]_.
 
-    def __init__(self, x: Array, y: Array) -> None:
+    Parameters
+    ----------
+    x, y, z : array, shape (m, n), (t, n), (k, n)
+        Values or ranks of measures, targets and covariates, rows in the sample's order.
+    sample : Sample
+    robust : bool
+        Where a pair has far outliers (max|z_x|·max|z_y|/√n over 1.25, which no permutation
+        changes), divide by the standard error under zero correlation: √Σ_g(Σ_{i∈g} x̃ỹ)², g the
+        clusters, and by √(1 − r²), as in Student's t. So p tests zero correlation in the limit, not
+        only independence [4]_, and without outliers keeps the power of r itself.
+    """
+
+    def __init__(self, x: Array, y: Array, z: Array, sample: Sample, *, robust: bool) -> None:
+        self._basis = covariate_basis(z if len(z) else None, sample.n)
+        self._x, self._y = (unit_residuals(columns, self._basis) for columns in (x, y))
+        self._sample = sample
+        self.tail: Array | None = None
+        self._studentized = robust & (extremes(self._x, self._y) > MOST_EXTREME)
+        own = [self._strength(self._x, row[None], self._studentized[:, t]) for t, row in
+               enumerate(self._y)]  # fmt: skip
+        self.strength = np.concatenate(own, axis=1)
+
+    def exceeded(self, orders: Orders, active: Pairs) -> Array:
+        """Count the orders whose statistic is at least as large, shape (m, t)."""
+        counts = np.zeros(active.shape)
+        wide = self._sample.clustered and bool(self._studentized.any())
+        size = max(1, BLOCK // (self._sample.n * (len(self._x) if wide else 1)))
+        for t in np.flatnonzero(active.any(0)):
+            rows = np.flatnonzero(active[:, t])
+            for first in range(0, len(orders), size):
+                shuffled = self._y[t][orders[first : first + size]]
+                regressed = self._regressed(shuffled)
+                null = self._strength(self._x[rows], regressed, self._studentized[rows, t])
+                counts[rows, t] += (null >= self.strength[rows, t, None] - EQUAL).sum(1)
+        return counts
+
+    def _regressed(self, shuffled: Array) -> Array:
+        """Take off what covariates explain of shuffled residuals, and scale to norm 1."""
+        if len(self._basis) == 1 and not self._sample.clustered:
+            return shuffled
+        left = shuffled - (shuffled @ self._basis.T) @ self._basis
+        norm = np.linalg.norm(left, axis=1, keepdims=True)
+        return left / np.where(norm > EQUAL, norm, np.inf)
+
+    def _strength(self, x: Array, y: Array, studentized: Pairs) -> Array:
+        """Return the statistic of every pair of rows, shape (rows of x, rows of y)."""
+        strength = np.abs(x @ y.T)
+        some = x[studentized]
+        if not len(some):
+            return strength
+        if self._sample.clustered:
+            square = (self._sample.per_cluster(some[:, None] * y[None]) ** 2).sum(-1)
+        else:
+            square = some**2 @ (y**2).T
+        square = square * np.maximum(1 - strength[studentized] ** 2, EQUAL)  # so that ±1 is most
+        strength[studentized] /= np.sqrt(np.where(square > 0, square, 1.0))
+        return np.asarray(strength)
+
+
+def extremes(x: Array, y: Array) -> Array:
+    """Return max|z_x|·max|z_y|/√n of each pair of rows of norm 1, shape (m, t)."""
+    n = x.shape[1]
+    return np.asarray(np.abs(x).max(1)[:, None] * np.abs(y).max(1)[None] * np.sqrt(n))
+
+
+class PairsTest:
+    """Kendall's τ: ties are the same in every permutation, only Σ sgn·sgn counts.
+
+    Parameters
+    ----------
+    x, y : array, shape (m, n), (t, n)
+        n at most some dozens: all pairs of each permutation are compared.
+    tail : array, shape (m, t), optional
+        Asymptotic p-values; far out they are the larger ones, for τ is bounded.
+    """
+
+    def __init__(self, x: Array, y: Array, tail: Array | None) -> None:
         n = x.shape[1]
+        self.tail = tail
         self._x = np.array([signs(column) for column in x]).reshape(len(x), n * n)
         self._y = [signs(column) for column in y]
-        self._strength = np.abs(self._x @ np.array(self._y).reshape(len(y), n * n).T)
+        observed = np.abs(self._x @ np.array(self._y).reshape(len(y), n * n).T)
         differ = (np.ptp(x, axis=1) > 0)[:, None] & (np.ptp(y, axis=1) > 0)[None]
-        self.exceeded = np.where(differ, 0.0, np.nan)
+        self.strength = np.where(differ, observed.astype(np.float64), np.nan)
 
-    def add(self, orders: Orders) -> None:
+    def exceeded(self, orders: Orders, active: Pairs) -> Array:
+        """Count the orders whose Σ sgn·sgn is at least as large, shape (m, t)."""
         n = orders.shape[1]
+        counts = np.zeros(active.shape)
         size = max(1, BLOCK // (n * n))
-        for first in range(0, len(orders), size):
-            some = orders[first : first + size]
-            for t, column in enumerate(self._y):
-                shuffled = column[some[:, :, None], some[:, None, :]].reshape(len(some), n * n)
-                null = np.abs(self._x @ shuffled.T)  # whole numbers below 2^24: exact
-                self.exceeded[:, t] += (null >= self._strength[:, t, None]).sum(1)
+        for t in np.flatnonzero(active.any(0)):
+            rows = np.flatnonzero(active[:, t])
+            for first in range(0, len(orders), size):
+                some = orders[first : first + size]
+                shuffled = self._y[t][some[:, :, None], some[:, None, :]].reshape(len(some), n * n)
+                null = np.abs(self._x[rows] @ shuffled.T)  # whole numbers below 2^24: exact
+                counts[rows, t] += (null >= self.strength[rows, t, None]).sum(1)
+        return counts
 
 
-def _every_order(n: int) -> Iterator[Orders]:
-    yield np.array(list(all_orders(range(n))), dtype=np.intp)
+def all_taken(sample: Sample, most: int) -> int:
+    """Return the number of orders when all of them are taken, 0 where random ones are.
+
+    Clusters of different sizes have no full set of orders: they do not fit each other's places.
+
+    Examples
+    --------
+    >>> from genpredict.stats.sample import sample_of
+    >>> all_taken(sample_of(np.ones((1, 4)), np.ones((1, 4)), np.ones((0, 4))), 100)
+    24
+    """
+    count = sample.clusters
+    if count >= 20 or len(set(sample.sizes.tolist())) > 1:
+        return 0
+    orders = math.factorial(count)
+    return orders if orders <= most else 0
 
 
-def _random_orders(n: int, permutations: int, rng: np.random.Generator) -> Iterator[Orders]:
-    size = max(1, BLOCK // n)
+def _every_order(sample: Sample) -> Iterator[Orders]:
+    places = all_orders(range(sample.clusters))
+    yield block_orders(np.array(list(places), dtype=np.intp), sample, None)
+
+
+def _random_orders(sample: Sample, permutations: int, rng: np.random.Generator) -> Iterator[Orders]:
+    size = max(1, BLOCK // sample.n)
     for first in range(0, permutations, size):
         some = min(size, permutations - first)
-        yield rng.permuted(np.tile(np.arange(n), (some, 1)), axis=1)
+        places = rng.permuted(np.tile(np.arange(sample.clusters), (some, 1)), axis=1)
+        yield block_orders(places, sample, rng)
 
 
-def _asymptotic(x: Array, y: Array) -> Array:
-    found = np.full((len(x), len(y)), np.nan)
-    for i, t in np.ndindex(found.shape):
-        if np.ptp(x[i]) > 0 and np.ptp(y[t]) > 0:
-            found[i, t] = kendalltau(x[i], y[t]).pvalue
-    return found
+def block_orders(places: Orders, sample: Sample, rng: np.random.Generator | None) -> Orders:
+    """Return orders of checkpoints from orders of their clusters.
+
+    Parameters
+    ----------
+    places : array of int, shape (some, clusters)
+        Which cluster comes to each one's place.
+    sample : Sample
+    rng : Generator, optional
+        Where sizes differ: a larger cluster gives as many neighbouring members as the place has,
+        from a random one on, a smaller one is gone round again.
+
+    Returns
+    -------
+    array of int, shape (some, n)
+    """
+    if not sample.clustered:
+        return places
+    came = places[:, sample.codes]
+    within = np.arange(sample.n) - sample.starts[sample.codes]
+    if rng is not None and np.ptp(sample.sizes) > 0:
+        turn = rng.integers(0, sample.sizes[places])
+        within = within + turn[:, sample.codes]
+    return np.asarray(sample.starts[came] + within % sample.sizes[came])

@@ -82,17 +82,19 @@ class Moments:
 
 
 def bootstrap_counts(
-    n: int, resamples: int, rng: np.random.Generator
+    n: int, resamples: int, rng: np.random.Generator, *, rows: int = 0
 ) -> Iterator[NDArray[np.intp]]:
     """Yield blocks of resamples as counts.
 
     Parameters
     ----------
     n : int
-        Checkpoints.
+        Checkpoints, or clusters.
     resamples : int
     rng : Generator
         Indices are drawn as ``scipy.stats.bootstrap(paired=True)`` draws them.
+    rows : int
+        Checkpoints of n clusters; blocks are sized for them.
 
     Yields
     ------
@@ -104,28 +106,32 @@ def bootstrap_counts(
     ...     print(block.sum(axis=0))
     [3 3 3 3]
     """
-    for _, size in _blocks(n, resamples):
+    for _, size in _blocks(max(n, rows), resamples):
         drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
         yield np.ascontiguousarray(
             np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).T
         )
 
 
-def jackknife_counts(n: int, left_out: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+def jackknife_counts(
+    n: int, left_out: NDArray[np.intp], *, rows: int = 0
+) -> Iterator[NDArray[np.intp]]:
     """Yield blocks of counts that are 1 but for one checkpoint left out.
 
     Parameters
     ----------
     n : int
-        Checkpoints.
+        Checkpoints, or clusters.
     left_out : array of int
         Which to leave out in turn.
+    rows : int
+        Checkpoints of n clusters; blocks are sized for them.
 
     Yields
     ------
     array, shape (n, some)
     """
-    for first, size in _blocks(n, len(left_out)):
+    for first, size in _blocks(max(n, rows), len(left_out)):
         counts = np.ones((n, size), dtype=np.intp)
         counts[left_out[first : first + size], np.arange(size)] = 0
         yield counts

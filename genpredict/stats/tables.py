@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from genpredict.errors import GenpredictError
-from genpredict.stats.correlations import ADJUSTMENTS
-from genpredict.stats.estimation import COEFFICIENTS, STATISTICS
+from genpredict.stats.known_coefficients import COEFFICIENTS, STATISTICS, check_coefficient
+from genpredict.stats.multiplicity import ADJUSTMENTS
 
-Coefficient = Literal["plcc", "rocc", "krocc"]
 Adjustment = Literal["holm", "bh", "none"]
+#: Attributes of a table that every row of a file repeats.
+CHOICES = ("where", "partial", "cluster", "level")
 #: P-values below these earn a star each.
 STARS = (0.05, 0.01, 0.001)
 
@@ -35,7 +36,9 @@ def to_table(correlations: xr.Dataset) -> pd.DataFrame:
         missing), target, group, n, then c, c_lower, c_upper, c_pvalue for c in plcc, rocc, krocc,
         then the p-values adjusted by Holm and by Benjamini and Hochberg over the `family` of
         `correlate` (the whole table by default), then label, the measure with its choices, e.g.
-        Q_low_rank_p2, as `plot_scatter` takes it. Rows by group, then target, then measure.
+        Q_low_rank_p2, as `plot_scatter` takes it. Then n_clusters, icc_measure, icc_target, the
+        choices that hold for every row (where, partial, cluster, level) and note, why a number is
+        missing. Rows by group, then target, then measure.
     """
     statistics = [c + s for c in COEFFICIENTS for s in STATISTICS]
     statistics += [f"{c}_pvalue_{how}" for c in COEFFICIENTS for how in ADJUSTMENTS]
@@ -52,13 +55,46 @@ def to_table(correlations: xr.Dataset) -> pd.DataFrame:
     }
     columns |= {name: correlations[name].transpose(*order).values.ravel() for name in kept}
     columns["label"] = correlations["measure"].values[measure]
+    for name in ("n_clusters", "icc_measure", "icc_target", "note"):
+        if name in correlations.data_vars:
+            columns[name] = correlations[name].transpose(*order).values.ravel()
+    for name in CHOICES:
+        if name in correlations.attrs:
+            columns[name] = [correlations.attrs[name]] * len(measure)
     return pd.DataFrame(columns)
+
+
+def choices_text(correlations: xr.Dataset) -> str:
+    """Say what a table was made with, for its title; "" where nothing was chosen.
+
+    Parameters
+    ----------
+    correlations : Dataset
+        As of `correlate`.
+
+    Returns
+    -------
+    str
+        Such as "where epoch == 90; log_num_parameters held fixed; clusters by run".
+
+    Examples
+    --------
+    >>> choices_text(xr.Dataset(attrs={"where": "epoch == 90", "cluster": "run"}))
+    'where epoch == 90; clusters by run'
+    """
+    attrs: dict[str, Any] = {name: correlations.attrs.get(name, "") for name in CHOICES}
+    parts = [
+        f"where {attrs['where']}" if attrs["where"] else "",
+        f"{attrs['partial'].replace(',', ', ')} held fixed" if attrs["partial"] else "",
+        f"clusters by {attrs['cluster'].replace(',', ', ')}" if attrs["cluster"] else "",
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def summary(
     correlations: xr.Dataset,
     *,
-    coefficient: Coefficient = "rocc",
+    coefficient: str = "rocc",
     adjust: Adjustment = "holm",
 ) -> pd.DataFrame:
     """Show one coefficient of every measure and target, as "+0.50 [+0.14, +0.75] **".
@@ -102,6 +138,17 @@ def summary(
     return pd.DataFrame(np.reshape(texts, (len(rows), -1)), index=rows, columns=columns)
 
 
+def intervals_without_star(correlations: xr.Dataset) -> int:
+    """Count the intervals that exclude 0 while Holm's p earns no star, over all coefficients."""
+    count = 0
+    for key in COEFFICIENTS:
+        if f"{key}_pvalue_holm" not in correlations:
+            continue
+        excludes = correlations[f"{key}_lower"] * correlations[f"{key}_upper"] > 0
+        count += int((excludes & (correlations[f"{key}_pvalue_holm"] >= STARS[0])).sum())
+    return count
+
+
 def stars(pvalue: float) -> str:
     """Return a star for each of `STARS` that a p-value lies below; none for NaN.
 
@@ -125,12 +172,9 @@ def _pvalue(adjust: str) -> tuple[str]:
 
 
 def _check(correlations: xr.Dataset, coefficient: str, adjust: str, names: Sequence[str]) -> None:
-    for parameter, value, known in (
-        ("coefficient", coefficient, get_args(Coefficient)),
-        ("adjust", adjust, get_args(Adjustment)),
-    ):
-        if value not in known:
-            raise GenpredictError(f"{parameter} must be one of {known}, got {value!r}")
+    check_coefficient(coefficient)
+    if adjust not in get_args(Adjustment):
+        raise GenpredictError(f"adjust must be one of {get_args(Adjustment)}, got {adjust!r}")
     missing = [name for name in names if name not in correlations]
     if missing:
         raise GenpredictError(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
+from genpredict.inference import Inference, InferenceOptions, inference_of
+from genpredict.stats.clusters import cluster_names
 from genpredict.stats.coefficients import Array
 from genpredict.stats.columns import Named, measure_columns, target_columns
-from genpredict.stats.correlations import DIMS, described, labels, matrix
-from genpredict.stats.estimation import Interval, Settings, estimate, valid_rows
+from genpredict.stats.correlations import DIMS, checked_codes, described, labels, matrix
+from genpredict.stats.estimation import estimate, valid_rows
 from genpredict.stats.groups import groups_of, selected
 from genpredict.stats.threads import one_blas_thread
 
@@ -32,12 +34,8 @@ def top_fraction(
     targets: Sequence[Named] | Named | None = None,
     by: Sequence[str] | str | None = None,
     where: str | xr.DataArray | None = None,
-    interval: Interval = "auto",
-    resamples: int = 2000,
-    permutations: int = 9999,
-    level: float = 0.95,
-    min_n: int = 5,
-    seed: int = 0,
+    inference: Inference | None = None,
+    **options: Unpack[InferenceOptions],
 ) -> xr.Dataset:
     """Correlate measures with targets within the best checkpoints.
 
@@ -51,8 +49,10 @@ def top_fraction(
     best : {"high", "low"}
         Which end of a measure is the best. Of targets it is the highest accuracy, the least loss
         and the least generalization gap.
-    measures, targets, by, where, interval, resamples, permutations, level, min_n, seed
+    measures, targets, by, where, inference
         As for `correlate`.
+    **options
+        Fields of `Inference` by name.
 
     Returns
     -------
@@ -76,19 +76,24 @@ def top_fraction(
         raise GenpredictError(f"fraction must lie in (0, 1], got {fraction}")
     if best not in ("high", "low"):
         raise GenpredictError(f"best must be 'high' or 'low', got {best!r}")
-    settings = Settings(interval, resamples, permutations, level, min_n, seed)
+    settings = inference_of(inference, options)
     scores = selected(scores, where)
     rows, columns = measure_columns(scores, measures), target_columns(scores, targets)
     x, y = matrix(rows), matrix(columns)
     upward = np.array([-1.0 if c.name in LESS_IS_BETTER else 1.0 for c in columns])[:, None]
     sign = 1.0 if best == "high" else -1.0
     groups = groups_of(scores, by)
+    clusters = cluster_names(scores, settings.cluster)
+    codes = checked_codes(scores, clusters, settings)
     with one_blas_thread():
         parts = [
-            _within_top(x[:, g], y[:, g], sign * x[:, g], upward * y[:, g], fraction, settings)
+            _within_top(
+                x[:, g], y[:, g], sign * x[:, g], upward * y[:, g], fraction, settings,
+                None if codes is None else codes[g],
+            )
             for g in groups.values()
-        ]
-    found = xr.Dataset(
+        ]  # fmt: skip
+    table = xr.Dataset(
         {
             name: (("selection", *DIMS)[-parts[0][name].ndim - 1 :],
                    np.stack([part[name] for part in parts], axis=-1))
@@ -96,29 +101,39 @@ def top_fraction(
         },
         coords=labels(rows, columns, list(groups)) | {"selection": list(SELECTIONS)},
     )  # fmt: skip
-    found = found.assign(n=found["n"].astype(np.int64))
-    found = described(found, settings, None).assign_attrs(fraction=fraction, best=best)
-    found["overlap"].attrs = {
+    table = table.assign({name: table[name].astype(np.int64) for name in ("n", "n_clusters")})
+    table = described(table, settings).assign_attrs(
+        fraction=fraction, best=best, cluster=",".join(clusters)
+    )
+    table["overlap"].attrs = {
         "long_name": "share of the best by target that are best by measure",
         "units": "1",
     }
-    found["overlap_chance"].attrs = {"long_name": "overlap expected by chance", "units": "1"}
-    return found
+    table["overlap_chance"].attrs = {"long_name": "overlap expected by chance", "units": "1"}
+    return table
 
 
 def _within_top(
-    x: Array, y: Array, good_x: Array, good_y: Array, fraction: float, settings: Settings
-) -> dict[str, Array]:
-    """Do so for one group; `good_x` and `good_y` grow towards the best."""
+    x: Array,
+    y: Array,
+    good_x: Array,
+    good_y: Array,
+    fraction: float,
+    settings: Inference,
+    codes: NDArray[np.intp] | None,
+) -> dict[str, Any]:
+    """Correlate within the best of one group; `good_x` and `good_y` grow towards the best."""
     nothing = np.empty((0, x.shape[1]))
     valid = valid_rows(x, y, nothing)
     tops = {
         "target": best_of(np.broadcast_to(good_y[None], valid.shape), valid, fraction),
         "measure": best_of(np.broadcast_to(good_x[:, None], valid.shape), valid, fraction),
     }
-    parts = [estimate(x, y, nothing, settings, tops[name]) for name in SELECTIONS]
-    found = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
-    return found | overlap(tops["target"], tops["measure"], valid, settings.min_n)
+    parts = [
+        estimate(x, y, nothing, settings, codes=codes, within=tops[name]) for name in SELECTIONS
+    ]
+    both = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    return both | overlap(tops["target"], tops["measure"], valid, settings.min_n)
 
 
 def best_of(good: Array, valid: NDArray[np.bool_], fraction: float) -> NDArray[np.bool_]:

@@ -8,6 +8,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from genpredict.stats.estimation import methods_of
+from genpredict.stats.permutation import permutation_pvalues
+from genpredict.stats.sample import sample_of
+
 Array = NDArray[np.float64]
 NOTHING = np.empty((0, 0))
 
@@ -28,6 +32,15 @@ def binormal(rng: np.random.Generator, n: int, rho: float) -> tuple[Array, Array
     """Draw a measure and a target, bivariate normal with correlation rho, shape (1, n) each."""
     x, noise = rng.normal(size=(2, 1, n))
     return x, rho * x + np.sqrt(1 - rho**2) * noise
+
+
+def pvalues(
+    x: Array, y: Array, z: Array, permutations: int, rng: np.random.Generator, codes: Any = None
+) -> dict[str, Array]:
+    """Return p-values of PLCC, ROCC and KROCC; KROCC has none with covariates."""
+    sample = sample_of(x, y, z, codes)
+    tests = {name: test for name, m in methods_of(sample).items() if (test := m.test())}
+    return permutation_pvalues(tests, sample, permutations=(permutations, permutations), rng=rng)
 
 
 def scores_of(n: int = 30, seed: int = 0, **extra: Any) -> xr.Dataset:

@@ -10,15 +10,17 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from stats_cases import Array, columns, none_of
 
+from genpredict.inference import Inference
 from genpredict.stats.coefficients import pearson, ranks, spearman
-from genpredict.stats.estimation import Settings, estimate
+from genpredict.stats.estimation import estimate
 from genpredict.stats.kendall import (
     MOST_PAIRWISE,
-    concordance_by_merging,
+    concordance_by_partition,
     kendall,
     kendall_jackknife,
     kendall_resampled,
 )
+from genpredict.stats.ranked import RankedColumn
 
 LEVELS = [2, 5, None]
 
@@ -40,7 +42,7 @@ MANY = st.floats(-1e6, 1e6, width=32, allow_subnormal=False)
 def test_every_table_against_scipy(table: Array) -> None:
     """Random, tied and NaN-laden: rows with a NaN leave their pair, and n counts the rest."""
     x, y = table[:2], table[2:]
-    asked = Settings(min_n=3, interval="fisher", permutations=0)
+    asked = Inference(min_n=3, interval="fisher", permutations=0)
     found = estimate(x, y, none_of(x.shape[1]), asked)
     for i, j in np.ndindex(2, 2):
         there = ~np.isnan(x[i] + y[j])
@@ -75,7 +77,9 @@ def test_concordance_against_all_pairs(n: int, levels: int | None) -> None:
     """The merge sort counts what the double sum of signs counts, ties included."""
     x, y = columns(np.random.default_rng(n), 2, n, levels)
     signs = np.sign(x[:, None] - x) * np.sign(y[:, None] - y)
-    np.testing.assert_array_equal(concordance_by_merging(x, y), signs.sum(1))
+    np.testing.assert_array_equal(
+        concordance_by_partition(RankedColumn(x), RankedColumn(y)), signs.sum(1)
+    )
 
 
 @pytest.mark.parametrize("levels", LEVELS)

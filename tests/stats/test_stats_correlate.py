@@ -155,7 +155,11 @@ def test_where_selects_checkpoints() -> None:
     by_text = correlate(scores, where="epoch == 90 and network != 'c'", **QUICK)
     mask = (scores["epoch"] == 90) & (scores["network"] != "c")
     by_mask = correlate(scores, where=mask, **QUICK)
-    xr.testing.assert_identical(by_text, by_mask)
+    xr.testing.assert_equal(by_text, by_mask)
+    assert (by_text.attrs["where"], by_mask.attrs["where"]) == (
+        "epoch == 90 and network != 'c'",
+        "a mask",
+    )
     assert by_text["n"].max() == 10
 
 

@@ -7,25 +7,23 @@ import pytest
 from scipy import stats
 from stats_cases import Array, binormal, none_of
 
-from genpredict.stats import estimation
+from genpredict.inference import MOST_RESAMPLED, Inference
+from genpredict.stats import methods
 from genpredict.stats.coefficients import pearson, spearman
-from genpredict.stats.estimation import (
-    MOST_BCA,
-    Settings,
-    accelerations,
-    all_counts,
-    estimate,
-    resample,
-)
+from genpredict.stats.estimation import estimate, methods_of, resample
 from genpredict.stats.intervals import (
     bca_interval,
     bootstrap_pvalue,
     fisher_interval,
     jackknife_interval,
     percentile_interval,
+    skewed,
     standard_error,
 )
 from genpredict.stats.kendall import kendall, kendall_jackknife, kendall_resampled
+from genpredict.stats.methods import left_out_of
+from genpredict.stats.resampling import bootstrap_counts
+from genpredict.stats.sample import sample_of
 
 RHO, N, TABLES = 0.5, 100, 1000
 
@@ -35,7 +33,7 @@ RHO, N, TABLES = 0.5, 100, 1000
 def test_fisher_against_scipy(n: int, level: float) -> None:
     """The bounds of pearsonr(…).confidence_interval()."""
     x, y = binormal(np.random.default_rng(n), n, -0.4)
-    found = estimate(x, y, none_of(n), Settings(interval="fisher", level=level, permutations=0))
+    found = estimate(x, y, none_of(n), Inference(interval="fisher", level=level, permutations=0))
     by_scipy = stats.pearsonr(x[0], y[0]).confidence_interval(level)
     assert found["plcc_lower"][0, 0] == pytest.approx(by_scipy.low, abs=1e-12)
     assert found["plcc_upper"][0, 0] == pytest.approx(by_scipy.high, abs=1e-12)
@@ -66,7 +64,7 @@ def test_no_spread_is_no_interval() -> None:
     """Of a perfect correlation every resample is perfect: that says nothing of its error."""
     x = np.arange(8.0)[None]
     for interval in ("bca", "percentile"):
-        found = estimate(x, x, none_of(8), Settings(interval=interval, permutations=0))
+        found = estimate(x, x, none_of(8), Inference(interval=interval, permutations=0))
         for name in ("plcc", "rocc", "krocc"):
             assert found[name][0, 0] == pytest.approx(1)
             assert np.isnan(found[name + "_lower"][0, 0])
@@ -97,20 +95,24 @@ def test_pvalue_is_where_the_interval_reaches_zero(accelerated: Array | None) ->
 
 
 def test_kind_of_interval_by_n() -> None:
-    """BCa up to 2,000, percentile above; KROCC by the jackknife above 1,000."""
-    auto = Settings()
-    assert (auto.interval_for(MOST_BCA), auto.interval_for(MOST_BCA + 1)) == ("bca", "percentile")
-    assert auto.krocc_interval_for(1000) == "bca"
-    assert auto.krocc_interval_for(1001) == "jackknife"
-    assert Settings(interval="fisher").krocc_interval_for(5000) == "fisher"
+    """BCa up to 2,000, influence functions above; KROCC by the jackknife from 1,001 on."""
+    auto = Inference()
+    kinds = [auto.interval_for(n) for n in (MOST_RESAMPLED, MOST_RESAMPLED + 1)]
+    assert kinds == ["bca", "influence"]
+    kinds = [auto.interval_for(n, coefficient="krocc") for n in (1000, 1001, 2001)]
+    assert kinds == ["bca", "jackknife", "influence"]
+    assert auto.interval_for(30, clustered=True) == auto.interval_for(30, covariates=1)
+    assert auto.interval_for(30, clustered=True) == "jackknife"
+    assert Inference(interval="fisher").interval_for(5000, coefficient="krocc") == "fisher"
 
 
 def test_krocc_of_many_against_its_bootstrap() -> None:
     """Above 1,000 checkpoints the jackknife's bounds are near those that a bootstrap would give."""
     x, y = binormal(np.random.default_rng(4), 1500, 0.5)
-    asked = Settings(interval="percentile", permutations=0)
+    asked = Inference(interval="percentile", permutations=0)
     found = estimate(x, y, none_of(1500), asked)
-    resampled = kendall_resampled(x[0], y[0], all_counts(1500, asked))
+    counts = next(bootstrap_counts(1500, 2000, np.random.default_rng(0)))
+    resampled = kendall_resampled(x[0], y[0], counts)
     for end, bound in zip(percentile_interval(resampled, 0.95), ("_lower", "_upper"), strict=True):
         assert found["krocc" + bound][0, 0] == pytest.approx(float(end), abs=0.005)
 
@@ -118,12 +120,13 @@ def test_krocc_of_many_against_its_bootstrap() -> None:
 def test_acceleration_from_a_part_against_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """A random part of the jackknife values estimates the same skewness, and bounds hardly move."""
     x, y = binormal(np.random.default_rng(5), 600, 0.7)
-    whole = accelerations(x, y, none_of(600), Settings())
-    monkeypatch.setattr(estimation, "MOST_JACKKNIFE", 300)
-    part = accelerations(x, y, none_of(600), Settings())
-    for name, value in whole.items():
-        assert abs(value.item()) > 0.001
-        assert part[name].item() == pytest.approx(value.item(), abs=0.01)
+    sample = sample_of(x, y, none_of(600))
+    both = [methods_of(sample)[name] for name in ("plcc", "rocc")]
+    whole = [skewed(method.left_out(left_out_of(sample, 0)), 600).item() for method in both]
+    monkeypatch.setattr(methods, "MOST_JACKKNIFE", 300)
+    part = [skewed(method.left_out(left_out_of(sample, 0)), 600).item() for method in both]
+    assert min(map(abs, whole)) > 0.001
+    assert part == pytest.approx(whole, abs=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +143,15 @@ def coverage() -> dict[str, float]:
     held["jackknife krocc"] = 0
     for seed in range(TABLES):
         x, y = binormal(rng, N, RHO)
-        asked = Settings(resamples=1000, seed=seed)
+        asked = Inference(resamples=1000, seed=seed)
         found = {"plcc": pearson(x, y), "rocc": spearman(x, y)}
         tau = np.array(kendall(x[0], y[0]))
-        resampled = resample(x, y, none_of(N), asked)
-        accelerated = accelerations(x, y, none_of(N), asked)
+        sample = sample_of(x, y, none_of(N))
+        both = {name: methods_of(sample)[name] for name in ("plcc", "rocc")}
+        resampled = resample(both, sample, asked)
+        accelerated = {
+            name: skewed(method.left_out(np.arange(N)), N) for name, method in both.items()
+        }
         ends = {"fisher krocc": fisher_interval(tau, N, 0.95, coefficient="krocc")}
         left = kendall_jackknife(x[0], y[0])
         ends["jackknife krocc"] = jackknife_interval(tau, left, 0.95)

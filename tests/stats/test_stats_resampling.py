@@ -9,12 +9,20 @@ import pytest
 from scipy import stats
 from stats_cases import Array, binormal, columns, none_of
 
+from genpredict.inference import Inference
 from genpredict.stats import resampling
 from genpredict.stats.coefficients import pearson, spearman
-from genpredict.stats.estimation import Settings, estimate, jackknife, resample
+from genpredict.stats.estimation import estimate, methods_of, resample
 from genpredict.stats.resampling import Resampler, bootstrap_counts
+from genpredict.stats.sample import sample_of
 
 NAMES = ("plcc", "rocc", "krocc")
+
+
+def resampled(x: Array, y: Array, resamples: int) -> dict[str, Array]:
+    """Return PLCC, ROCC and KROCC of resamples."""
+    sample = sample_of(x, y, none_of(x.shape[1]))
+    return resample(methods_of(sample), sample, Inference(resamples=resamples))
 
 
 def drawn(n: int, resamples: int, seed: int = 0) -> tuple[Array, Array]:
@@ -34,10 +42,10 @@ def test_counts_are_those_of_the_indices_that_scipy_draws() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batched equals looped: memory limits touch neither draws nor correlations."""
     x, y = columns(np.random.default_rng(0), 3, 25), columns(np.random.default_rng(1), 2, 25, 4)
-    whole = resample(x, y, none_of(25), Settings(resamples=60))
+    whole = resampled(x, y, 60)
     monkeypatch.setattr(resampling, "BLOCK", 7 * 25)
     monkeypatch.setattr(resampling, "RANK_BLOCK", 2 * 25)
-    parts = resample(x, y, none_of(25), Settings(resamples=60))
+    parts = resampled(x, y, 60)
     for name, values in whole.items():
         np.testing.assert_allclose(parts[name], values, rtol=0, atol=1e-13)
 
@@ -87,7 +95,8 @@ def test_jackknife_against_leaving_out() -> None:
     """One checkpoint left out in turn is a vector of counts like any other."""
     rng = np.random.default_rng(10)
     x, y = columns(rng, 2, 15), columns(rng, 1, 15, 4)
-    found = jackknife(x, y, none_of(15), np.arange(15))
+    methods = methods_of(sample_of(x, y, none_of(15)))
+    found = {name: methods[name].left_out(np.arange(15)) for name in ("plcc", "rocc")}
     for i in range(15):
         kept = np.delete(x, i, axis=1), np.delete(y, i, axis=1)
         np.testing.assert_allclose(found["plcc"][..., i], pearson(*kept), atol=1e-12)
@@ -105,7 +114,7 @@ def statistic(name: str) -> Any:
 def test_interval_against_scipy(name: str, method: Any) -> None:
     """The same seed draws the same resamples, so bounds agree to rounding."""
     x, y = binormal(np.random.default_rng(11), 40, 0.6)
-    asked = Settings(interval=method, resamples=400, seed=5, permutations=0)
+    asked = Inference(interval=method, resamples=400, seed=5, permutations=0)
     found = estimate(x, y, none_of(40), asked)
     by_scipy = stats.bootstrap(
         (x[0], y[0]),
@@ -123,5 +132,5 @@ def test_interval_against_scipy(name: str, method: Any) -> None:
 def test_measures_share_their_resamples() -> None:
     """A measure given twice has the same resamples: its difference is 0 in each of them."""
     x, y = binormal(np.random.default_rng(12), 30, 0.3)
-    for values in resample(np.concatenate([x, x]), y, none_of(30), Settings(resamples=50)).values():
+    for values in resampled(np.concatenate([x, x]), y, 50).values():
         np.testing.assert_array_equal(values[0], values[1])
