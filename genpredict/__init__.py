@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from genpredict.aggregation import aggregate
     from genpredict.checkpoints import Checkpoint, open_checkpoints
-    from genpredict.errors import CheckpointError, GenpredictError, StoreError
+    from genpredict.errors import CheckpointError, GenpredictError, GenpredictWarning, StoreError
     from genpredict.figures import (
         plot_evolution,
         plot_heatmap,
@@ -68,7 +68,15 @@ if TYPE_CHECKING:
         stable_rank,
         unfold,
     )
-    from genpredict.stats import correlate, difference, summary, to_table, top_fraction
+    from genpredict.stats import (
+        Inference,
+        correlate,
+        difference,
+        register_coefficient,
+        summary,
+        to_table,
+        top_fraction,
+    )
     from genpredict.store import open_scores, write_scores
     from genpredict.targets import with_targets
     from genpredict.training import RMSGD, export_archive, export_archives, sweep, train
@@ -101,7 +109,15 @@ _MODULES = {
     "targets": ("with_targets",),
     "store": ("open_scores", "write_scores"),
     "aggregation": ("aggregate",),
-    "stats": ("correlate", "difference", "top_fraction", "summary", "to_table"),
+    "stats": (
+        "correlate",
+        "difference",
+        "top_fraction",
+        "Inference",
+        "register_coefficient",
+        "summary",
+        "to_table",
+    ),
     "figures": (
         "plot_scatter",
         "plot_ranking",
@@ -111,7 +127,7 @@ _MODULES = {
     ),
     "report": ("write_report",),
     "training": ("RMSGD", "train", "sweep", "export_archives", "export_archive"),
-    "errors": ("GenpredictError", "CheckpointError", "StoreError"),
+    "errors": ("GenpredictError", "CheckpointError", "StoreError", "GenpredictWarning"),
 }
 #: Reachable as attributes, imported at their first use.
 _SUBPACKAGES = (
@@ -151,6 +167,8 @@ __all__ = [
     "correlate",
     "difference",
     "top_fraction",
+    "Inference",
+    "register_coefficient",
     "summary",
     "to_table",
     "plot_scatter",
@@ -167,6 +185,7 @@ __all__ = [
     "GenpredictError",
     "CheckpointError",
     "StoreError",
+    "GenpredictWarning",
 ]
 
 
