@@ -18,7 +18,8 @@ import torch
 
 from genpredict.atomic import replacement
 from genpredict.checkpoints.nats.archives import ARCHIVE_SUFFIX, META_NAME
-from genpredict.checkpoints.nats.unpickling import load_nats_pickle, read_tensors
+from genpredict.checkpoints.nats.storages import read_tensors
+from genpredict.checkpoints.nats.unpickling import load_nats_pickle
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.locking import locked
 from genpredict.training.nats_results import check_dataset, result_of_run

@@ -31,12 +31,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genpredict.checkpoints.checkpoint import Checkpoint
+from genpredict.checkpoints.nats.storages import StoredTensor, read_tensors
 from genpredict.checkpoints.nats.unpickling import (
     MAX_UNPACKED_BYTES,
     MAX_WHOLE_SPACE_BYTES,
-    StoredTensor,
     load_nats_pickle,
-    read_tensors,
 )
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers.selection import is_statistic

@@ -22,8 +22,9 @@ from hostile_objects import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genpredict.checkpoints.nats import unpickling as nats_unpickling
-from genpredict.checkpoints.nats.unpickling import load_nats_pickle, read_tensors
+from genpredict.checkpoints.nats import storages, unpickling
+from genpredict.checkpoints.nats.storages import read_tensors
+from genpredict.checkpoints.nats.unpickling import load_nats_pickle
 from genpredict.errors import CheckpointError
 
 DTYPES = [
@@ -65,7 +66,7 @@ def test_common_storages_never_reach_torch_load(
     tensors = {str(d): torch.arange(300).reshape(3, 100).to(d) for d in DTYPES}
     path = write_pbz2(tmp_path / "a.pickle.pbz2", tensors)
     stored = load_nats_pickle(path)
-    monkeypatch.setattr(nats_unpickling, "_STORAGE", nats_unpickling.re.compile(b"never"))
+    monkeypatch.setattr(storages, "_STORAGE", storages.re.compile(b"never"))
     slow = read_tensors(stored)
     monkeypatch.undo()
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("the slow way was taken"))
@@ -188,7 +189,7 @@ def test_damaged_storages_fail_cleanly_against_torch_load(noise: bytes, at: int)
     good = storage_of(1, 2, 3, 4)
     bad = good[:at] + noise + good[at + len(noise) :]
     try:
-        flat = nats_unpickling.Storage(bad).flat()
+        flat = storages.Storage(bad).flat()
     except Exception:
         return
     assert flat.ndim == 1
@@ -228,7 +229,7 @@ def test_a_faster_decoder_against_bz2(
 ) -> None:
     """It reads where it can; where it cannot, bz2 reads, and words the errors as ever."""
     decoder = Decoder(fails)
-    monkeypatch.setattr(nats_unpickling, "_fast_bz2", lambda: decoder)
+    monkeypatch.setattr(unpickling, "_fast_bz2", lambda: decoder)
     good = write_pbz2(tmp_path / "g.pickle.pbz2", {"w": torch.ones(2, 2)})
     assert read_tensors(load_nats_pickle(good))["w"].sum() == 4
     good.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
@@ -240,7 +241,7 @@ def test_a_faster_decoder_against_bz2(
 def test_indexed_bzip2_against_bz2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real one, where it is installed: the same tensors, damage noticed."""
     module = pytest.importorskip("indexed_bzip2")
-    monkeypatch.setattr(nats_unpickling, "_fast_bz2", lambda: module)
+    monkeypatch.setattr(unpickling, "_fast_bz2", lambda: module)
     weight = torch.randn(300, 300)
     path = write_pbz2(tmp_path / "g.pickle.pbz2", {"w": weight})
     assert torch.equal(read_tensors(load_nats_pickle(path))["w"], weight)
