@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         plot_spectrum,
     )
     from genpredict.layers import select_layers
+    from genpredict.networks import build_network, list_networks, register_network
     from genpredict.registry import register_measure
     from genpredict.report import write_report
     from genpredict.scoring import score
@@ -126,6 +127,7 @@ _MODULES = {
         "plot_spectrum",
     ),
     "report": ("write_report",),
+    "networks": ("build_network", "list_networks", "register_network"),
     "training": ("RMSGD", "train", "sweep", "export_archives", "export_archive"),
     "errors": ("GenpredictError", "CheckpointError", "StoreError", "GenpredictWarning"),
 }
@@ -177,6 +179,9 @@ __all__ = [
     "plot_evolution",
     "plot_spectrum",
     "write_report",
+    "build_network",
+    "list_networks",
+    "register_network",
     "RMSGD",
     "train",
     "sweep",
