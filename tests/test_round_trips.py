@@ -22,17 +22,19 @@ def _scores() -> xr.Dataset:
 
 def _table() -> xr.Dataset:
     scores = genpredict.open_scores(STORE)
-    return genpredict.correlate(scores, measures=["Q"], resamples=50, permutations=99)
+    return genpredict.correlate(scores, measures=["Q"], resamples=50, permutations=99, cluster=None)
 
 
 def _top() -> xr.Dataset:
     scores = genpredict.open_scores(STORE)
-    return genpredict.top_fraction(scores, measures=["Q"], resamples=50, permutations=99)
+    return genpredict.top_fraction(
+        scores, measures=["Q"], resamples=50, permutations=99, cluster=None
+    )
 
 
 def _difference() -> xr.Dataset:
     scores = genpredict.open_scores(STORE)
-    return genpredict.difference(scores, "Q", "log_num_parameters", resamples=50)
+    return genpredict.difference(scores, "Q_low_rank_p2", "Q_raw_p2", resamples=50, cluster=None)
 
 
 MAKERS = {
