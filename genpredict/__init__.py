@@ -45,7 +45,6 @@ if TYPE_CHECKING:
         plot_spectrum,
     )
     from genpredict.layers import select_layers
-    from genpredict.networks import build_network, list_networks, register_network
     from genpredict.registry import register_measure
     from genpredict.report import write_report
     from genpredict.scoring import score
@@ -71,17 +70,14 @@ if TYPE_CHECKING:
     )
     from genpredict.stats import (
         Inference,
-        conditional_mutual_information,
         correlate,
         difference,
-        granulated_kendall,
         register_coefficient,
-        robust_sign_error,
         summary,
         to_table,
         top_fraction,
     )
-    from genpredict.store import open_scores, write_scores
+    from genpredict.store import join_scores, open_scores, write_scores
     from genpredict.targets import with_targets
     from genpredict.training import RMSGD, export_archive, export_archives, sweep, train
 
@@ -111,15 +107,12 @@ _MODULES = {
     "registry": ("register_measure",),
     "scoring": ("score",),
     "targets": ("with_targets",),
-    "store": ("open_scores", "write_scores"),
+    "store": ("open_scores", "write_scores", "join_scores"),
     "aggregation": ("aggregate",),
     "stats": (
         "correlate",
         "difference",
         "top_fraction",
-        "granulated_kendall",
-        "robust_sign_error",
-        "conditional_mutual_information",
         "Inference",
         "register_coefficient",
         "summary",
@@ -133,7 +126,6 @@ _MODULES = {
         "plot_spectrum",
     ),
     "report": ("write_report",),
-    "networks": ("build_network", "list_networks", "register_network"),
     "training": ("RMSGD", "train", "sweep", "export_archives", "export_archive"),
     "errors": ("GenpredictError", "CheckpointError", "StoreError", "GenpredictWarning"),
 }
@@ -170,14 +162,12 @@ __all__ = [
     "score",
     "with_targets",
     "open_scores",
+    "join_scores",
     "write_scores",
     "aggregate",
     "correlate",
     "difference",
     "top_fraction",
-    "granulated_kendall",
-    "robust_sign_error",
-    "conditional_mutual_information",
     "Inference",
     "register_coefficient",
     "summary",
@@ -188,9 +178,6 @@ __all__ = [
     "plot_evolution",
     "plot_spectrum",
     "write_report",
-    "build_network",
-    "list_networks",
-    "register_network",
     "RMSGD",
     "train",
     "sweep",
