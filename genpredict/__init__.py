@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         plot_spectrum,
     )
     from genpredict.layers import select_layers
+    from genpredict.networks import build_network, list_networks, register_network
     from genpredict.registry import register_measure
     from genpredict.report import write_report
     from genpredict.scoring import score
@@ -70,9 +71,12 @@ if TYPE_CHECKING:
     )
     from genpredict.stats import (
         Inference,
+        conditional_mutual_information,
         correlate,
         difference,
+        granulated_kendall,
         register_coefficient,
+        robust_sign_error,
         summary,
         to_table,
         top_fraction,
@@ -113,6 +117,9 @@ _MODULES = {
         "correlate",
         "difference",
         "top_fraction",
+        "granulated_kendall",
+        "robust_sign_error",
+        "conditional_mutual_information",
         "Inference",
         "register_coefficient",
         "summary",
@@ -126,6 +133,7 @@ _MODULES = {
         "plot_spectrum",
     ),
     "report": ("write_report",),
+    "networks": ("build_network", "list_networks", "register_network"),
     "training": ("RMSGD", "train", "sweep", "export_archives", "export_archive"),
     "errors": ("GenpredictError", "CheckpointError", "StoreError", "GenpredictWarning"),
 }
@@ -168,6 +176,9 @@ __all__ = [
     "correlate",
     "difference",
     "top_fraction",
+    "granulated_kendall",
+    "robust_sign_error",
+    "conditional_mutual_information",
     "Inference",
     "register_coefficient",
     "summary",
@@ -178,6 +189,9 @@ __all__ = [
     "plot_evolution",
     "plot_spectrum",
     "write_report",
+    "build_network",
+    "list_networks",
+    "register_network",
     "RMSGD",
     "train",
     "sweep",

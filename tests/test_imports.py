@@ -71,7 +71,7 @@ ONLY: dict[str, set[str]] = {
     "layers": {"errors", "schema"},
     "checkpoints": {"errors", "atomic", "sidecars", "schema", "registry", "layers"},
     "spectral": {"errors", "schema", "registry", "options"},
-    "networks": {"errors"},
+    "networks": {"errors", "extensions"},
     "network_measures": {"errors", "spectral"},
     "datasets": {"errors"},
     "stats": {"errors", "schema", "inference", "registry", "rows", "aggregation", "store"},

@@ -41,7 +41,6 @@ _WORDS: dict[Role, frozenset[str]] = {
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
-@lru_cache(maxsize=2**14)
 def words(name: str) -> tuple[str, ...]:
     """Split a name into lower-case words.
 
@@ -50,10 +49,14 @@ def words(name: str) -> tuple[str, ...]:
     >>> words("modelEMA_state-dict"), words("large_model"), words("netG")
     (('model', 'ema', 'state', 'dict'), ('large', 'model'), ('net', 'g'))
     """
-    return tuple(piece.lower() for piece in _PIECES.findall(name[:200]))
+    return _words(name[:200])
 
 
 @lru_cache(maxsize=2**14)
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(piece.lower() for piece in _PIECES.findall(name))
+
+
 def role_of(name: str) -> Role:
     """Return the part that a thing of this name plays.
 
@@ -64,7 +67,12 @@ def role_of(name: str) -> Role:
     >>> role_of("large_model"), role_of("generator"), role_of("optical_flow")
     ('network', 'network', 'network')
     """
-    parts = words(name)
+    return _role(name[:200])
+
+
+@lru_cache(maxsize=2**14)
+def _role(name: str) -> Role:
+    parts = _words(name)
     for role, known in _WORDS.items():
         if not known.isdisjoint(parts):
             return role

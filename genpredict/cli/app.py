@@ -16,6 +16,7 @@ from genpredict.cli.report import REPORT_EXAMPLES, report
 from genpredict.cli.score import ALL_DONE, ARGUMENTS, FAILED, SCORE_EXAMPLES, score
 from genpredict.cli.stores import CACHE_EXAMPLES, MERGE_EXAMPLES, cache, merge
 from genpredict.cli.training import SWEEP_EXAMPLES, TRAIN_EXAMPLES, sweep, train
+from genpredict.cli.yardsticks import YARDSTICKS_EXAMPLES, yardsticks
 from genpredict.errors import GenpredictError
 
 USAGE, INTERRUPTED = 2, 130
@@ -34,6 +35,7 @@ app.command(figure)
 app.command(report, help_epilogue=REPORT_EXAMPLES)
 app.command(score, help_epilogue=SCORE_EXAMPLES)
 app.command(correlate, help_epilogue=CORRELATE_EXAMPLES)
+app.command(yardsticks, help_epilogue=YARDSTICKS_EXAMPLES)
 app.command(merge, help_epilogue=MERGE_EXAMPLES)
 app.command(cache, help_epilogue=CACHE_EXAMPLES)
 app.command(train, help_epilogue=TRAIN_EXAMPLES)

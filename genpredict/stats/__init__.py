@@ -8,12 +8,20 @@ from genpredict.stats.known_coefficients import COEFFICIENTS, Coefficient, regis
 from genpredict.stats.multiplicity import benjamini_hochberg, holm
 from genpredict.stats.tables import summary, to_table
 from genpredict.stats.top import top_fraction
+from genpredict.stats.yardsticks import (
+    conditional_mutual_information,
+    granulated_kendall,
+    robust_sign_error,
+)
 
 __all__ = [
     "aggregate",
     "correlate",
     "difference",
     "top_fraction",
+    "granulated_kendall",
+    "robust_sign_error",
+    "conditional_mutual_information",
     "Inference",
     "COEFFICIENTS",
     "Coefficient",

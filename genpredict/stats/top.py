@@ -99,7 +99,8 @@ def top_fraction(
                    np.stack([part[name] for part in parts], axis=-1))
             for name in parts[0]
         },
-        coords=labels(rows, columns, list(groups)) | {"selection": list(SELECTIONS)},
+        coords=labels(rows, columns, list(groups))
+        | {"selection": np.array(SELECTIONS, dtype=object)},
     )  # fmt: skip
     table = table.assign({name: table[name].astype(np.int64) for name in ("n", "n_clusters")})
     table = described(table, settings).assign_attrs(

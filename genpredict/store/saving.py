@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -27,7 +28,7 @@ def write_scores(
     ----------
     scores : Dataset
         As of `score` or `open_scores`, some of its checkpoints or all, with whatever coordinates
-        along `checkpoint` were added.
+        along `checkpoint` were added; also one that was kept as netCDF.
     path : path
         The store to make.
     overwrite : bool
@@ -52,10 +53,15 @@ def write_scores(
     rows = _rows(scores)
     if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise StoreError(f"{path}: exists; choose another path, or overwrite=True to replace it")
-    kept = {name: value for name, value in scores.attrs.items() if name != "coordinates"}
+    kept = {name: _plain(value) for name, value in scores.attrs.items() if name != "coordinates"}
     with open_writer(path, kept, overwrite=overwrite, chunk_size=chunk_size) as writer:
         for first in range(0, rows.sizes["checkpoint"], chunk_size):
             writer.write(rows.isel(checkpoint=slice(first, first + chunk_size)).load())
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as JSON can hold it; netCDF gives back numpy's numbers and arrays."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def _rows(scores: xr.Dataset) -> xr.Dataset:

@@ -82,6 +82,10 @@ def train_settings(settings: Settings, output: Path, *, watcher: Watcher) -> Run
     return run
 
 
+#: What putting back a state of another network or optimizer raises.
+_MISFITS = (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError)
+
+
 class _Training:
     """A run in memory: what `materials` do not know of its course."""
 
@@ -176,7 +180,10 @@ class _Training:
         if state is None:
             return
         self.done, self.seconds = state.pop("done"), state.pop("seconds")
-        self.materials.load_state(state)
+        try:
+            self.materials.load_state(state)
+        except _MISFITS as error:  # of torch, and of optimizers of one's own
+            raise self.run.bad_state(error) from error
         self.history = _history_until(self.done, self.run)
         latest = self.history.isel(epoch=-1)
         self.last = {str(name): float(latest[name]) for name in latest if latest[name].ndim == 0}

@@ -30,7 +30,8 @@ from genpredict.checkpoints.finding.runs import (
     METADATA_KEY,
     RUN_FILE,
 )
-from genpredict.errors import GenpredictError
+from genpredict.checkpoints.formats.torch_containers import read_values
+from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.locking import locked
 from genpredict.sidecars import check_regular, read_json
 from genpredict.training.settings import Settings, read_settings
@@ -198,18 +199,24 @@ class Run:
         GenpredictError
             When the file is damaged.
         """
-        import torch
-
         path = self.path / STATE
         if not path.exists():
             return None
         try:
-            state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        except Exception as error:  # torch and pickle share no base class
-            raise GenpredictError(
-                f"{path}: damaged ({_first_line(error)}); delete it to start the run anew"
-            ) from error
+            state = read_values(path)
+        except CheckpointError as error:
+            raise self.bad_state(error.reason) from error
+        if not isinstance(state, dict) or not {"done", "seconds"} <= state.keys():
+            raise self.bad_state("no state of a run")
+        if type(state["done"]) is not int or type(state["seconds"]) not in (int, float):
+            raise self.bad_state("it does not say how far the run is")
         return state
+
+    def bad_state(self, why: Exception | str) -> GenpredictError:
+        """Return the error of a state that cannot be gone on from."""
+        return GenpredictError(
+            f"{self.path / STATE}: damaged ({_first_line(why)}); delete it to start the run anew"
+        )
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the last word, and drop what is only needed to go on."""

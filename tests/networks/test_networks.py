@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from genpredict.errors import GenpredictError
-from genpredict.networks import build_network, network_names
+from genpredict.networks import build_network, list_networks
 from genpredict.networks.efficientnet import EfficientNetB0, skip_at_random
 from genpredict.networks.shufflenet import shuffle
 
@@ -52,7 +52,7 @@ def test_number_of_parameters_against_published(name: str, expected: int) -> Non
 
 def test_every_name_is_built() -> None:
     """What is listed and what is counted above are the same names, the NATS spaces apart."""
-    assert {name for name in network_names() if ":" not in name} == set(COUNTS)
+    assert {name for name in list_networks() if ":" not in name} == set(COUNTS)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "digits_cnn"])
@@ -183,6 +183,7 @@ def test_networks_load_no_other_stage() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {name.split(".")[1] for name in done.stdout.split()} == {
         "networks",
+        "extensions",
         "errors",
         "_version",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 
-def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+def natural_key(name: str) -> tuple[tuple[int, str], ...]:
     """Return a sort key that puts epoch_9 before epoch_10.
 
     Examples
@@ -14,5 +14,9 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     ['e9', 'e10', 'f']
     """
     parts = re.split(r"([0-9]+)", name)
-    # the split alternates text and digits, so that like is compared with like
-    return tuple((0, int(part)) if at % 2 else (1, part) for at, part in enumerate(parts))
+    # the split alternates text and digits, so that like is compared with like; of two numbers
+    # without leading zeros the longer is larger, and none is too long to be read
+    digits = (part.lstrip("0") for part in parts[1::2])
+    texts = [(0, part) for part in parts]
+    texts[1::2] = [(len(number), number) for number in digits]
+    return tuple(texts)

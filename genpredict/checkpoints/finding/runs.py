@@ -16,7 +16,12 @@ from typing import Any
 from genpredict.checkpoints.checkpoint import Checkpoint
 from genpredict.checkpoints.finding.folders import Folder, Found
 from genpredict.checkpoints.finding.manifest import KNOWN, RENAMED
-from genpredict.checkpoints.formats.safetensors_files import SAFETENSORS_SUFFIX, read_safetensors
+from genpredict.checkpoints.formats.safetensors_files import (
+    SAFETENSORS_SUFFIX,
+    read_layout,
+    read_safetensors,
+)
+from genpredict.checkpoints.formats.unpickling import check_file
 from genpredict.errors import CheckpointError
 from genpredict.registry import is_reserved
 
@@ -74,13 +79,12 @@ def read_metadata(path: Path) -> dict[str, str | float | int]:
     CheckpointError
         When the file is missing or damaged, or the text is not a table of names and values.
     """
-    import safetensors
-
+    check_file(path)
     try:
-        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
-    except Exception as error:  # safetensors has errors of its own
-        raise CheckpointError(path, f"damaged safetensors file ({error}); train again") from error
+        text = read_layout(path)[1].get(METADATA_KEY, "{}")
+    except CheckpointError as error:
+        reason = f"damaged safetensors file ({error.reason}); train again"
+        raise CheckpointError(path, reason) from error
     try:
         found: dict[str, Any] = json.loads(text)
         wrong = [name for name, value in found.items() if not is_plain(name, value)]

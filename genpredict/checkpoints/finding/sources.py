@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -187,14 +188,28 @@ def _check_found(
         )
 
 
+def _by_bytes(found: Sequence[Found], ids: Sequence[str]) -> list[str]:
+    """Tell apart ids that are alike: by the bytes of the files' names, then by numbers."""
+    taken = Counter(ids)
+    names: list[str] = []
+    for one, name in zip(found, ids, strict=True):
+        if taken[name] > 1:
+            name = os.fsencode(one.path).decode(errors="backslashreplace")
+        number = 1
+        while (unique := name if number == 1 else f"{name} ({number})") in names:
+            number += 1
+        names.append(unique)
+    return names
+
+
 def _named(found: Sequence[Found]) -> list[Item]:
     """Make items; where ids clash, put names of the folders above in front."""
     ids = [one.id for one in found]
     fronts = [list(one.above) for one in found]
     while repeated := {name for name, count in Counter(ids).items() if count > 1}:
         clashing = [n for n, name in enumerate(ids) if name in repeated and fronts[n]]
-        if not clashing:  # cannot be: files that are one and the same were dropped before
-            raise GenpredictError(f"{min(repeated)}: two checkpoints of one name; rename one")
+        if not clashing:  # names that are no UTF-8, and look alike: by their bytes
+            return [one.item(name) for one, name in zip(found, _by_bytes(found, ids), strict=True)]
         for n in clashing:
             ids[n] = f"{fronts[n].pop()}/{ids[n]}"
     return [one.item(name) for one, name in zip(found, ids, strict=True)]

@@ -28,6 +28,7 @@ from genpredict.checkpoints.formats.stored_tensors import (
     Source,
     Storage,
     StorageType,
+    StoredTensor,
     known_globals,
 )
 from genpredict.checkpoints.formats.unpickling import (
@@ -162,6 +163,45 @@ def read_pickle(
     return InertUnpickler(pickled, known, persistent).load()
 
 
+def load_storage(raw: bytes) -> Storage:
+    """Return the storage that a file of torch within another file holds.
+
+    Raises
+    ------
+    UnpicklingError, ValueError
+        When it holds anything else; other errors where the bytes are damaged.
+    """
+    try:
+        return _load_from_bytes(raw)
+    except ActingPickleError as error:
+        raise pickle.UnpicklingError(f"it asks to run {error!s:.200}") from error
+
+
+def read_values(path: Path) -> Any:
+    """Return what a file of torch holds: numbers, texts and tensors in dicts, lists and tuples.
+
+    Raises
+    ------
+    CheckpointError
+        As of `opened`, and when it holds anything else.
+    """
+    with opened(path) as tree:
+        return _plain(tree, path)
+
+
+def _plain(thing: Any, path: Path) -> Any:
+    """Return a tree with its tensors loaded."""
+    if isinstance(thing, StoredTensor):
+        return thing.load()
+    if isinstance(thing, dict):
+        return {key: _plain(value, path) for key, value in dict.items(thing)}
+    if type(thing) in (list, tuple):
+        return type(thing)(_plain(part, path) for part in thing)
+    if thing is None or type(thing) in (str, bytes, int, float, bool):
+        return thing
+    raise CheckpointError(path, f"holds a {type(thing).__name__}, which is no number and no text")
+
+
 def _load_from_bytes(raw: Any = None) -> Storage:
     """Return the storage that ``pickle.dump`` writes as a file of torch within the file."""
     if not isinstance(raw, bytes | bytearray):
@@ -169,7 +209,7 @@ def _load_from_bytes(raw: Any = None) -> Storage:
     check_costs(bytes(raw), LEGACY_PICKLES)
     loaded = read_legacy(bytes(raw), nested=True)
     if not isinstance(loaded, Storage):
-        raise ValueError("a storage that is something else")
+        raise ValueError(f"a tensor's storage holds a {type(loaded).__name__}")
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""What every reader of files checks first; torch's own safe reader, for storages in archives.
+"""What every reader of files checks first.
 
 Every pickle that genpredict opens comes through `torch_containers`, `genpredict.checkpoints.nats`
 or `genpredict.datasets.pickles`. A pickle is a program; what reads it here executes only an
@@ -8,17 +8,8 @@ allow-list of harmless steps. Nothing named by a file is ever imported or called
 from __future__ import annotations
 
 import stat
-import warnings
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, cast
 
-from genpredict.checkpoints.formats.pickle_costs import (
-    TOO_COSTLY,
-    RefusedPickleError,
-    follow_pickles,
-)
 from genpredict.errors import CheckpointError
 
 LEGACY_PICKLES = 5
@@ -59,47 +50,3 @@ def foreign_format(head: bytes) -> str | None:
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
         return "a compressed file; unpack it first"
     return None
-
-
-def torch_load(source: Path | BinaryIO, *, mmap: bool = False) -> Any:
-    """Call torch.load in its safe mode, on the CPU; raises whatever torch raises.
-
-    Raises
-    ------
-    RefusedPickleError
-        Where torch would be busy with keys for ages.
-    """
-    import torch
-
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            _check_costs(file)
-    else:
-        _check_costs(source)
-        source.seek(0)
-    with warnings.catch_warnings():
-        # about pickle protocols and storage classes: nothing that a reader of weights can act on
-        warnings.simplefilter("ignore")
-        return torch.load(source, map_location="cpu", weights_only=True, mmap=mmap)
-
-
-def _check_costs(file: BinaryIO) -> None:
-    """Raise RefusedPickleError where the pickles of a torch file hold keys that take ages to hash.
-
-    What is wrong with them in other ways is torch's to say.
-    """
-    try:
-        if file.read(2) == b"PK":
-            with zipfile.ZipFile(file) as archive:
-                for entry in archive.infolist():
-                    if entry.filename.rpartition("/")[2] == "data.pkl":
-                        with archive.open(entry) as pickled:
-                            follow_pickles(cast("BinaryIO", pickled), 1)
-        else:
-            file.seek(0)
-            follow_pickles(file, LEGACY_PICKLES)
-    except RefusedPickleError as error:
-        if str(error) == TOO_COSTLY:
-            raise
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, zlib.error):
-        return

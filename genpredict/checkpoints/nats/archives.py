@@ -27,12 +27,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genpredict.checkpoints.checkpoint import Checkpoint
 from genpredict.checkpoints.nats.storages import StoredTensor, read_tensors
 from genpredict.checkpoints.nats.unpickling import (
+    MAX_RATIO,
     MAX_UNPACKED_BYTES,
     MAX_WHOLE_SPACE_BYTES,
     load_nats_pickle,
@@ -169,9 +171,7 @@ def read_archive(
         When the file cannot be read, is no archive, or holds no weights at all.
     """
     selection = selection or Selection()
-    is_one = archive_index(path.name) is not None
-    most = MAX_UNPACKED_BYTES if is_one else MAX_WHOLE_SPACE_BYTES
-    decoded = load_nats_pickle(path, max_bytes=most)
+    decoded = load_nats_pickle(path, max_bytes=_most_bytes(path))
     if not isinstance(decoded, dict):
         raise CheckpointError(path, "not a NATS-Bench archive; fetch it again")
     try:
@@ -185,6 +185,13 @@ def read_archive(
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"not a NATS-Bench archive, or of an unknown form ({error!r:.160})"
         raise CheckpointError(path, f"{reason}; fetch it again") from error
+
+
+def _most_bytes(path: Path) -> int:
+    """Return to how many bytes a file may unpack."""
+    if archive_index(path.name) is not None or not path.is_file():
+        return MAX_UNPACKED_BYTES
+    return min(MAX_WHOLE_SPACE_BYTES, MAX_UNPACKED_BYTES + MAX_RATIO * path.stat().st_size)
 
 
 def _all_architectures(
@@ -210,7 +217,11 @@ def _rows(by_budget: Mapping[str, Mapping[str, Any]]) -> list[_Row]:
         for budget, info in by_budget.items()
         for (dataset, seed), result in info["all_results"].items()
     ]
-    return sorted(rows, key=lambda row: (row.epoch, row.dataset, row.seed))
+    rows.sort(key=lambda row: (row.epoch, row.dataset, row.seed))
+    for one, other in pairwise(rows):
+        if (one.epoch, one.dataset, one.seed) == (other.epoch, other.dataset, other.seed):
+            raise ValueError(f"two results of {one.dataset}, {one.epoch} epochs, seed {one.seed}")
+    return rows
 
 
 def _row(

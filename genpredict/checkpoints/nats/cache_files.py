@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from genpredict.atomic import replacement, write_text
 from genpredict.checkpoints.checkpoint import Checkpoint, Metadata
 from genpredict.checkpoints.finding.manifest import KNOWN
 from genpredict.checkpoints.finding.runs import is_plain
-from genpredict.checkpoints.formats.safetensors_files import read_layout
+from genpredict.checkpoints.formats.safetensors_files import DTYPES, read_array, read_layout
 from genpredict.checkpoints.formats.unpickling import check_file
 from genpredict.checkpoints.nats.archives import Selection
 from genpredict.errors import CheckpointError
@@ -38,11 +38,7 @@ CACHE_SUFFIX = ".cache.safetensors"
 FRONT_FILE = "cache.json"
 METADATA_KEY = "genpredict_cache"
 FORMAT = 2
-_DTYPES = {
-    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
-    "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
-}  # fmt: skip
-_CODES = {name: code for code, name in _DTYPES.items()}
+_CODES = {name: code for code, name in DTYPES.items()}
 _REMEDY = "delete it and run genpredict cache again"
 
 
@@ -238,29 +234,13 @@ def _load(
         kept: dict[str, Tensor] = {}
         with path.open("rb") as file:
             for code, shapes in layout.pieces.items():
-                array = _array(file, code, places[f"{number}/{code}"], start)
+                array = read_array(file, places[f"{number}/{code}"], start)
                 parts = array.split_with_sizes([math.prod(shape) for shape in shapes.values()])
                 for part, (name, shape) in zip(parts, shapes.items(), strict=True):
                     kept[name] = part.view(shape)
         return {name: kept[first] for name, first in layout.names.items()}
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(row_id, f"{path} is damaged ({error}); {_REMEDY}") from error
-
-
-def _array(file: BinaryIO, code: str, place: Mapping[str, Any], start: int) -> Tensor:
-    """Read one array of a file, checked against its place in it."""
-    import torch
-
-    dtype, (count,) = getattr(torch, _DTYPES[code]), place["shape"]
-    first, last = place["data_offsets"]
-    sizes = all(type(n) is int and n >= 0 for n in (first, last, count))
-    if not sizes or place["dtype"] != code or count * dtype.itemsize != last - first:
-        raise ValueError(f"{count} elements of {code} do not fit bytes {first} to {last}")
-    flat = torch.empty(last - first, dtype=torch.uint8)
-    file.seek(start + first)
-    if file.readinto(flat.numpy()) != last - first:  # type: ignore[attr-defined]
-        raise ValueError(f"bytes {first} to {last} lie beyond the end")
-    return flat.view(dtype)
 
 
 def _checked(metadata: Mapping[str, Any]) -> Metadata:

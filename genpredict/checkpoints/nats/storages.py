@@ -5,7 +5,6 @@ They keep bytes and sizes as they come; bytes are looked at only when somebody w
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
 import re
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from genpredict.checkpoints.formats.unpickling import torch_load
+from genpredict.checkpoints.formats.torch_containers import load_storage
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +54,7 @@ class Storage:
         """Return all elements as a 1-D tensor; raises ValueError or what torch raises.
 
         The common form is read directly, a twentieth of the time of ``torch.load``; any other
-        goes to ``torch.load(weights_only=True)``, which refuses whatever is not plain data.
+        goes to the reader of torch's own files, which refuses whatever is not plain data.
         """
         import torch
 
@@ -66,11 +65,8 @@ class Storage:
             dtype = getattr(torch, name) if name else None
             if dtype is not None and count and count * dtype.itemsize == len(data):
                 return torch.frombuffer(bytearray(data), dtype=dtype)
-        storage = torch_load(io.BytesIO(self.payload))
-        if not isinstance(storage, torch.storage.TypedStorage):
-            raise ValueError(f"a tensor's storage holds a {type(storage).__name__}")
-        flat = torch.empty(0, dtype=storage.dtype)
-        return flat.set_(storage)
+        storage = load_storage(self.payload)
+        return torch.empty(0, dtype=storage.dtype).set_(storage.untyped())
 
 
 @dataclass(frozen=True, slots=True)

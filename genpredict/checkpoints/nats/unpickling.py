@@ -29,10 +29,12 @@ from genpredict.checkpoints.nats.storages import (
 )
 from genpredict.errors import CheckpointError
 
-MAX_UNPACKED_BYTES = 4 * 2**30
+MAX_UNPACKED_BYTES = 2**29
 """Refuse archives of one architecture that unpack to more than this; the largest takes 0.1 GB."""
 MAX_WHOLE_SPACE_BYTES = 64 * 2**30
-"""The same for the single file of a whole space."""
+MAX_RATIO = 10
+"""Refuse the single file of a whole space where it unpacks to more than this, or to more than so
+many times its size beyond what one architecture may take: bz2 packs weights by a tenth."""
 MEMORY_SLACK = 2**30
 """Memory that unpickling may take beyond the unpacked bytes themselves."""
 
