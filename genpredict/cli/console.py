@@ -55,7 +55,15 @@ def printable(text: object, *, lines: bool = False) -> str:
 
 
 class SafeConsole(Console):
-    """A console that shows texts and styles of its own, and no others' escape sequences."""
+    """A console that shows texts and styles of its own, and no others' escape sequences.
+
+    Where NO_COLOR is set it shows no styles at all, bold and italics included.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        if os.environ.get("NO_COLOR"):
+            options["color_system"] = None
+        super().__init__(**options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text that is safe to print; rich calls it for every string."""

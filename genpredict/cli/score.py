@@ -118,7 +118,6 @@ def score(
     """
     from genpredict.checkpoints import open_checkpoints
     from genpredict.cli import console
-    from genpredict.jobs.dask_engine import score_on_dask
     from genpredict.jobs.score_job import score_into
     from genpredict.jobs.sharding import parse_shard, score_shard
     from genpredict.options import Options
@@ -152,6 +151,8 @@ def score(
         if share is not None:
             part = score_shard(output, found, options, share, **settings)
         elif engine == "dask":
+            from genpredict.jobs.dask_engine import score_on_dask
+
             settings |= {"scheduler": scheduler, "task_timeout": task_timeout}
             outcome = score_on_dask(output, found, options, overwrite=overwrite, **settings)
         else:

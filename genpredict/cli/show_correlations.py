@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from genpredict.cli.show import results_console
+from genpredict.cli.tables import print_folding
 from genpredict.errors import GenpredictError
 from genpredict.outputs import KIND, new_file, new_folder
 from genpredict.stats import to_table
@@ -45,15 +44,12 @@ def show_correlations(correlations: xr.Dataset) -> None:
             out.print(f"{target}, {group}: nothing to tell from {n} checkpoints", markup=False)
             continue
         title = ", ".join(part for part in (str(target), str(group), chosen) if part)
-        shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        shown.add_column("measure", overflow="fold")
-        shown.add_column("n", justify="right", no_wrap=True)
-        for name in COEFFICIENTS:
-            shown.add_column(name.upper(), no_wrap=True)
-        for row in rows.to_dict("records"):
-            cells = [_cell(row, name) for name in COEFFICIENTS]
-            shown.add_row(_measure(row), str(int(row["n"])), *cells)
-        out.print(shown)
+        headings = ["measure", "n", *(name.upper() for name in COEFFICIENTS)]
+        cells = [
+            [_measure(row), str(int(row["n"])), *(_cell(row, name) for name in COEFFICIENTS)]
+            for row in rows.to_dict("records")
+        ]
+        print_folding(out, headings, cells, title=title, right=["n"], keep=2)
         _print_clusters(out, rows)
     _print_legend(out, correlations)
 
@@ -157,5 +153,5 @@ def _cell(row: Mapping[Hashable, Any], name: str) -> str:
     )
     if math.isnan(estimate):
         return ""
-    interval = "" if math.isnan(lower) else f" \\[{lower:+.2f}, {upper:+.2f}]"
+    interval = "" if math.isnan(lower) else f" [{lower:+.2f}, {upper:+.2f}]"
     return f"{estimate:+.2f}{interval} {stars(p)}"

@@ -13,7 +13,6 @@ from math import ceil, sqrt
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from genpredict.spectral.evbmf import LowRank
@@ -77,6 +76,8 @@ def _tau(x: Spectrum, alpha: float) -> Spectrum:
 
 def _noise_variance(eigenvalues: Spectrum, columns: int) -> float:
     """Minimise the free energy from scipy's single start."""
+    from scipy.optimize import minimize_scalar  # takes a third of a second to import
+
     rows = len(eigenvalues)
     alpha = rows / columns
     threshold = _threshold(alpha)
