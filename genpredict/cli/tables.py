@@ -38,23 +38,24 @@ def print_folding(
     keep : int
         Columns that stay side by side as long as they can.
     """
-    headings, rows = _folded(headings, rows, out.width, keep)
+    headings, cells = _folded(list(headings), [list(row) for row in rows], out.width, keep)
     shown = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for number, heading in enumerate(headings):
-        justify = "right" if heading in right else "left"
         shown.add_column(
-            heading, justify=justify, no_wrap=number > 0, overflow="fold" if number == 0 else None
-        )  # type: ignore[call-overload]
-    for row in rows:
+            heading,
+            justify="right" if heading in right else "left",
+            no_wrap=number > 0,
+            overflow="fold" if number == 0 else "ellipsis",
+        )
+    for row in cells:
         shown.add_row(*[cell.replace("[", "\\[") for cell in row])
     out.print(shown)
 
 
 def _folded(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], width: int, keep: int
+    headings: list[str], rows: list[list[str]], width: int, keep: int
 ) -> tuple[list[str], list[list[str]]]:
     """Stack all columns but the kept ones; where that does not fit either, under the names."""
-    headings, rows = list(headings), [list(row) for row in rows]
     needs = [_longest([heading, *(row[n] for row in rows)]) for n, heading in enumerate(headings)]
     if _total(needs) <= width:
         return headings, rows
