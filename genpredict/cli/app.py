@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from genpredict import __version__
 from genpredict.cli.correlate import CORRELATE_EXAMPLES, correlate
 from genpredict.cli.figures import figure
+from genpredict.cli.multiverse import MULTIVERSE_EXAMPLES, multiverse
 from genpredict.cli.options import OptionalOutput
 from genpredict.cli.report import REPORT_EXAMPLES, report
 from genpredict.cli.score import ALL_DONE, ARGUMENTS, FAILED, SCORE_EXAMPLES, score
@@ -35,6 +36,7 @@ app.command(figure)
 app.command(report, help_epilogue=REPORT_EXAMPLES)
 app.command(score, help_epilogue=SCORE_EXAMPLES)
 app.command(correlate, help_epilogue=CORRELATE_EXAMPLES)
+app.command(multiverse, help_epilogue=MULTIVERSE_EXAMPLES)
 app.command(yardsticks, help_epilogue=YARDSTICKS_EXAMPLES)
 app.command(merge, help_epilogue=MERGE_EXAMPLES)
 app.command(cache, help_epilogue=CACHE_EXAMPLES)

@@ -6,6 +6,7 @@ from genpredict.stats.correlations import correlate
 from genpredict.stats.differences import difference
 from genpredict.stats.known_coefficients import COEFFICIENTS, Coefficient, register_coefficient
 from genpredict.stats.multiplicity import benjamini_hochberg, holm
+from genpredict.stats.multiverse import multiverse
 from genpredict.stats.tables import summary, to_table
 from genpredict.stats.top import top_fraction
 from genpredict.stats.yardsticks import (
@@ -22,6 +23,7 @@ __all__ = [
     "granulated_kendall",
     "robust_sign_error",
     "conditional_mutual_information",
+    "multiverse",
     "Inference",
     "COEFFICIENTS",
     "Coefficient",

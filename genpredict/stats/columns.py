@@ -323,7 +323,7 @@ def _find(scores: xr.Dataset, name: str) -> xr.DataArray | None:
         return _per_checkpoint(scores, scores[name])
     if name in VARIANTS and "quality" in scores.variables:
         options = VARIANTS[name]
-        if missing := _missing(scores, options.get("unfolding")):
+        if missing := missing_for_aggregation(scores, options.get("unfolding")):
             raise GenpredictError(
                 f"measures: {name} is aggregated anew from the layers, but these scores lack "
                 f"{', '.join(missing)}; take scores as `score` and open_scores give them"
@@ -338,7 +338,7 @@ def _find(scores: xr.Dataset, name: str) -> xr.DataArray | None:
     return values.where(values > 0).assign_attrs(described | {_LOG: 1})
 
 
-def _missing(scores: xr.Dataset, unfolding: str | None) -> list[str]:
+def missing_for_aggregation(scores: xr.Dataset, unfolding: str | None = None) -> list[str]:
     """List what `aggregate` needs and these scores lack: variables, dimensions, an unfolding."""
     missing = [name for name in NEEDED if name not in scores.variables]
     missing += [

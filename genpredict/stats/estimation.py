@@ -6,7 +6,7 @@ resamples and of permutations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,11 +171,11 @@ def valid_rows(x: Array, y: Array, z: Array) -> NDArray[np.bool_]:
     return np.asarray(known & np.isfinite(z).all(0))
 
 
-def methods_of(sample: Sample) -> dict[str, Method]:
-    """Return every coefficient of a sample, by its key."""
+def methods_of(sample: Sample, keys: Iterable[str] | None = None) -> dict[str, Method]:
+    """Return coefficients of a sample by their keys; all that are registered by default."""
     methods = {}
-    for key, row in COEFFICIENTS.items():
-        resolved = row.resolve()
+    for key in COEFFICIENTS if keys is None else keys:
+        resolved = COEFFICIENTS[key].resolve()
         known = isinstance(resolved, type) and issubclass(resolved, Method)
         methods[key] = resolved(sample) if known else Method(sample, resolved)
     return methods

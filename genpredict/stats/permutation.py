@@ -94,7 +94,7 @@ def permutation_pvalues(
     done = 0
     while done < last:
         goal = first if done < first else last
-        blocks = _every_order(sample) if exact else _random_orders(sample, goal - done, rng)
+        blocks = _every_order(sample) if exact else random_orders(sample, goal - done, rng)
         for orders in blocks:
             for part in counted.values():
                 part.add(orders)
@@ -264,7 +264,19 @@ def _every_order(sample: Sample) -> Iterator[Orders]:
     yield block_orders(np.array(list(places), dtype=np.intp), sample, None)
 
 
-def _random_orders(sample: Sample, permutations: int, rng: np.random.Generator) -> Iterator[Orders]:
+def random_orders(sample: Sample, permutations: int, rng: np.random.Generator) -> Iterator[Orders]:
+    """Yield blocks of random orders of checkpoints, whole clusters changing places.
+
+    Parameters
+    ----------
+    sample : Sample
+    permutations : int
+    rng : Generator
+
+    Yields
+    ------
+    array of int, shape (some, n)
+    """
     size = max(1, BLOCK // sample.n)
     for first in range(0, permutations, size):
         some = min(size, permutations - first)
