@@ -18,9 +18,12 @@ SECTIONS = {
     "checkpoints": "Checkpoints",
     "layers": "Layers",
     "spectral": "Spectra and layer measures",
+    "registry": "Measures of your own",
     "scoring": "Scores",
+    "targets": "Targets",
     "store": "Stores",
     "aggregation": "Network measures",
+    "network_measures": "Measures of networks that can be built",
     "stats": "Statistics",
     "figures": "Figures",
     "report": "Report",
@@ -80,8 +83,15 @@ def reference_text() -> str:
 
 
 def write_reference(folder: Path) -> None:
-    """Write the page, where it is not there already with this text (Sphinx looks at times)."""
+    """Write the page, where it is not there already with this text (Sphinx looks at times).
+
+    Pages of names that are public no longer, which autosummary has made before, are deleted.
+    """
     folder.mkdir(exist_ok=True)
+    listed = {name for section in sections() for name in section.names}
+    for page in (folder / "names").glob("*.rst"):
+        if page.stem not in listed:
+            page.unlink()
     page = folder / "index.rst"
     text = reference_text()
     if not page.exists() or page.read_text(encoding="utf-8") != text:
