@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from genpredict.figures.labels import axis_label, level_text, name_of, shortened, wrapped
-from genpredict.figures.layers import LayerMatrix, layer_matrix
+from genpredict.figures.layers import LayerMatrix, layer_matrix, relative_depth
 from genpredict.figures.style import (
     COLUMN_WIDTH,
     PAGE_WIDTH,
@@ -27,6 +28,7 @@ from genpredict.figures.style import (
     tidy,
 )
 
+Depth = Literal["layer", "relative"]
 #: More rows or columns than this are numbered, not named.
 MOST_NAMES = 40
 #: Columns of pixels of a page at 300 dpi, labels and colour bar apart.
@@ -50,6 +52,7 @@ def plot_heatmap(
     p: int = 2,
     unfolding: str = "out_channel",
     limits: tuple[float, float] | None = None,
+    depth: Depth = "layer",
     width: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -73,6 +76,9 @@ def plot_heatmap(
         Choices, for a measure that has these dimensions.
     limits : pair of float, optional
         Ends of the colour scale; by default those of the data.
+    depth : {"layer", "relative"}
+        Rows are layers counted from the input, or shares of each network's depth, by which
+        networks of unlike depth compare.
     width : float, optional
         In inches; by default a journal's column, its page from 20 columns on.
     ax : Axes, optional
@@ -86,10 +92,13 @@ def plot_heatmap(
     Raises
     ------
     ValueError
-        For names that the scores do not hold; when two checkpoints share a column.
+        For names that the scores do not hold; when two checkpoints share a column; when columns
+        are epochs, say, and the checkpoints of several runs.
 
     Notes
     -----
+    Columns that are numbers stand to scale, each as wide as the way to its neighbours.
+
     A low-rank quality of rank 1 is π/2 by definition, the highest there is, and of rank 0 it is 0:
     both get a colour of their own, and the scale spans the others. Of more than 1,500 columns, a
     page at 300 dpi, evenly spaced ones are drawn; the label says one in how many.
@@ -108,6 +117,10 @@ def plot_heatmap(
         p=p,
         unfolding=unfolding,
     )
+    if depth not in get_args(Depth):
+        raise ValueError(f"depth must be one of {get_args(Depth)}, got {depth!r}")
+    if depth == "relative":
+        matrix = relative_depth(matrix)
     total = len(matrix.columns)
     matrix = _thinned(matrix)
     with styled():
@@ -115,7 +128,7 @@ def plot_heatmap(
         if ax is None:
             ax = new_axes(*_size(matrix, width))
         _draw(ax, matrix, limits, whole=whole)
-        _name_layers(ax, matrix)
+        _name_layers(ax, matrix, depth)
         _name_columns(ax, matrix, columns, sort, names, total)
     return ax
 
@@ -155,7 +168,7 @@ def _draw(
     norm = Normalize(*(limits or _limits(shown[rank >= 2])))
     special = {"over": _RANK_ONE, "under": _RANK_ZERO} if matrix.rank is not None else {}
     cmap = ramp().with_extremes(bad=_ABSENT, **special)
-    image = ax.imshow(shown, aspect="auto", cmap=cmap, norm=norm, interpolation="nearest")
+    image = _painted(ax, shown, _edges(matrix), cmap=cmap, norm=norm)
     colour_bar(ax, image, wrapped(matrix.label, 22))
     entries: list[tuple[bool, str, str]] = [
         (matrix.rank is not None and bool((rank == 1).any()), _RANK_ONE, "rank 1 (π/2)"),
@@ -167,6 +180,27 @@ def _draw(
         legend_above(ax, handles, ncols=3, place="outside upper left" if whole else "")
 
 
+def _painted(ax: Axes, shown: Any, edges: NDArray[np.float64] | None, **colours: Any) -> Any:
+    """Paint the matrix: columns of one width, or from edge to edge; the input on top."""
+    if edges is None:
+        return ax.imshow(shown, aspect="auto", interpolation="nearest", **colours)
+    rows = np.arange(len(shown) + 1) - 0.5
+    image = ax.pcolormesh(edges, rows, shown, **colours)
+    ax.invert_yaxis()
+    return image
+
+
+def _edges(matrix: LayerMatrix) -> NDArray[np.float64] | None:
+    """Return where columns that are unevenly spaced numbers begin and end; else None."""
+    numbers = [n for n in matrix.columns if isinstance(n, int | float)]
+    if len(numbers) < max(3, len(matrix.columns)) or np.ptp(np.diff(numbers)) < 1e-9:
+        return None
+    places = np.asarray(numbers, dtype=np.float64)
+    middles = (places[1:] + places[:-1]) / 2
+    first, last = 2 * places[0] - middles[0], 2 * places[-1] - middles[-1]
+    return np.concatenate([[first], middles, [last]])
+
+
 def _limits(numbers: Any) -> tuple[float, float]:
     """Return the ends of the data; a constant sits in the middle of the scale."""
     if numbers.count() == 0:
@@ -175,7 +209,7 @@ def _limits(numbers: Any) -> tuple[float, float]:
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
-def _name_layers(ax: Axes, matrix: LayerMatrix) -> None:
+def _name_layers(ax: Axes, matrix: LayerMatrix, depth: Depth) -> None:
     tidy(ax)
     if not matrix.layers:
         ax.set_yticks([])
@@ -187,6 +221,11 @@ def _name_layers(ax: Axes, matrix: LayerMatrix) -> None:
         step = next(s for s in (10, 20, 50, 100, 1000) if len(matrix.layers) / s <= 8)
         numbers = [1, *range(step, len(matrix.layers) + 1, step)]
         ax.set_yticks([number - 1 for number in numbers], [str(number) for number in numbers])
+    if depth == "relative":
+        ax.set_ylabel("depth, % of the network's")
+        count = len(matrix.layers)
+        ax.set_yticks(np.linspace(-0.5, count - 0.5, 5), ["0", "25", "50", "75", "100"])
+        return
     ax.set_ylabel("layer" if named and not "".join(matrix.layers).isdigit() else "layer, by depth")
 
 
@@ -204,7 +243,7 @@ def _name_columns(
         ax.set_xticks(range(count), matrix.names, rotation=90)
         ax.tick_params(axis="x", labelsize=SMALL_FONT - 1)
         label = "checkpoints" + (f" by {axis_label(names)}" if names else "")
-    else:
+    elif _edges(matrix) is None:
         places = range(0, count, math.ceil(count / _MOST_TICKS) or 1)
         ax.set_xticks(places, [level_text(matrix.columns[i]) for i in places])
     thinned = f", one in {math.ceil(total / MOST_COLUMNS)} drawn" if count < total else ""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
 from genpredict.figures.labels import axis_label, level_text, shortened, told_apart
 from genpredict.figures.quantities import coordinate_of, done_only
+
+#: What tells runs apart where they have no name.
+_RUN_MARKS = ("network", "dataset", "optimizer", "seed", "learning_rate", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -146,8 +150,59 @@ def _ordered(scores: xr.Dataset, columns: str, sort: str | None) -> xr.Dataset:
             f"{level_text(levels[counts.argmax()])}; choose those of one run first (as with "
             f"--where), or draw a heat map over 'checkpoint'"
         )
+    _check_one_run(scores, columns)
     scores = scores.isel(checkpoint=coordinate.notnull().values)
     return scores.isel(checkpoint=np.argsort(scores[columns].values, kind="stable"))
+
+
+def _check_one_run(scores: xr.Dataset, columns: str) -> None:
+    """Raise where the checkpoints are of several runs: what joins them would be no history."""
+    if columns != "epoch":
+        return
+    for name in ["run"] if _levels(scores, "run") else _RUN_MARKS:
+        levels = _levels(scores, name)
+        if len(levels) > 1:
+            some = ", ".join(level_text(level) for level in levels[:3])
+            raise ValueError(
+                f"{columns}: the checkpoints are of several runs ({name} is {some}"
+                f"{', …' * (len(levels) > 3)}), which are no one history; choose those of one run "
+                f'first (as with --where "{name} == {levels[0]!r}")'
+            )
+
+
+def _levels(scores: xr.Dataset, name: str) -> list[Any]:
+    """Return the values that a coordinate of the checkpoints takes, unknown ones left out."""
+    if name not in scores.coords or scores[name].dims != ("checkpoint",):
+        return []
+    known = pd.unique(scores[name].to_series())
+    return [level for level in known.tolist() if level != "" and level == level]
+
+
+def relative_depth(matrix: LayerMatrix) -> LayerMatrix:
+    """Stretch every column to the same depth, so that networks of unlike depth compare.
+
+    Parameters
+    ----------
+    matrix : LayerMatrix
+
+    Returns
+    -------
+    LayerMatrix
+        With as many rows as the deepest network has layers; row r of a network of d layers holds
+        its layer ⌊r·d/rows⌋, counted from its input.
+    """
+    rows = matrix.values.shape[1]
+    values = np.full_like(matrix.values, np.nan)
+    rank = None if matrix.rank is None else np.full_like(matrix.rank, np.nan)
+    for column, numbers in enumerate(matrix.values):
+        layers = np.flatnonzero(~np.isnan(numbers))
+        if len(layers):
+            taken = layers[np.arange(rows) * len(layers) // rows]
+            values[column] = numbers[taken]
+            if rank is not None and matrix.rank is not None:
+                rank[column] = matrix.rank[column, taken]
+    percents = [f"{100 * (row + 0.5) / rows:.0f} %" for row in range(rows)]
+    return replace(matrix, values=values, rank=rank, layers=percents)
 
 
 def _chosen(

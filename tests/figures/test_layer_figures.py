@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -20,7 +22,8 @@ def run_of(epochs: int, *, layers: int = 4) -> xr.Dataset:
     """Make the checkpoints of one run, out of order."""
     scores = scores_of(epochs, layers=layers)
     order = np.random.default_rng(2).permutation(epochs)
-    return scores.assign_coords(epoch=("checkpoint", 1 + order))
+    run = np.full(epochs, "sgd-s0", dtype=object)
+    return scores.assign_coords(epoch=("checkpoint", 1 + order), run=("checkpoint", run))
 
 
 def luminance(colour: tuple[float, ...]) -> float:
@@ -242,3 +245,38 @@ def test_a_dimension_too_many() -> None:
         ValueError, match=r"measure 'rate' has dimensions .* select along the others"
     ):
         plot_evolution(history, measure="rate")
+
+
+def test_runs_are_never_joined() -> None:
+    """Epochs of two runs are no history; the error names the runs and what to do."""
+    run = run_of(4)
+    two = run.assign_coords(run=("checkpoint", ["a", "a", "b", "b"]))
+    for draw in (plot_evolution, partial(plot_heatmap, columns="epoch")):
+        with pytest.raises(ValueError, match=r"several runs \(run is a, b\).*--where .run == 'a'"):
+            draw(two, measure="quality")
+    nameless = run.drop_vars("run").assign_coords(network=("checkpoint", ["x", "x", "y", "y"]))
+    with pytest.raises(ValueError, match=r"several runs \(network is x, y\)"):
+        plot_evolution(nameless, measure="quality")
+
+
+def test_heatmap_has_epochs_to_scale() -> None:
+    """Columns at epochs 1, 2 and 10 meet half-way between them."""
+    run = run_of(3).assign_coords(epoch=("checkpoint", [1, 2, 10]))
+    ax = plot_heatmap(run, columns="epoch", measure="quality")
+    (mesh,) = ax.collections
+    assert isinstance(mesh, QuadMesh)
+    edges = np.unique(mesh.get_coordinates()[..., 0])
+    np.testing.assert_allclose(edges, [0.5, 1.5, 6.0, 14.0])
+    assert ax.yaxis_inverted()
+
+
+def test_heatmap_by_relative_depth_has_no_grey() -> None:
+    """Networks of 3 and 4 layers fill the same rows; the middle of each is its own middle."""
+    scores = scores_of(6)
+    ax = plot_heatmap(scores, depth="relative")
+    shown = ax.images[0].get_array()
+    assert not np.ma.getmaskarray(shown).any()
+    shallow = scores["quality"].sel(unfolding="out_channel", factorization="low_rank", p=2)[0]
+    np.testing.assert_array_equal(shown[:, 0], shallow.values[[0, 0, 1, 2]])
+    with pytest.raises(ValueError, match="depth must be one of"):
+        plot_heatmap(scores, depth="deep")  # type: ignore[arg-type]

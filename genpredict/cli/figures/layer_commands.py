@@ -38,6 +38,7 @@ def heatmap(
     unfolding: Literal["in_channel", "out_channel"] = "out_channel",
     factorization: Factorization = "low_rank",
     p: Power = 2,
+    depth: Literal["layer", "relative"] = "layer",
 ) -> int:
     """Draw a layer measure over layers and checkpoints, or layers and epochs.
 
@@ -65,6 +66,8 @@ def heatmap(
         Which spectrum of it, for measures that have both.
     p
         Power of the stable rank, for measures that have one.
+    depth
+        Rows by layer, or by share of each network's depth, for networks of unlike depth.
     """
 
     def draw(scores: Any) -> Any:
@@ -79,6 +82,7 @@ def heatmap(
             unfolding=unfolding,
             factorization=factorization,
             p=p,
+            depth=depth,
         )
 
     return drawn(path, output, draw, where, overwrite=overwrite)
