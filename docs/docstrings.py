@@ -77,6 +77,7 @@ def _first_line(name: str) -> str:
     """Return the first line of what a name documents, which cites nothing in a table."""
     documented = import_by_name(name)[1]
     if not callable(documented):
-        return f"``{documented!r:.80}``".replace("\n", " ")
+        value = " ".join(repr(documented).replace("`", "'").split())
+        return f"``{value[:77].rstrip()}…``" if len(value) > 80 else f"``{value}``"
     line = (inspect.getdoc(documented) or "").partition("\n")[0]
     return _MARKUP.sub(_escape, _CITATION_IN_SENTENCE.sub("", line))
