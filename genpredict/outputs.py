@@ -306,11 +306,9 @@ def remedy_named(path: Path) -> Iterator[None]:
         yield
     except (BrokenPipeError, GenpredictError):  # BrokenPipeError: of -o /dev/stdout | head
         raise
-    except FileExistsError as error:
-        raise GenpredictError(
-            f"{error.filename2 or error.filename or path}: has come meanwhile; {_REMEDY}"
-        ) from error
     except OSError as error:
+        if isinstance(error, FileExistsError) and error.filename == str(path):
+            raise GenpredictError(f"{path}: has come meanwhile; {_REMEDY}") from error
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "free some space, or" if full else "check the folder and its permissions, or"
         raise GenpredictError(

@@ -23,6 +23,7 @@ from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_che
 from genpredict.checkpoints.finding.sources import expanded
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers import Layer, count_parameters, select_layers
+from genpredict.layers.room import check_room
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, Options
 from genpredict.registry import choose_measures
 from genpredict.rows import Row, join_rows, to_dataset
@@ -188,6 +189,16 @@ def _reason(source: str | Path, error: Exception) -> str:
     return str(CheckpointError(source, f"cannot be read ({what}); re-save it, or leave it out"))
 
 
+def _too_much(row: Row, layers: Sequence[Layer], error: Exception) -> str:
+    """Say which layer a checkpoint that could not be measured has as its largest."""
+    largest = max(layers, key=lambda layer: layer.weight.numel())
+    what = (str(error).splitlines() or [type(error).__name__])[0]
+    shape = " x ".join(map(str, largest.weight.shape))
+    reason = f"cannot be measured ({what:.300}); its largest layer, {largest.name}, is {shape}"
+    remedy = "score it on a larger machine, or leave the layer out with --exclude"
+    return str(CheckpointError(row.source, f"{reason}: {remedy}"))
+
+
 class _Batch:
     """Checkpoints gathered until there are enough weights for one call."""
 
@@ -222,6 +233,8 @@ class _Batch:
                 f"none of its {len(left_out)} tensors is a layer; see why with "
                 f"`genpredict show --layers`, and take others in with --include",
             )
+        if self.options.torch_device().type == "cpu":
+            check_room(layers, checkpoint.source)
         return layers
 
     def _append(self, row: Row, layers: list[Layer]) -> None:
@@ -233,7 +246,28 @@ class _Batch:
         self.weights += sum(layer.weight.numel() for layer in layers)
 
     def measure(self) -> xr.Dataset:
-        """Measure all layers in one call and label the numbers."""
+        """Measure all layers and label the numbers; a checkpoint that cannot be measured fails."""
+        try:
+            return self._measure_at_once()
+        except (MemoryError, RuntimeError) as error:  # torch's own, of memory and of algorithms
+            if len(self.rows) > 1:
+                return join_rows([batch.measure() for batch in self._one_by_one()])
+            (row,), (layers,) = self.rows, self.layers
+            if not layers:
+                raise
+            alone = _Batch(self.options)
+            alone.add(Row(row.id, row.source, row.metadata, error=_too_much(row, layers, error)))
+            return alone.measure()
+
+    def _one_by_one(self) -> Iterator[_Batch]:
+        """Yield a batch of its own for every checkpoint."""
+        for row, layers in zip(self.rows, self.layers, strict=True):
+            alone = _Batch(self.options)
+            alone._append(row, layers)
+            yield alone
+
+    def _measure_at_once(self) -> xr.Dataset:
+        """Measure all layers in one call."""
         options = self.options
         layers = [layer for layers in self.layers for layer in layers]
         found = measure_weights(

@@ -13,10 +13,12 @@ from rich.table import Table
 
 from genpredict.checkpoints import Checkpoint, open_checkpoints
 from genpredict.cli import console
+from genpredict.cli.spreadsheets import defused
 from genpredict.errors import CheckpointError
 from genpredict.layers import select_layers
 from genpredict.options import measures_of
 from genpredict.outputs import new_file
+from genpredict.rows import plain
 from genpredict.store.reading import check_store, open_scores
 
 #: Rows of a table on the terminal; a CSV file holds all.
@@ -92,7 +94,7 @@ def show_store(
     table = layer_table(scores) if layers else network_table(scores)
     if output is not None:
         with new_file(output, overwrite=overwrite, inputs=(path,), make_folder=False) as partial:
-            table.to_csv(partial)
+            defused(table).to_csv(partial)
         out.print(f"{len(table)} rows written to {output}", markup=False)
     elif layers:
         shown = table.reset_index()[list(_LAYER_HEADINGS)].rename(columns=_LAYER_HEADINGS)
@@ -224,7 +226,7 @@ def show_checkpoints(
         out.print(f"  {name}: {console.printable(value)}", markup=False)
     if output is not None:
         with new_file(output, overwrite=overwrite, inputs=(path,), make_folder=False) as partial:
-            table.to_csv(partial, index=False)
+            defused(table).to_csv(partial, index=False)
         out.print(f"{len(table)} rows written to {output}", markup=False)
     else:
         _print(out, table, title="tensors", most=len(table))
@@ -258,7 +260,8 @@ def tensor_table(
         for layer in layers
     ]
     rows += [(one.name, "", _shape(one.shape), one.dtype, one.reason) for one in left_out]
-    return pd.DataFrame(rows, columns=["name", "taken as", "shape", "dtype", "reason"])
+    texts = [tuple(map(plain, row)) for row in rows]
+    return pd.DataFrame(texts, columns=["name", "taken as", "shape", "dtype", "reason"])
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from genpredict.cli.show import results_console
+from genpredict.cli.spreadsheets import defused
 from genpredict.cli.tables import print_folding
 from genpredict.errors import GenpredictError
 from genpredict.outputs import KIND, new_file, new_folder
@@ -110,7 +111,7 @@ def write_correlations(
     marked = correlations.assign_attrs({KIND: _KIND})
     if path.suffix == ".csv":
         with new_file(path, overwrite=overwrite, inputs=inputs) as partial:
-            to_table(correlations).to_csv(partial, index=False)
+            defused(to_table(correlations)).to_csv(partial, index=False)
     elif path.suffix == ".nc":
         mark = KIND.encode()
         with new_file(path, overwrite=overwrite, inputs=inputs, mark=mark) as partial:

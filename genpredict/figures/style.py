@@ -62,6 +62,7 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": SMALL_FONT,
     "legend.title_fontsize": SMALL_FONT,
     "legend.frameon": False,
+    "text.parse_math": False,  # names come from files: $\\frac$ is one
     "lines.linewidth": 1.0,
 }
 
@@ -95,6 +96,10 @@ def tidy(ax: Axes) -> None:
         )
     for axis in (ax.xaxis, ax.yaxis):
         axis.label.set_fontsize(FONT)
+        if axis.get_scale() == "log":  # powers of ten are written as mathematics
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                tick.label1.set_parse_math(True)
+                tick.label2.set_parse_math(True)  # of colour bars
         low, high = axis.get_view_interval()
         if axis.get_scale() == "linear" and high >= LARGE:
             axis.set_major_formatter(EngFormatter(sep=""))

@@ -31,6 +31,13 @@ _ESCAPES = {
 _LIBRARY = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
 
 
+#: Characters that turn the direction of text, and what stands for them: a name must read as it is.
+_DIRECTIONS = {
+    code: f"[U+{code:04X}]"
+    for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
+
 def page_of(context: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     """Return the page as HTML.
 
@@ -54,13 +61,14 @@ def page_of(context: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     trusted = {name: Markup(text) for name, text in scripts.items()}
-    return environment.get_template("page.html").render(
+    page = environment.get_template("page.html").render(
         **context,
         **trusted,
         style=Markup(_read("page.css")),
         policy=policy(scripts.values()),
         data=Markup(json_of(data)),
     )
+    return page.translate(_DIRECTIONS)
 
 
 def json_of(data: Mapping[str, Any]) -> str:

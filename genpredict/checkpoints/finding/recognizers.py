@@ -136,7 +136,7 @@ def recognize_hugging_face(folder: Folder) -> Iterator[Found]:
     shards = _shards(folder, weights[0])
     folder.claim([*weights, *(part for name in weights for part in _shards(folder, name))])
     name = folder.real_path.name if folder.path == folder.root else folder.relative("")
-    reader = _shards_reader(weights[0]) or _reader(weights[0])
+    reader = _shards_reader(weights[0], folder) or _reader(weights[0])
     if reader is not None:
         yield folder.found(weights[0], reader, id=name, parts=shards)
 
@@ -144,7 +144,7 @@ def recognize_hugging_face(folder: Folder) -> Iterator[Found]:
 def recognize_shards(folder: Folder) -> Iterator[Found]:
     """Recognize checkpoints in shards by their index files."""
     for name in list(folder.names):
-        if reader := _shards_reader(name):
+        if reader := _shards_reader(name, folder):
             shards = _shards(folder, name)
             folder.claim([name, *shards])
             stem = folder.relative(name).removesuffix(".index.json")
@@ -189,15 +189,14 @@ def _refuse_shard(path: Path) -> dict[str, Tensor]:
     )
 
 
-def _shards_reader(name: str) -> Reader | None:
+def _shards_reader(name: str, folder: Folder) -> Reader | None:
     """Return what reads the shards of an index, None for other files."""
     match = _SHARD_INDEX.fullmatch(name)
     if match is None:
         return None
     is_safetensors = match["suffix"] == SAFETENSORS_SUFFIX
-    return partial(
-        read_single, load=read_safetensors_shards if is_safetensors else read_torch_shards
-    )
+    read = read_safetensors_shards if is_safetensors else read_torch_shards
+    return partial(read_single, load=partial(read, within=folder.real_root))
 
 
 def _shards(folder: Folder, index: str) -> list[str]:

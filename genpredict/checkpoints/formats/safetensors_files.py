@@ -52,9 +52,17 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     return _by_depth(strip_prefixes(tensors))
 
 
-def read_safetensors_shards(index: Path) -> dict[str, Tensor]:
-    """Read a checkpoint in several files, as ``*.safetensors.index.json`` lists them."""
-    return _by_depth(read_sharded(index, _load))
+def read_safetensors_shards(index: Path, *, within: Path | None = None) -> dict[str, Tensor]:
+    """Read a checkpoint in several files, as ``*.safetensors.index.json`` lists them.
+
+    Parameters
+    ----------
+    index : Path
+        The index file.
+    within : Path, optional
+        As of `read_sharded`.
+    """
+    return _by_depth(read_sharded(index, _load, within=within))
 
 
 def _by_depth(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,11 +21,14 @@ from genpredict.checkpoints.state_dicts import (
     why_none,
 )
 from genpredict.errors import CheckpointError
+from genpredict.sidecars import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 TORCH_SUFFIXES = (".pt", ".pth", ".th", ".ckpt", ".bin", ".tar")
+LARGEST_INDEX = 2**25
+"""Bytes of an index: some 100 a tensor."""
 LONGEST_NAME = 255
 """Bytes of a file's name, on every common file system."""
 
@@ -64,7 +66,10 @@ def peek_networks(path: Path) -> tuple[Contents, str]:
 
 
 def read_sharded(
-    index: Path, read_shard: Callable[[Path], Mapping[str, Tensor]]
+    index: Path,
+    read_shard: Callable[[Path], Mapping[str, Tensor]],
+    *,
+    within: Path | None = None,
 ) -> dict[str, Tensor]:
     """Read the shards that an ``*.index.json`` lists, as one checkpoint.
 
@@ -77,6 +82,8 @@ def read_sharded(
         The index file: its ``weight_map`` says which shard holds which tensor.
     read_shard : callable
         Reads one shard file.
+    within : Path, optional
+        The source, links resolved: a shard that is a link out of it is not followed.
 
     Raises
     ------
@@ -86,6 +93,7 @@ def read_sharded(
     weight_map = shard_map(index)
     tensors: dict[str, Tensor] = {}
     for shard in sorted(set(weight_map.values()), key=natural_key):
+        _check_link(index, index.parent / shard, within)
         tensors.update(read_shard(index.parent / shard))
     if missing := [name for name in weight_map if name not in tensors]:
         reason = f"{len(missing)} tensors of the index are in no shard, {missing[0]} first"
@@ -97,7 +105,7 @@ def shard_map(index: Path) -> dict[str, str]:
     """Return tensor name → shard file name, as the index lists them."""
     check_file(index)
     try:
-        weight_map = json.loads(index.read_bytes())["weight_map"]
+        weight_map = read_json(index, most=LARGEST_INDEX)["weight_map"]
         entries = {str(name): str(shard) for name, shard in weight_map.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = 'not an index of shards (JSON with a "weight_map"); fetch it again'
@@ -119,9 +127,19 @@ def _is_file_name(name: str) -> bool:
     return plain and len(raw) <= LONGEST_NAME
 
 
-def read_torch_shards(index: Path) -> dict[str, Tensor]:
-    """Read a checkpoint that ``torch.save`` wrote in shards."""
-    return read_sharded(index, load_shard)
+def _check_link(index: Path, shard: Path, within: Path | None) -> None:
+    """Raise where a shard is a link out of the source."""
+    if within is not None and shard.is_symlink() and not shard.resolve().is_relative_to(within):
+        raise CheckpointError(
+            index,
+            f"its shard {shard.name} is a link out of the source, not followed; give the folder "
+            f"that holds both as SOURCE",
+        )
+
+
+def read_torch_shards(index: Path, *, within: Path | None = None) -> dict[str, Tensor]:
+    """Read a checkpoint that ``torch.save`` wrote in shards; see `read_sharded`."""
+    return read_sharded(index, load_shard, within=within)
 
 
 def load_shard(path: Path) -> dict[str, Tensor]:
