@@ -133,11 +133,20 @@ _MODULES = {
         "plot_heatmap",
         "plot_evolution",
         "plot_spectrum",
+        "plot_curves",
     ),
     "report": ("write_report",),
     "networks": ("build_network", "list_networks", "register_network"),
-    "training": ("RMSGD", "train", "sweep", "export_archives", "export_archive"),
     "errors": ("GenpredictError", "CheckpointError", "StoreError", "GenpredictWarning"),
+    "training": (
+        "RMSGD",
+        "train",
+        "sweep",
+        "open_runs",
+        "compare_runs",
+        "export_archives",
+        "export_archive",
+    ),
 }
 #: Reachable as attributes, imported at their first use.
 _SUBPACKAGES = (
@@ -191,6 +200,7 @@ __all__ = [
     "plot_heatmap",
     "plot_evolution",
     "plot_spectrum",
+    "plot_curves",
     "write_report",
     "build_network",
     "list_networks",
@@ -198,6 +208,8 @@ __all__ = [
     "RMSGD",
     "train",
     "sweep",
+    "open_runs",
+    "compare_runs",
     "export_archives",
     "export_archive",
     "GenpredictError",

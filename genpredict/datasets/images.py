@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ class ImageSplit:
         Turns a batch of the images into what a network takes.
     class_names : tuple of str, optional
         Name of each class, where the source tells.
+    validation_images, validation_labels : Tensor, optional
+        Images held out of those to train on, with their true labels, for choosing settings.
     """
 
     train_images: Tensor
@@ -41,6 +43,8 @@ class ImageSplit:
     num_classes: int
     normalization: Normalization = IDENTITY
     class_names: tuple[str, ...] | None = None
+    validation_images: Tensor | None = None
+    validation_labels: Tensor | None = None
 
     @property
     def is_multi_label(self) -> bool:
@@ -81,6 +85,41 @@ def stratified_order(labels: Tensor, *, seed: int) -> Tensor:
         offset = torch.rand((), dtype=torch.float64, generator=generator)
         place[shuffled] = (torch.arange(len(members), dtype=torch.float64) + offset) / len(members)
     return place.argsort(stable=True)
+
+
+def hold_out(split: ImageSplit, count: int, *, seed: int) -> ImageSplit:
+    """Hold images out of those to train on, the classes in proportion.
+
+    Parameters
+    ----------
+    split : ImageSplit
+    count : int
+        Number of images to hold out.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    ImageSplit
+        With `validation_images` and `validation_labels`.
+
+    Raises
+    ------
+    GenpredictError
+        If that leaves nothing to train on.
+    """
+    most = len(split.train_labels) - 1
+    if not 1 <= count <= most:
+        raise GenpredictError(f"num_validation: must be between 1 and {most}, not {count}")
+    order = stratified_order(class_of(split.train_labels), seed=seed)
+    held, kept = order[:count].sort().values, order[count:].sort().values
+    return replace(
+        split,
+        train_images=split.train_images[kept],
+        train_labels=split.train_labels[kept],
+        validation_images=split.train_images[held],
+        validation_labels=split.train_labels[held],
+    )
 
 
 def class_of(labels: Tensor) -> Tensor:

@@ -21,7 +21,13 @@ from genpredict.datasets.idx import (
     MNIST,
     read_mnist,
 )
-from genpredict.datasets.images import ImageSplit, class_of, replace_labels, stratified_order
+from genpredict.datasets.images import (
+    ImageSplit,
+    class_of,
+    hold_out,
+    replace_labels,
+    stratified_order,
+)
 from genpredict.datasets.locating import DatasetFiles, Wanted, find_files
 from genpredict.datasets.normalization import Normalization, measure_normalization
 from genpredict.errors import GenpredictError
@@ -48,6 +54,7 @@ def load_dataset(
     channels: int | None = None,
     limit: int | None = None,
     num_test: int | None = None,
+    num_validation: int | None = None,
     seed: int = 0,
     label_noise: float = 0.0,
     noise_seed: int | None = None,
@@ -80,6 +87,9 @@ def load_dataset(
         Test on that many images only, likewise. Where a folder has no test part, and for
         ``digits``, the size of the part that is held out; None then takes a fifth, and 597 of
         the digits.
+    num_validation : int, optional
+        Hold that many images out of those to train on, likewise; `limit` counts what is left.
+        Their labels are never replaced.
     seed : int
         Seed of these choices.
     label_noise : float
@@ -107,6 +117,19 @@ def load_dataset(
     >>> split.train_images.shape, split.num_classes
     (torch.Size([100, 1, 8, 8]), 10)
     """
+    if num_validation is not None:
+        whole = load_dataset(
+            name,
+            folder=folder,
+            image_size=image_size,
+            channels=channels,
+            limit=None if limit is None else limit + num_validation,
+            num_test=num_test,
+            seed=seed,
+            annotations=annotations,
+        )
+        split = hold_out(whole, num_validation, seed=seed + 1)  # not the order that limit cuts
+        return _add_noise(split, label_noise, seed if noise_seed is None else noise_seed)
     _check(name, folder, image_size, channels, annotations)
     noise = label_noise, seed if noise_seed is None else noise_seed
     if name == DIGITS:

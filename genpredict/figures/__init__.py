@@ -4,6 +4,7 @@ Every ``plot_*`` takes what `score`, `open_scores`, the statistics or the spectr
 returned; `save` writes it to a file.
 """
 
+from genpredict.figures.curves import plot_curves
 from genpredict.figures.evolution import plot_evolution
 from genpredict.figures.heatmap import plot_heatmap
 from genpredict.figures.ranking import plot_ranking
@@ -17,5 +18,6 @@ __all__ = [
     "plot_heatmap",
     "plot_evolution",
     "plot_spectrum",
+    "plot_curves",
     "save",
 ]

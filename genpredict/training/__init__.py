@@ -6,10 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genpredict.training.choosing import Choice, best_runs
+    from genpredict.training.comparison import Comparison, compare_runs, curve_bands
     from genpredict.training.grid import Plan, read_plan, spell_out
     from genpredict.training.loop import train
     from genpredict.training.nats_archives import export_archive, export_archives
     from genpredict.training.optimizers import RMSGD, build_optimizer
+    from genpredict.training.reading_runs import open_runs
     from genpredict.training.recipes import RECIPES
     from genpredict.training.run_folder import Run
     from genpredict.training.settings import Settings, complete
@@ -20,7 +23,8 @@ __all__ = [
     "RMSGD", "build_optimizer",
     "RECIPES", "Settings", "complete",
     "train", "Run", "Watcher",
-    "Plan", "read_plan", "spell_out", "sweep", "Outcome",
+    "Plan", "read_plan", "spell_out", "sweep", "Outcome", "Choice", "Comparison",
+    "open_runs", "compare_runs", "curve_bands", "best_runs",
     "export_archives", "export_archive",
 ]  # fmt: skip
 
@@ -34,6 +38,9 @@ _MODULES = {
     "watching": ("Watcher",),
     "grid": ("Plan", "read_plan", "spell_out"),
     "sweeps": ("sweep", "Outcome"),
+    "reading_runs": ("open_runs",),
+    "comparison": ("Comparison", "compare_runs", "curve_bands"),
+    "choosing": ("Choice", "best_runs"),
     "nats_archives": ("export_archives", "export_archive"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

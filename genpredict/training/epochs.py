@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genpredict.training.evaluation import count_right, cross_entropy
 
@@ -25,10 +26,13 @@ class EpochMeans:
         Percent.
     loss : float
         Mean cross entropy, nat.
+    more : mapping of str to float
+        Other numbers of the kind of training, by the names of its `variables`.
     """
 
     accuracy: float
     loss: float
+    more: Mapping[str, float] = field(default_factory=dict)
 
 
 def train_epoch(materials: Materials, batch_size: int, watcher: Watcher) -> EpochMeans:
@@ -91,6 +95,8 @@ def take_step(materials: Materials, images: Tensor, labels: Tensor) -> tuple[Ten
             loss = cross_entropy(logits, labels)
         if backward:
             torch.autograd.backward(loss)
+            if materials.clip_norm is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), materials.clip_norm)
         if not first:
             first.append((loss.detach(), logits.detach()))
         return loss

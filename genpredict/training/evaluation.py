@@ -25,11 +25,15 @@ class Evaluation:
         Percent of images whose label is among the five likeliest; NaN with several labels.
     loss : float
         Mean cross entropy, nat.
+    auc : float
+        Area under the receiver operating characteristic, 0 to 1, the mean over labels; NaN where
+        an image has one label.
     """
 
     accuracy: float
     top5_accuracy: float
     loss: float
+    auc: float = float("nan")
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -80,7 +84,8 @@ def evaluate(
     """
     mode = network.training
     network.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=images.device)
+    sums = torch.zeros(3, dtype=torch.float64, device=labels.device)
+    scores: list[Tensor] = []
     with torch.inference_mode():
         for first in range(0, len(images), BATCH):
             truth = labels[first : first + BATCH]
@@ -90,9 +95,47 @@ def evaluate(
             sums[0] += count_right(logits, truth)
             sums[1] += _in_top5(logits, truth)
             sums[2] += cross_entropy(logits, truth, reduction="sum")
+            if labels.ndim == 2:
+                scores.append(logits)
     network.train(mode)
     right, top5, loss = (sums / len(images)).tolist()
-    return Evaluation(100 * right, 100 * top5, loss)
+    auc = area_under_curve(torch.cat(scores), labels) if scores else float("nan")
+    return Evaluation(100 * right, 100 * top5, loss, auc)
+
+
+def area_under_curve(scores: Tensor, labels: Tensor) -> float:
+    """Return the area under the receiver operating characteristic, the mean over labels.
+
+    Of each label the chance that an image that has it scores above one that has it not, ties
+    counting half (Mann & Whitney's U). Labels that all images have, or none, do not count.
+
+    Parameters
+    ----------
+    scores : Tensor, shape (N, C)
+    labels : Tensor, shape (N, C)
+        0 and 1.
+
+    Returns
+    -------
+    float
+        NaN where no label counts.
+
+    Examples
+    --------
+    >>> labels = torch.tensor([[0], [1], [0], [1]])
+    >>> area_under_curve(torch.tensor([[0.1], [0.4], [0.4], [0.9]]), labels)
+    0.875
+    """
+    areas = []
+    for score, label in zip(scores.double().T, labels.T, strict=True):
+        has_label = label > 0.5
+        positive, negative = score[has_label], score[~has_label].sort().values
+        if not len(positive) or not len(negative):
+            continue
+        below = torch.searchsorted(negative, positive, right=False).double()
+        not_above = torch.searchsorted(negative, positive, right=True).double()
+        areas.append(((below + not_above) / 2 / len(negative)).mean())
+    return float(torch.stack(areas).mean()) if areas else float("nan")
 
 
 def _in_top5(logits: Tensor, labels: Tensor) -> Tensor | float:

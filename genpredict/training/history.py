@@ -14,17 +14,25 @@ from genpredict.spectral import LayerMeasures
 
 #: Numbers per epoch. "running": over the batches of the epoch as they were trained on, augmented,
 #: in training mode; the others over whole sets, not augmented, in evaluation mode.
-EPOCH_NUMBERS: dict[str, Variable] = {
-    name: Variable(("epoch",), variable.long_name, variable.units)
-    for name, variable in TARGETS.items()
-    if not name.startswith("validation")
-} | {
-    "train_top5_accuracy": Variable(("epoch",), "train top-5 accuracy", "%"),
-    "test_top5_accuracy": Variable(("epoch",), "test top-5 accuracy", "%"),
-    "running_accuracy": Variable(("epoch",), "train accuracy while training", "%"),
-    "running_loss": Variable(("epoch",), "train loss while training", "nat"),
-    "seconds": Variable(("epoch",), "seconds of training, this epoch", "s"),
-}
+EPOCH_NUMBERS: dict[str, Variable] = (
+    {
+        name: Variable(("epoch",), variable.long_name, variable.units)
+        for name, variable in TARGETS.items()
+    }
+    | {
+        name: Variable(("epoch",), f"{part} {what}", units)
+        for part in ("train", "test", "validation")
+        for name, what, units in (
+            (f"{part}_top5_accuracy", "top-5 accuracy", "%"),
+            (f"{part}_auc", "area under the ROC curve", "1"),
+        )
+    }
+    | {
+        "running_accuracy": Variable(("epoch",), "train accuracy while training", "%"),
+        "running_loss": Variable(("epoch",), "train loss while training", "nat"),
+        "seconds": Variable(("epoch",), "seconds of training, this epoch", "s"),
+    }
+)
 RATE = Variable(("epoch", "layer"), "learning rate in this epoch")
 #: Measures that are kept.
 RECORDED = ("rank", "stable_rank", "condition_number", "quality")
@@ -36,6 +44,7 @@ def epoch_dataset(
     layers: Sequence[Layer],
     measures: LayerMeasures,
     rates: Sequence[float],
+    more: Mapping[str, Variable] | None = None,
 ) -> xr.Dataset:
     """Label the numbers of one epoch.
 
@@ -51,6 +60,8 @@ def epoch_dataset(
         Of these layers.
     rates : sequence of float
         Learning rate of each layer in this epoch.
+    more : mapping of str to Variable, optional
+        Numbers that this kind of training has beside `EPOCH_NUMBERS`.
 
     Returns
     -------
@@ -59,7 +70,7 @@ def epoch_dataset(
     """
     variables: dict[str, Any] = {
         name: (("epoch",), [numbers.get(name, np.nan)], variable.attrs)
-        for name, variable in EPOCH_NUMBERS.items()
+        for name, variable in {**EPOCH_NUMBERS, **(more or {})}.items()
     }
     for name in RECORDED:
         variable = LAYER_MEASURES[name]
@@ -73,6 +84,8 @@ def join_epochs(history: xr.Dataset | None, latest: xr.Dataset) -> xr.Dataset:
     """Put an epoch behind those before it."""
     if history is None:
         return latest
+    for name in latest.data_vars.keys() - history.data_vars.keys():  # an older version's history
+        history[name] = xr.full_like(history["epoch"], np.nan, dtype=np.float64)
     return xr.concat(
         [history, latest],
         dim="epoch",

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from genpredict.errors import GenpredictError
-from genpredict.layers import select_layers
-from genpredict.spectral import measure_weights
-from genpredict.training.epochs import EpochMeans, train_epoch
-from genpredict.training.evaluation import Evaluation, evaluate
+from genpredict.layers import Layer, select_layers
+from genpredict.spectral import LayerMeasures, measure_weights
+from genpredict.training.epochs import EpochMeans
 from genpredict.training.history import epoch_dataset, join_epochs
-from genpredict.training.materials import Materials, prepare
 from genpredict.training.metadata import checkpoint_metadata
-from genpredict.training.run_folder import HISTORY, Run
-from genpredict.training.schedules import rate_factor
+from genpredict.training.preparing import prepare_run
+from genpredict.training.run_folder import HISTORY, Run, run_of
+from genpredict.training.schedules import evaluation_interval, rate_factor
 from genpredict.training.settings import Settings, complete
+from genpredict.training.training_state import TrainingState
 from genpredict.training.watching import Watcher
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ def train(output: str | Path = "runs", *, watcher: Watcher | None = None, **give
 
 def train_settings(settings: Settings, output: Path, *, watcher: Watcher) -> Run:
     """Train by settings that are complete; see `train`."""
-    run = Run(output / settings.id)
+    run = run_of(settings, output)
     if run.is_over:
         return run
     with _threads(settings.threads):
-        materials = prepare(settings)
+        materials = prepare_run(settings)
         with run.held(), materials.randomness():
             if not run.is_over:  # another process may have ended it since
                 run.begin(settings)
@@ -90,7 +90,7 @@ class _Training:
     """A run in memory: what `materials` do not know of its course."""
 
     def __init__(
-        self, settings: Settings, run: Run, materials: Materials, watcher: Watcher
+        self, settings: Settings, run: Run, materials: TrainingState, watcher: Watcher
     ) -> None:
         self.settings, self.run, self.materials, self.watcher = settings, run, materials, watcher
         self.done = 0
@@ -98,11 +98,20 @@ class _Training:
         self.is_lost = False
         self.history: xr.Dataset | None = None
         self.last: dict[str, float] = {}
+        self.shared: tuple[list[Layer], LayerMeasures] | None = None
+        self.interval = evaluation_interval(
+            settings, num_train=materials.num_train, num_evaluated=materials.num_evaluated
+        )
 
     def go(self) -> None:
         """Train from where the run stands to its end."""
         self._resume()
         self.watcher.started(self.run, epochs=self.settings.epochs, done=self.done)
+        if self.interval > 1 and self.settings.eval_every is None:
+            self.watcher.noted(
+                f"evaluating every {self.interval} epochs: {self.materials.num_evaluated} to "
+                f"evaluate beside {self.materials.num_train} to train on (--eval-every 1: always)"
+            )
         if self.history is None:
             self.run.write_initial(self.materials.network.state_dict())
             self._record(None, 0.0, self._layer_rates())
@@ -117,19 +126,17 @@ class _Training:
     def _epoch(self) -> None:
         """Train for one epoch, measure, write down."""
         materials = self.materials
-        for group in materials.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * rate_factor(self.settings, self.done)
+        materials.multiply_rates(rate_factor(self.settings, self.done))
         rates = self._layer_rates()
         start = time.perf_counter()
-        means = train_epoch(materials, self.settings.batch_size, self.watcher)
+        means = materials.train_epoch(self.settings.batch_size, self.watcher)
         self.is_lost = not (math.isfinite(means.loss) and materials.has_finite_weights())
-        if not self.is_lost and hasattr(materials.optimizer, "epoch_step"):
-            materials.optimizer.epoch_step()
+        self.shared = None if self.is_lost else materials.epoch_step()
         seconds = time.perf_counter() - start
         self.done += 1
         self.seconds += seconds
-        self._record(means, seconds, rates)
         is_kept = self._is_last() or self.done in self.settings.checkpoint_epochs
+        self._record(means, seconds, rates, is_evaluated=is_kept or self.is_lost)
         if is_kept and not self.is_lost:
             self._keep_weights()
 
@@ -138,26 +145,37 @@ class _Training:
         spent = budget is not None and self.seconds >= budget
         return self.done >= self.settings.epochs or spent
 
-    def _record(self, means: EpochMeans | None, seconds: float, rates: list[float]) -> None:
-        """Evaluate and measure the network as it stands, and write the history."""
-        materials, split = self.materials, self.materials.split
-        train = evaluate(
-            materials.network, split.train_images, split.train_labels, split.normalization
-        )
-        test = evaluate(
-            materials.network, split.test_images, split.test_labels, split.normalization
-        )
-        self.last = _numbers(train, test)
+    def _record(
+        self,
+        means: EpochMeans | None,
+        seconds: float,
+        rates: list[float],
+        *,
+        is_evaluated: bool = True,
+    ) -> None:
+        """Evaluate, where it is time to, and measure the network; write the history."""
+        is_evaluated = is_evaluated or self.done % self.interval == 0
+        self.last = self.materials.evaluate() if is_evaluated else {}
         if means is not None:
             self.last |= {"running_accuracy": means.accuracy, "running_loss": means.loss}
-            self.last |= {"seconds": seconds}
-        layers, _ = select_layers(materials.network.state_dict())
-        measures = measure_weights([layer.weight for layer in layers])
-        latest = epoch_dataset(self.done, self.last, layers, measures, rates)
+            self.last |= {"seconds": seconds, **means.more}
+        layers, measures = self._measured()
+        latest = epoch_dataset(
+            self.done, self.last, layers, measures, rates, self.materials.variables
+        )
         self.history = join_epochs(self.history, latest)
         self.run.write_history(self.history)
         if means is not None:
             self.watcher.epoch_done(self.done, self.last)
+
+    def _measured(self) -> tuple[list[Layer], LayerMeasures]:
+        """Measure all layers, unless the optimizer has just done so."""
+        layers, _ = select_layers(self.materials.network.state_dict())
+        if self.shared is not None:
+            measured, measures = self.shared
+            if [layer.name for layer in measured] == [layer.name for layer in layers]:
+                return layers, measures
+        return layers, measure_weights([layer.weight for layer in layers])
 
     def _layer_rates(self) -> list[float]:
         """Return the learning rate of each layer."""
@@ -167,7 +185,7 @@ class _Training:
 
     def _keep_weights(self) -> None:
         """Write the weights as a checkpoint."""
-        num_train = len(self.materials.split.train_labels)
+        num_train = self.materials.num_train
         metadata = checkpoint_metadata(self.settings, self.run.id, self.done, num_train, self.last)
         self.run.write_checkpoint(self.materials.network.state_dict(), metadata)
 
@@ -207,19 +225,6 @@ def _history_until(done: int, run: Run) -> xr.Dataset:
             f"{run.path} and train with the same settings to have the run anew"
         )
     return kept.isel(epoch=kept["epoch"].values <= done)
-
-
-def _numbers(train: Evaluation, test: Evaluation) -> dict[str, float]:
-    """Name the numbers of two evaluations as `EPOCH_NUMBERS` does."""
-    return {
-        "train_accuracy": train.accuracy,
-        "test_accuracy": test.accuracy,
-        "generalization_gap": train.accuracy - test.accuracy,
-        "train_loss": train.loss,
-        "test_loss": test.loss,
-        "train_top5_accuracy": train.top5_accuracy,
-        "test_top5_accuracy": test.top5_accuracy,
-    }
 
 
 @contextmanager

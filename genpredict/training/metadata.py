@@ -22,7 +22,10 @@ _FROM_HYPERPARAMETERS = {
     "rho": "rho",
 }
 #: Numbers of the epoch that are kept.
-_NUMBERS = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
+_NUMBERS = (
+    *("train_accuracy", "test_accuracy", "validation_accuracy"),
+    *("train_loss", "test_loss", "validation_loss"),
+)
 #: Search spaces of NATS-Bench, whose networks are called by their architecture alone, as its
 #: archives call them.
 _SPACES = ("sss", "tss")
@@ -60,7 +63,8 @@ def checkpoint_metadata(
         value = settings.hyperparameters.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             metadata[coordinate] = value
-    metadata |= {name: value for name in _NUMBERS if math.isfinite(value := numbers[name])}
+    known = {name: numbers.get(name, math.nan) for name in _NUMBERS}
+    metadata |= {name: value for name, value in known.items() if math.isfinite(value)}
     return metadata
 
 

@@ -7,7 +7,8 @@
 - ``initial.safetensors``: the weights before training;
 - ``checkpoints/epoch-012.safetensors``: weights, with everything known about them in the header;
 - ``summary.json``: the last word; a run that has one is over;
-- ``state.pt``: weights, optimizer, random states after the last full epoch; gone once it is over.
+- ``state.pt``: weights, optimizer, random states after the last full epoch; gone once it is over;
+- ``progress.json``: how far it is, while it goes.
 
 Every file is written under another name first, then put in its place once it is on the disk: a
 process that is killed, or a machine that goes down, leaves the old file or the new one.
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 #: Bytes of a history at most: a thousand epochs of a network of a thousand layers take 0.3 GB.
 _MOST_HISTORY = 1 << 30
 HISTORY, SUMMARY, STATE = "history.nc", "summary.json", "state.pt"
+PROGRESS = "progress.json"
 
 
 @dataclass(frozen=True)
@@ -218,11 +220,25 @@ class Run:
             f"{self.path / STATE}: damaged ({_first_line(why)}); delete it to start the run anew"
         )
 
+    def write_progress(self, progress: Mapping[str, float]) -> None:
+        """Write how far the run is, for whoever looks on from another process."""
+        text = json.dumps(dict(progress))
+        self._write(PROGRESS, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def read_progress(self) -> dict[str, float]:
+        """Read how far the run is; empty where nothing is known."""
+        try:
+            progress = json.loads((self.path / PROGRESS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not begun, over, or being written
+            return {}
+        return progress if isinstance(progress, dict) else {}
+
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the last word, and drop what is only needed to go on."""
         text = json.dumps(dict(summary), indent=2) + "\n"
         self._write(SUMMARY, lambda path: path.write_text(text, encoding="utf-8"))
-        (self.path / STATE).unlink(missing_ok=True)
+        for name in (STATE, PROGRESS):
+            (self.path / name).unlink(missing_ok=True)
 
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
         """Write a file under another name, then put it in its place."""
@@ -242,6 +258,45 @@ class Run:
 def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors as safetensors can write them."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def run_of(settings: Settings, output: Path) -> Run:
+    """Return the run of some settings, that of an earlier version, which named it otherwise, too.
+
+    Parameters
+    ----------
+    settings : Settings
+    output : Path
+        The folder of all runs.
+
+    Returns
+    -------
+    Run
+        Its folder need not be there.
+    """
+    path = output / settings.id
+    if path.exists() or not output.is_dir():
+        return Run(path)
+    same = (
+        one
+        for one in sorted(output.glob(f"{settings.stem}-*{settings.digest}"))
+        if (one / RUN_FILE).is_file()
+    )
+    return Run(next(same, path))
+
+
+def find_runs(folder: Path) -> list[Run]:
+    """List the runs of a folder by name.
+
+    Raises
+    ------
+    GenpredictError
+        If the folder is none, or holds no runs.
+    """
+    runs = [Run(path.parent) for path in sorted(folder.glob(f"*/{RUN_FILE}"))]
+    if not runs:
+        raise GenpredictError(f"{folder}: no runs; make some with genpredict train or sweep")
+    return runs
 
 
 @contextmanager

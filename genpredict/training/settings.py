@@ -22,8 +22,16 @@ _Rest = Annotated[int, Field(ge=0)]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 #: Where a run is computed is no part of what is computed.
 NO_PART_OF_RESULT = ("device", "data_folder", "threads")
-#: The longest network name in a run's id; the digest tells longer ones apart.
-_LONGEST = 40
+#: The longest network name and setting in a run's id, and how many settings it shows; the digest
+#: tells others apart.
+_LONGEST, _LONGEST_PART, _MOST_PARTS = 40, 24, 4
+#: Settings that an id shows anyway, or that are no part of what is computed.
+_IN_STEM = {
+    *("recipe", "network", "dataset", "optimizer", "hyperparameters", "seed", "annotations"),
+    *("checkpoint_epochs", "budget", *NO_PART_OF_RESULT),
+}
+#: Settings that came after runs were made.
+_ADDED = (*("num_test", "num_validation", "eval_every", "clip_norm", "sequence_length", "budget"),)
 
 
 class Settings(BaseModel):
@@ -51,6 +59,19 @@ class Settings(BaseModel):
         Share of training labels replaced by a wrong one.
     num_train : int, optional
         Training images to use, a stratified choice; None takes all.
+    num_test : int, optional
+        Test images to use, likewise.
+    num_validation : int, optional
+        Images held out of those to train on, for choosing settings: `best_runs` looks at these
+        and never at the test images. The same for every seed.
+    eval_every : int, optional
+        Epochs between evaluations; the last epoch and those whose weights are kept are always
+        evaluated. None evaluates every epoch, but where the images to evaluate are many beside
+        those to train on, only so often that it takes about a tenth of the time.
+    clip_norm : float, optional
+        Gradients are scaled down to this norm, over all parameters.
+    sequence_length : int
+        Words that a language model learns from at a time.
     image_size : int, optional
         Height and width to scale images to; None leaves them as they are.
     annotations : str, optional
@@ -60,6 +81,9 @@ class Settings(BaseModel):
     budget_seconds : float, optional
         Training ends with the epoch in which this much time has gone into training itself
         (evaluation and measures apart), even if `epochs` are not done.
+    budget : {"sgd"}, optional
+        In a sweep: the budget is what the run of SGD with the same network, data and seed has
+        taken, and `epochs` those of SGD.
     checkpoint_epochs : tuple of int
         Epochs after which the weights are kept; always after the last.
     device : str
@@ -91,7 +115,13 @@ class Settings(BaseModel):
     image_size: _Count | None = None
     annotations: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    num_test: _Count | None = None
+    num_validation: _Count | None = None
+    eval_every: _Count | None = None
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    sequence_length: _Count = 35
     budget_seconds: Annotated[float, Field(gt=0)] | None = None
+    budget: Literal["sgd"] | None = None
     checkpoint_epochs: tuple[_Count, ...] = ()
     device: str = "auto"
     data_folder: str | None = None
@@ -99,15 +129,45 @@ class Settings(BaseModel):
 
     @property
     def id(self) -> str:
-        """A readable name, unique to what is computed: ``digits_cnn-digits-rmsgd-s0-1f2e3d``.
+        """A name that shows what differs from the recipe: ``resnet20-cifar10-sgd-s0-lr0.05-1f2e3d``.
 
-        Of the data set "folder" the path counts too, as it was given: it is what names the images.
+        The last part is unique to what is computed. Of the data set "folder" the path counts too,
+        as it was given: it is what names the images.
         """
+        return "-".join([self.stem, *self._differences(), self.digest])
+
+    @property
+    def stem(self) -> str:
+        """The first part of the id: network, data set, optimizer, seed."""
+        return f"{_plain(self.network)[:_LONGEST]}-{self.dataset}-{self.optimizer}-s{self.seed}"
+
+    @property
+    def digest(self) -> str:
+        """The last part of the id, unique to what is computed."""
         left_out = set(NO_PART_OF_RESULT) - ({"data_folder"} if self.dataset == "folder" else set())
         kept = self.model_dump(mode="json", exclude=left_out)
-        digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:6]
-        network = re.sub(r"[^A-Za-z0-9_.]+", "-", self.network).strip("-")[:_LONGEST]
-        return f"{network}-{self.dataset}-{self.optimizer}-s{self.seed}-{digest}"
+        for name in _ADDED:  # settings that came later leave the ids of earlier runs as they were
+            if kept[name] == type(self).model_fields[name].default:
+                del kept[name]
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:6]
+
+    def _differences(self) -> list[str]:
+        """Show the settings that differ from the recipe's, the first ones of many."""
+        usual = complete(
+            {"recipe": self.recipe, "optimizer": self.optimizer, "dataset": self.dataset}
+        )
+        shown = {
+            name: value
+            for name, value in self.hyperparameters.items()
+            if usual.hyperparameters.get(name) != value
+        }
+        shown |= {
+            name: value
+            for name, value in self
+            if name not in _IN_STEM and value != getattr(usual, name)
+        }
+        parts = [_plain(f"{name}{_short(value)}") for name, value in shown.items()]
+        return [part[:_LONGEST_PART] for part in parts[:_MOST_PARTS]]
 
     def __str__(self) -> str:
         """Return the id, as which messages name a run."""
@@ -138,6 +198,8 @@ def complete(given: Mapping[str, Any]) -> Settings:
 
     Notes
     -----
+    RMSGD's ``beta = "scaled"`` becomes the number that `scaled_beta` gives for the epochs.
+
     A schedule that a recipe brings is for optimizers whose rate has to be lowered by hand: RMSGD
     and the line search keep a constant multiplier unless a schedule is asked for.
 
@@ -147,6 +209,7 @@ def complete(given: Mapping[str, Any]) -> Settings:
     0.001
     """
     from genpredict.training.optimizers.hyperparameters import check_hyperparameters
+    from genpredict.training.optimizers.rates import SCALED, scaled_beta
     from genpredict.training.optimizers.registry import find_optimizer
 
     given = {name: value for name, value in given.items() if value is not None}
@@ -158,6 +221,8 @@ def complete(given: Mapping[str, Any]) -> Settings:
     fields = {**recipe.settings, **given, "recipe": name}
     optimizer = fields["optimizer"]
     asked = dict(given.get("hyperparameters", {}))
+    if optimizer == "rmsgd" and asked.get("beta") == SCALED:
+        asked["beta"] = scaled_beta(fields["epochs"])
     spec = find_optimizer(optimizer)
     fields["hyperparameters"] = check_hyperparameters(
         optimizer,
@@ -190,6 +255,18 @@ def read_settings(path: Path) -> Settings:
         raise GenpredictError(
             f"{path}: no settings of a run ({fault}); delete the run's folder to start it anew"
         ) from error
+
+
+def _plain(text: str) -> str:
+    """Return a text that may be part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
+
+
+def _short(value: object) -> str:
+    """Write a setting's value; a switch that is on goes without saying."""
+    if isinstance(value, bool):
+        return "" if value else "-off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _usual_recipe(given: Mapping[str, Any]) -> str:

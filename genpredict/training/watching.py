@@ -18,11 +18,17 @@ class Watcher:
     def started(self, run: Run, *, epochs: int, done: int) -> None:
         """Learn that training begins, or goes on after `done` of `epochs` epochs."""
 
+    def noted(self, text: str) -> None:
+        """Learn something about the run that is worth saying."""
+
     def stepped(self, *, step: int, steps: int) -> None:
         """Learn that `step` of the `steps` of an epoch are done."""
 
     def epoch_done(self, epoch: int, numbers: Mapping[str, float]) -> None:
-        """Learn the numbers of an epoch, by the names of `EPOCH_NUMBERS`."""
+        """Learn the numbers of an epoch, by the names of `EPOCH_NUMBERS`.
+
+        Accuracies and losses are missing where the epoch was not evaluated.
+        """
 
     def ended(self, run: Run) -> None:
         """Learn that the run is over."""

@@ -1,0 +1,88 @@
+"""Curves of training: a line and a band for each group, bars of seconds an epoch."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from genpredict.figures.style import GROUP_COLOURS, PAGE_WIDTH, new_axes, styled, tidy
+
+#: Lines differ in dashes where there are more groups than colours.
+_DASHES = ("-", "--", ":")
+
+
+def plot_curves(
+    bands: pd.DataFrame,
+    *,
+    x_label: str = "epoch",
+    y_label: str = "",
+    bars: bool = False,
+    log: bool = False,
+    width: float = PAGE_WIDTH / 2,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a curve with a band for each group.
+
+    Parameters
+    ----------
+    bands : DataFrame
+        Columns `group`, `x`, `mean`, `low`, `high`, as `genpredict.training.curve_bands` makes.
+    x_label, y_label : str
+        With units.
+    bars : bool
+        One bar a group instead, the mean over x, with its spread: for seconds an epoch.
+    log : bool
+        Logarithmic y.
+    width : float
+        In inches.
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from genpredict.training import curve_bands, open_runs
+    >>> runs = open_runs("runs")  # doctest: +SKIP
+    >>> bands = curve_bands(runs, y="test_accuracy", by=["optimizer"])  # doctest: +SKIP
+    >>> plot_curves(bands, y_label="test accuracy (%)")  # doctest: +SKIP
+    """
+    with styled():
+        if ax is None:
+            ax = new_axes(width, 0.75 * width)
+        if bars:
+            _draw_bars(ax, bands)
+        else:
+            _draw_lines(ax, bands)
+            ax.set_xlabel(x_label)
+        if log:
+            ax.set_yscale("log", nonpositive="mask")
+        ax.set_ylabel(y_label)
+        ax.spines[["top", "right"]].set_visible(False)
+        tidy(ax)
+    return ax
+
+
+def _draw_lines(ax: Axes, bands: pd.DataFrame) -> None:
+    """Draw a line a group, and a band where its runs differ."""
+    for index, (name, curve) in enumerate(bands.groupby("group", sort=False)):
+        colour = GROUP_COLOURS[index % len(GROUP_COLOURS)]
+        dashes = _DASHES[index // len(GROUP_COLOURS) % len(_DASHES)]
+        ax.plot(curve["x"], curve["mean"], color=colour, linestyle=dashes, label=str(name))
+        if (curve["high"] > curve["low"]).any():
+            ax.fill_between(
+                curve["x"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0
+            )
+    ax.legend()
+
+
+def _draw_bars(ax: Axes, bands: pd.DataFrame) -> None:
+    """Draw a bar a group, as high as the mean of its curve."""
+    groups = bands.groupby("group", sort=False)
+    for index, (name, curve) in enumerate(groups):
+        colour = GROUP_COLOURS[index % len(GROUP_COLOURS)]
+        mean, spread = curve["mean"].mean(), (curve["high"] - curve["mean"]).mean()
+        ax.bar(index, mean, color=colour, width=0.7, yerr=spread or None, label=str(name))
+    ax.set_xticks(range(len(groups)), labels=[str(name) for name, _ in groups], rotation=30)

@@ -1,0 +1,211 @@
+"""Runs side by side: means and standard deviations over seeds, matched in epochs or seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from genpredict.errors import GenpredictError
+from genpredict.training.reading_runs import DIVERGED
+
+Match = Literal["epochs", "seconds"]
+#: Marks of the best cell of a row and of those within one standard deviation of it.
+BEST, CLOSE = "best", "close"
+#: Targets of which less is better.
+_LESS_IS_BETTER = ("loss", "perplexity", "gap")
+#: Points of a curve over seconds.
+_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table of runs.
+
+    Attributes
+    ----------
+    cells : DataFrame
+        One row a cell: the values of the row and column, `mean`, `sd` (NaN for one run), `n`,
+        `diverged`, `mark` ("best", "close" or "").
+    rows, columns : str
+        Coordinates.
+    target : str
+    label : str
+        Of the target, with its unit.
+    match : str, optional
+    """
+
+    cells: pd.DataFrame
+    rows: str
+    columns: str
+    target: str
+    label: str
+    match: Match | None
+
+
+def compare_runs(
+    runs: xr.Dataset,
+    *,
+    rows: str = "network",
+    columns: str = "optimizer",
+    target: str = "test_accuracy",
+    match: Match | None = None,
+) -> Comparison:
+    """Compare settings by the mean of a target over all runs that have them.
+
+    Parameters
+    ----------
+    runs : Dataset
+        As `open_runs` returns it.
+    rows, columns : str
+        Settings or hyperparameters that make the rows and columns.
+    target : str
+        A number of the histories.
+    match : {"epochs", "seconds"}, optional
+        Take every run's number after as many epochs, or seconds of training, as the shortest run
+        of its row has; the last one evaluated until then. By default the last one there is.
+
+    Returns
+    -------
+    Comparison
+        Of each row the best mean is marked, and those less than its standard deviation away.
+
+    Raises
+    ------
+    GenpredictError
+        For names that the runs do not have.
+    """
+    for name in (rows, columns):
+        if name not in runs.coords or runs[name].dims != ("run",):
+            known = ", ".join(str(c) for c in runs.coords if runs[c].dims == ("run",))
+            raise GenpredictError(f"{name}: no setting of these runs; known are {known}")
+    if target not in runs.data_vars:
+        known = ", ".join(map(str, runs.data_vars))
+        raise GenpredictError(f"target: no run has {target}; known are {known}")
+    if match is not None and match not in get_args(Match):
+        raise GenpredictError(f'match: must be "epochs" or "seconds", not {match!r}')
+    frame = pd.DataFrame(
+        {
+            rows: runs[rows].values,
+            columns: runs[columns].values,
+            "number": _final(runs, rows, target, match),
+            "is_diverged": runs["status"].values == DIVERGED,
+        }
+    )
+    groups = frame.groupby([rows, columns], sort=True)
+    cells = groups["number"].agg(mean="mean", sd="std", n="count").reset_index()
+    cells["diverged"] = groups["is_diverged"].sum().to_numpy()
+    cells["mark"] = _marks(cells, rows, less=any(word in target for word in _LESS_IS_BETTER))
+    attrs = runs[target].attrs
+    label = f"{attrs.get('long_name', target)} ({attrs.get('units', '1')})"
+    return Comparison(cells, rows, columns, target, label, match)
+
+
+def _final(runs: xr.Dataset, rows: str, target: str, match: Match | None) -> np.ndarray:
+    """Return each run's number: the last one evaluated, up to the limit of its row."""
+    numbers = runs[target].transpose("run", "epoch").values
+    along = np.broadcast_to(runs["epoch"].values.astype(np.float64), numbers.shape)
+    if match == "seconds":
+        along = runs["elapsed"].transpose("run", "epoch").values
+    done = runs["elapsed"].transpose("run", "epoch").notnull().values
+    spent = np.where(done, along, -np.inf).max(axis=1)
+    limits = pd.Series(spent).groupby(runs[rows].values).transform("min").to_numpy()
+    diverged = runs["status"].values == DIVERGED
+    final = np.full(len(numbers), np.nan)
+    for index, row in enumerate(numbers):
+        known = np.isfinite(row) & done[index]
+        if match is not None:
+            known &= along[index] <= limits[index]
+        if known.any() and not diverged[index]:
+            final[index] = row[np.flatnonzero(known)[-1]]
+    return final
+
+
+def _marks(cells: pd.DataFrame, rows: str, *, less: bool) -> list[str]:
+    """Mark the best cell of each row and those within its standard deviation."""
+    marks = pd.Series("", index=cells.index)
+    for _, row in cells.groupby(rows):
+        means = -row["mean"] if less else row["mean"]
+        if means.notna().any():
+            best = means.idxmax()
+            spread = row["sd"].fillna(0.0)[best]
+            marks[row.index[means >= means[best] - spread]] = CLOSE
+            marks[best] = BEST
+    return marks.tolist()
+
+
+def curve_bands(
+    runs: xr.Dataset, *, y: str, x: Literal["epoch", "elapsed"] = "epoch", by: Sequence[str]
+) -> pd.DataFrame:
+    """Average curves over the runs of each group.
+
+    Parameters
+    ----------
+    runs : Dataset
+        As `open_runs` returns it.
+    y : str
+        A number of the histories.
+    x : {"epoch", "elapsed"}
+        Over epochs, or over seconds of training (linearly between epochs).
+    by : sequence of str
+        Settings that make the groups; what else differs (seeds) is averaged.
+
+    Returns
+    -------
+    DataFrame
+        Columns `group` (its values joined by commas), `x`, `mean`, `low`, `high` (one standard
+        deviation to either side; the mean itself for one run) and `n`.
+
+    Raises
+    ------
+    GenpredictError
+        For names that the runs do not have.
+    """
+    for name in (y, *by):
+        if name not in runs.variables:
+            raise GenpredictError(f"{name}: the runs have no such number or setting")
+    names = [", ".join(map(str, key)) for key in zip(*(runs[one].values for one in by), strict=True)]
+    parts = []
+    for group in dict.fromkeys(names):
+        members = runs.isel(run=[index for index, name in enumerate(names) if name == group])
+        points, curves = _curves(members, y, x)
+        kept = np.isfinite(curves).any(axis=0)
+        points, curves = points[kept], curves[:, kept]
+        mean = np.nanmean(curves, axis=0)
+        spread = np.nanstd(curves, axis=0, ddof=1) if len(curves) > 1 else np.zeros_like(mean)
+        spread = np.nan_to_num(spread)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "group": group,
+                    "x": points,
+                    "mean": mean,
+                    "low": mean - spread,
+                    "high": mean + spread,
+                    "n": np.isfinite(curves).sum(axis=0),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _curves(runs: xr.Dataset, y: str, x: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return points and, of each run, the curve at these."""
+    numbers = runs[y].transpose("run", "epoch").values
+    if x == "epoch":
+        return runs["epoch"].values.astype(np.float64), numbers
+    elapsed = runs["elapsed"].transpose("run", "epoch").values
+    points = np.linspace(0.0, np.nanmax(elapsed), _POINTS)
+    curves = []
+    for time, row in zip(elapsed, numbers, strict=True):
+        known = np.isfinite(row) & np.isfinite(time)
+        curves.append(
+            np.interp(points, time[known], row[known], left=np.nan, right=np.nan)
+            if known.any()
+            else np.full(len(points), np.nan)
+        )
+    return points, np.stack(curves)
