@@ -14,6 +14,7 @@ from genpredict.cli.figures import figure
 from genpredict.cli.multiverse import MULTIVERSE_EXAMPLES, multiverse
 from genpredict.cli.options import OptionalOutput
 from genpredict.cli.report import REPORT_EXAMPLES, report
+from genpredict.cli.runs import COMPARE_EXAMPLES, RUNS_EXAMPLE, compare, runs
 from genpredict.cli.score import ALL_DONE, ARGUMENTS, FAILED, SCORE_EXAMPLES, score
 from genpredict.cli.stores import CACHE_EXAMPLES, MERGE_EXAMPLES, cache, merge
 from genpredict.cli.training import SWEEP_EXAMPLES, TRAIN_EXAMPLES, sweep, train
@@ -42,6 +43,8 @@ app.command(merge, help_epilogue=MERGE_EXAMPLES)
 app.command(cache, help_epilogue=CACHE_EXAMPLES)
 app.command(train, help_epilogue=TRAIN_EXAMPLES)
 app.command(sweep, help_epilogue=SWEEP_EXAMPLES)
+app.command(runs, help_epilogue=RUNS_EXAMPLE)
+app.command(compare, help_epilogue=COMPARE_EXAMPLES)
 
 SHOW_EXAMPLES = """
 Examples:

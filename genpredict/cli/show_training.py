@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from genpredict.cli.console import note, stderr
 from genpredict.training import Outcome, Run, Settings, Watcher
+from genpredict.training.run_folder import run_of
 
 if TYPE_CHECKING:
     from genpredict.training.tensorboard import TensorBoardWatcher
@@ -25,6 +28,8 @@ _COLUMNS = (
 )
 #: Failed runs that are named one by one.
 _MOST_NAMED = 10
+#: Seconds between two words about running runs, in a log and on a terminal.
+_SAY_EVERY, _SHOW_EVERY = 30.0, 1.0
 
 
 class ProgressWatcher(Watcher):
@@ -42,6 +47,10 @@ class ProgressWatcher(Watcher):
         if self.also:
             self.also.started(run, epochs=epochs, done=done)
 
+    def noted(self, text: str) -> None:
+        """Say it."""
+        note(text)
+
     def stepped(self, *, step: int, steps: int) -> None:
         """Move the bar."""
         if self.bar and self.task is not None:
@@ -56,10 +65,7 @@ class ProgressWatcher(Watcher):
     def epoch_done(self, epoch: int, numbers: Mapping[str, float]) -> None:
         """Show accuracies and loss."""
         self.done = epoch
-        latest = (
-            f"loss {numbers['running_loss']:.4f} · train {numbers['train_accuracy']:.2f} % · "
-            f"test {numbers['test_accuracy']:.2f} %"
-        )
+        latest = _latest(numbers)
         if self.bar and self.task is not None:
             self.bar.update(self.task, latest=latest)
         else:
@@ -71,6 +77,19 @@ class ProgressWatcher(Watcher):
         """Close what is open."""
         if self.also:
             self.also.ended(run)
+
+
+def _latest(numbers: Mapping[str, float]) -> str:
+    """Say what an epoch has come to: what was evaluated, else what training itself has seen."""
+    parts = [f"loss {numbers['running_loss']:.4f}"]
+    for name, unit in (("accuracy", " %"), ("perplexity", "")):
+        for part in ("train", "test"):
+            number = numbers.get(f"{part}_{name}")
+            if number is not None:
+                parts.append(f"{part} {number:.2f}{unit}")
+    if len(parts) == 1 and math.isfinite(numbers["running_accuracy"]):
+        parts.append(f"while training {numbers['running_accuracy']:.2f} %")
+    return " · ".join(parts)
 
 
 @contextmanager
@@ -97,21 +116,52 @@ def describe_run(run: Run, output: Path) -> None:
             f"learning rate, such as -H lr={run.settings.hyperparameters['lr'] / 10:g}"  # type: ignore[operator]
         )
         return
-    note(
-        f"{run.id}: {last['epochs']} epochs in {last['seconds']:.1f} s; "
-        f"train {last['train_accuracy']:.2f} %, test {last['test_accuracy']:.2f} %, "
-        f"gap {last['generalization_gap']:.2f} %-points"
-    )
+    note(f"{run.id}: {last['epochs']} epochs in {last['seconds']:.1f} s; {_summed_up(last)}")
+    silent = _silent_layers(run)
+    if silent:
+        note(silent)
     note(f"history: {run.path / 'history.nc'}; weights: {run.checkpoints[-1]}")
     folder = shlex.quote(str(output))
     note(f"next: genpredict score {folder} -o scores.zarr && genpredict show scores.zarr")
 
 
+def _summed_up(last: Mapping[str, float]) -> str:
+    """Write accuracies and gap of a summary, or what else there is."""
+    if "test_accuracy" in last:
+        text = f"train {last['train_accuracy']:.2f} %, test {last['test_accuracy']:.2f} %"
+        if "generalization_gap" in last:
+            text += f", gap {last['generalization_gap']:.2f} %-points"
+        return text
+    if "test_perplexity" in last:
+        return (
+            f"perplexity: train {last['train_perplexity']:.2f}, test {last['test_perplexity']:.2f}"
+        )
+    return f"loss {last['running_loss']:.4f}"
+
+
+def _silent_layers(run: Run) -> str:
+    """Say which layers of a run of RMSGD never got a signal, and so kept lr to the end."""
+    settings = run.settings
+    if settings.optimizer != "rmsgd" or not settings.hyperparameters["hold"]:
+        return ""
+    history = run.history
+    rank = history["rank"].max(["epoch", "unfolding"])
+    silent = history["layer_name"].values[(rank == 0).values]
+    if not len(silent):
+        return ""
+    return (
+        f"{len(silent)} of {history.sizes['layer']} layers never had a signal and kept the first "
+        f"learning rate: {', '.join(silent[:3])}{', …' if len(silent) > 3 else ''}"
+    )
+
+
 @contextmanager
-def sweep_progress(total: int) -> Iterator[Callable[[Outcome], None]]:
-    """Show how far a sweep is."""
+def sweep_progress(runs: Sequence[Settings], output: Path) -> Iterator[Callable[[Outcome], None]]:
+    """Show how far a sweep and each of its running runs is."""
+    total = len(runs)
     if not stderr.is_terminal:
-        yield _lines(total)
+        with looked_after(runs, output, note, every=_SAY_EVERY):
+            yield _lines(total)
         return
     columns = (
         TextColumn("sweep {task.completed}/{task.total}"),
@@ -123,7 +173,40 @@ def sweep_progress(total: int) -> Iterator[Callable[[Outcome], None]]:
     )
     with Progress(*columns, console=stderr) as bar:
         task = bar.add_task("", total=total, latest="")
-        yield lambda outcome: bar.update(task, advance=1, latest=_line(outcome))
+
+        def going(text: str) -> None:
+            bar.update(task, latest=text)
+
+        with looked_after(runs, output, going, every=_SHOW_EVERY):
+            yield lambda outcome: bar.update(task, advance=1)
+
+
+@contextmanager
+def looked_after(
+    runs: Sequence[Settings], output: Path, say: Callable[[str], None], *, every: float
+) -> Iterator[None]:
+    """Say every so many seconds how far the running runs are, for the time of a block."""
+    over = Event()
+    folders = [run_of(run, output) for run in runs]
+
+    def look() -> None:
+        while not over.wait(every):
+            going = [(run, run.read_progress()) for run in folders if not run.is_over]
+            texts = [
+                f"{run.id} {progress['epoch']:.1f}/{progress['epochs']:.0f}"
+                for run, progress in going
+                if progress
+            ]
+            if texts:
+                say("; ".join(texts))
+
+    watching = Thread(target=look, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
 
 
 def _lines(total: int) -> Callable[[Outcome], None]:
@@ -143,8 +226,7 @@ def _line(outcome: Outcome) -> str:
     if outcome.status != "finished":
         return f"{outcome.run.id}: {outcome.status} {outcome.message}".rstrip()
     last = outcome.run.summary
-    accuracies = f"train {last['train_accuracy']:.2f} %, test {last['test_accuracy']:.2f} %"
-    return f"{outcome.run.id}: {accuracies}"
+    return f"{outcome.run.id}: {_summed_up(last)}"
 
 
 def describe_sweep(outcomes: Sequence[Outcome], output: Path) -> None:
@@ -157,14 +239,15 @@ def describe_sweep(outcomes: Sequence[Outcome], output: Path) -> None:
         note(f"… and {len(failed) - _MOST_NAMED} more")
     note(
         f"next: genpredict score {shlex.quote(str(output))} -o scores.zarr && "
-        f"genpredict figure scatter scores.zarr --hue optimizer -o scatter.png"
+        f"genpredict figure scatter scores.zarr --hue optimizer -o scatter.png; "
+        f"or genpredict compare {shlex.quote(str(output))}"
     )
 
 
 def list_runs(runs: Sequence[Settings], output: Path) -> None:
     """List the runs of a plan and how far each is."""
     for settings in runs:
-        run = Run(output / settings.id)
+        run = run_of(settings, output)
         state = run.summary["status"] if run.is_over else "to do"
         if not run.is_over and run.path.exists():
             state = "begun"

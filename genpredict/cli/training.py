@@ -13,7 +13,9 @@ from genpredict.cli.options import commas
 from genpredict.errors import GenpredictError
 
 if TYPE_CHECKING:
-    from genpredict.training import Outcome, Run
+    from collections.abc import Sequence
+
+    from genpredict.training import Outcome, Run, Settings
 
 ALL_DONE, FAILED, SOME_FAILED = 0, 1, 3
 
@@ -46,6 +48,10 @@ with, in sweep.toml,
 
     [hyperparameters.sgd]
     lr = [0.1, 0.01]
+
+`genpredict sweep search.toml --best best.toml -o search` chooses on num_validation images
+
+With `budget = "sgd"` among the settings every run gets the time that SGD's takes.
 """
 
 RunsFolder = Annotated[Path, Parameter(name=["--output", "-o"])]
@@ -61,7 +67,8 @@ class Given:
     ----------
     recipe
         Fills in every setting that is not given: paper (as in the CVPR 2022 paper), nats (as in
-        NATS-Bench) or digits; default digits for the data set digits, else paper.
+        NATS-Bench), digits, ptb (a language model) or wgan (a generator of images); default digits
+        for the data set digits, else paper.
     network
         digits_cnn, resnet18, resnet20, vgg16, sss:8:16:24:32:40, …; default the recipe's.
     dataset
@@ -73,7 +80,8 @@ class Given:
         rmsgd, sgd, adam, adagrad, adabelief, adabound, adamp, sgdp, sam or sls; default the
         recipe's: sgd of nats, else rmsgd.
     hyperparameter
-        One of the optimizer's, as name=value; may be repeated.
+        One of the optimizer's, as name=value; may be repeated. beta=scaled gives RMSGD the β that
+        goes with the number of epochs: .98^(250/epochs).
     epochs
         Passes over the training images; default the recipe's: 250 of paper, 12 of nats, 20 of
         digits.
@@ -82,16 +90,34 @@ class Given:
     schedule
         How the learning rate falls over the epochs; default the recipe's, constant for rmsgd and
         sls.
+    step_epochs
+        Epochs between two steps of the schedule step; default the recipe's: 25 of paper, 5 of
+        digits.
+    step_factor
+        What each of these steps multiplies the learning rate by; default the recipe's, 0.5.
     flip
         Mirror training images at random; --no-flip turns off what a recipe has.
     crop_padding
         Crop training images at random after padding them by this many pixels; 0 turns it off.
     cutout_holes
-        Blank this many squares (16 pixels wide) of each training image.
+        Blank this many squares of each training image.
+    cutout_length
+        Width of these squares, in pixels; default 16.
     label_noise
         Share of training labels, 0 to 1, to replace by wrong ones.
     num_train
         Number of training images to use; default all.
+    num_test
+        Number of test images to use; default all.
+    num_validation
+        Number of images to hold out of those to train on, for choosing settings.
+    eval_every
+        Epochs between evaluations; default 1, more where there are many images to evaluate beside
+        those to train on, which is said then. The last epoch is always evaluated.
+    clip_norm
+        Scale gradients down to this norm.
+    sequence_length
+        Words that a language model learns from at a time; default 35.
     image_size
         Height and width, in pixels, to scale images to.
     annotations
@@ -110,7 +136,7 @@ class Given:
         CPU threads; default torch's number.
     """
 
-    recipe: Literal["paper", "nats", "digits"] | None = None
+    recipe: str | None = None
     network: str | None = None
     dataset: str | None = None
     data_folder: Path | None = None
@@ -119,11 +145,19 @@ class Given:
     epochs: Positive = None
     batch_size: Positive = None
     schedule: Literal["constant", "step", "cosine"] | None = None
+    step_epochs: Positive = None
+    step_factor: float | None = None
     flip: Annotated[bool | None, Parameter(negative="--no-flip")] = None
     crop_padding: int | None = None
     cutout_holes: int | None = None
+    cutout_length: Positive = None
     label_noise: float | None = None
     num_train: Positive = None
+    num_test: Positive = None
+    num_validation: Positive = None
+    eval_every: Positive = None
+    clip_norm: float | None = None
+    sequence_length: Positive = None
     image_size: Positive = None
     annotations: Path | None = None
     seed: int | None = None
@@ -190,6 +224,8 @@ def sweep(
     workers: Positive = None,
     shard: str = "1/1",
     dry_run: bool = False,
+    best: Path | None = None,
+    overwrite: bool = False,
 ) -> int:
     """Train every combination of settings that a TOML file asks for.
 
@@ -209,9 +245,16 @@ def sweep(
         machines.
     dry_run
         List the runs and what is done of them; train nothing.
+    best
+        Write each optimizer's hyperparameters of greatest mean validation accuracy to this TOML
+        file, as tables for another sweep. Needs num_validation in the plan; test images play no
+        part.
+    overwrite
+        Replace an existing file of --best.
     """
     from genpredict.cli.show_training import describe_sweep, list_runs, sweep_progress
     from genpredict.jobs.sharding import parse_shard
+    from genpredict.outputs import check_output
     from genpredict.training import read_plan
     from genpredict.training import sweep as train_all
 
@@ -221,10 +264,39 @@ def sweep(
     if dry_run:
         list_runs(runs[index - 1 :: count], output)
         return ALL_DONE
-    with sweep_progress(len(runs[index - 1 :: count])) as on_end:
+    if best is not None:
+        _check_choice(runs)
+        check_output(best, overwrite=overwrite, inputs=(plan,))
+    with sweep_progress(runs[index - 1 :: count], output) as on_end:
         outcomes = train_all(runs, output, workers=workers, shard=(index, count), on_end=on_end)
     describe_sweep(outcomes, output)
+    if best is not None:
+        _write_best(outcomes, best, overwrite=overwrite)
     return _code(outcomes)
+
+
+def _check_choice(runs: Sequence[Settings]) -> None:
+    """Refuse a choice among runs without validation images before they are trained."""
+    for run in runs:
+        if run.num_validation is None:
+            raise GenpredictError(
+                "--best: chooses on validation images, and the plan holds none out; add "
+                "num_validation to its settings"
+            )
+
+
+def _write_best(outcomes: list[Outcome], path: Path, *, overwrite: bool) -> None:
+    """Choose on validation images, write the choice, and show it."""
+    from genpredict.cli.console import note
+    from genpredict.outputs import new_file
+    from genpredict.training.choosing import best_runs, choices_as_toml
+
+    over = [outcome.run for outcome in outcomes if outcome.status != "failed"]
+    text = choices_as_toml(best_runs(over))
+    with new_file(path, overwrite=overwrite) as partial:
+        partial.write_text(text, encoding="utf-8")
+    print(text, end="")  # noqa: T201  the result itself
+    note(f"best on validation images: {path}")
 
 
 def _check_archive(given: dict[str, Any], folder: Path) -> None:

@@ -73,11 +73,7 @@ def best_runs(runs: Sequence[Run]) -> list[Choice]:
 
 def _choose(optimizer: str, known: dict[tuple[tuple[str, Any], ...], list[float]]) -> Choice:
     best = max(known, key=lambda key: float(np.mean(known[key])))
-    varied = {
-        name: value
-        for name, value in best
-        if len({dict(key)[name] for key in known}) > 1
-    }
+    varied = {name: value for name, value in best if len({dict(key)[name] for key in known}) > 1}
     mean = float(np.mean(known[best]))
     return Choice(optimizer, varied, mean, len(known[best]), len(known))
 
@@ -94,11 +90,9 @@ def choices_as_toml(choices: Sequence[Choice]) -> str:
     """
     import tomli_w
 
-    parts = []
-    for choice in choices:
-        parts.append(
-            f"# {choice.optimizer}: validation accuracy {choice.validation_accuracy:.2f} %, the "
-            f"mean of {choice.runs} runs; the best of {choice.candidates} settings\n"
-            + tomli_w.dumps({"hyperparameters": {choice.optimizer: choice.hyperparameters}})
-        )
-    return "\n".join(parts)
+    return "\n".join(
+        f"# {choice.optimizer}: validation accuracy {choice.validation_accuracy:.2f} %, the "
+        f"mean of {choice.runs} runs; the best of {choice.candidates} settings\n"
+        + tomli_w.dumps({"hyperparameters": {choice.optimizer: choice.hyperparameters}})
+        for choice in choices
+    )

@@ -127,15 +127,18 @@ def _final(runs: xr.Dataset, rows: str, target: str, match: Match | None) -> np.
 
 def _marks(cells: pd.DataFrame, rows: str, *, less: bool) -> list[str]:
     """Mark the best cell of each row and those within its standard deviation."""
-    marks = pd.Series("", index=cells.index)
-    for _, row in cells.groupby(rows):
-        means = -row["mean"] if less else row["mean"]
-        if means.notna().any():
-            best = means.idxmax()
-            spread = row["sd"].fillna(0.0)[best]
-            marks[row.index[means >= means[best] - spread]] = CLOSE
+    marks = np.full(len(cells), "", dtype=object)
+    means = cells["mean"].to_numpy() * (-1 if less else 1)
+    spreads = cells["sd"].fillna(0.0).to_numpy()
+    for places in cells.groupby(rows).indices.values():
+        known = [place for place in places if np.isfinite(means[place])]
+        if known:
+            best = max(known, key=lambda place: float(means[place]))
+            for place in known:
+                if means[place] >= means[best] - spreads[best]:
+                    marks[place] = CLOSE
             marks[best] = BEST
-    return marks.tolist()
+    return [str(mark) for mark in marks]
 
 
 def curve_bands(
@@ -168,7 +171,9 @@ def curve_bands(
     for name in (y, *by):
         if name not in runs.variables:
             raise GenpredictError(f"{name}: the runs have no such number or setting")
-    names = [", ".join(map(str, key)) for key in zip(*(runs[one].values for one in by), strict=True)]
+    names = [
+        ", ".join(map(str, key)) for key in zip(*(runs[one].values for one in by), strict=True)
+    ]
     parts = []
     for group in dict.fromkeys(names):
         members = runs.isel(run=[index for index, name in enumerate(names) if name == group])
@@ -176,8 +181,9 @@ def curve_bands(
         kept = np.isfinite(curves).any(axis=0)
         points, curves = points[kept], curves[:, kept]
         mean = np.nanmean(curves, axis=0)
-        spread = np.nanstd(curves, axis=0, ddof=1) if len(curves) > 1 else np.zeros_like(mean)
-        spread = np.nan_to_num(spread)
+        count = np.isfinite(curves).sum(axis=0)
+        squares = np.nansum((curves - mean) ** 2, axis=0)
+        spread = np.sqrt(squares / np.maximum(count - 1, 1))  # 0 for one run
         parts.append(
             pd.DataFrame(
                 {
@@ -186,7 +192,7 @@ def curve_bands(
                     "mean": mean,
                     "low": mean - spread,
                     "high": mean + spread,
-                    "n": np.isfinite(curves).sum(axis=0),
+                    "n": count,
                 }
             )
         )

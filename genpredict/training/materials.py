@@ -150,7 +150,13 @@ def _load(settings: Settings) -> ImageSplit:
 
 def _on(split: ImageSplit, device: torch.device) -> ImageSplit:
     """Move the images to a device."""
-    tensors = {
-        name: value.to(device) for name, value in vars(split).items() if isinstance(value, Tensor)
-    }
-    return replace(split, **tensors)
+    held, labels = split.validation_images, split.validation_labels
+    return replace(
+        split,
+        train_images=split.train_images.to(device),
+        train_labels=split.train_labels.to(device),
+        test_images=split.test_images.to(device),
+        test_labels=split.test_labels.to(device),
+        validation_images=None if held is None else held.to(device),
+        validation_labels=None if labels is None else labels.to(device),
+    )

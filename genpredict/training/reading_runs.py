@@ -119,3 +119,45 @@ def differing(runs: xr.Dataset) -> list[str]:
         and len({str(value) for value in runs[name].values}) > 1
     ]
     return [*(name for name in first if name in varied), *(n for n in varied if n not in first)]
+
+
+def runs_where(runs: xr.Dataset, condition: str | None) -> xr.Dataset:
+    """Choose the runs of which a setting has a value.
+
+    Parameters
+    ----------
+    runs : Dataset
+        As `open_runs` returns it.
+    condition : str, optional
+        Such as "network=resnet20"; None chooses all.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    GenpredictError
+        If there is no such setting, or no run has the value.
+    """
+    if condition is None:
+        return runs
+    name, equals, value = (part.strip() for part in condition.partition("="))
+    if not equals or name not in runs.coords or runs[name].dims != ("run",):
+        known = ", ".join(str(c) for c in runs.coords if runs[c].dims == ("run",))
+        raise GenpredictError(
+            f"where: must be name=value with a setting of the runs, not {condition!r}; known are "
+            f"{known}"
+        )
+    column = runs[name].values
+    if column.dtype.kind == "f":
+        try:
+            chosen = column == float(value)
+        except ValueError as error:
+            raise GenpredictError(f"where: {name} is a number, not {value!r}") from error
+    else:
+        chosen = column == value
+    if not chosen.any():
+        there = ", ".join(sorted({str(one) for one in column}))
+        raise GenpredictError(f"where: no run has {condition}; {name} is one of {there}")
+    return runs.isel(run=np.flatnonzero(chosen))

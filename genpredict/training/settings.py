@@ -129,7 +129,7 @@ class Settings(BaseModel):
 
     @property
     def id(self) -> str:
-        """A name that shows what differs from the recipe: ``resnet20-cifar10-sgd-s0-lr0.05-1f2e3d``.
+        """A name that shows what differs from the recipe: ``vgg16-cifar10-sgd-s0-lr0.05-1f2e3d``.
 
         The last part is unique to what is computed. Of the data set "folder" the path counts too,
         as it was given: it is what names the images.

@@ -16,6 +16,7 @@ from genpredict.errors import GenpredictError
 from genpredict.layers import Layer
 from genpredict.schema import Variable
 from genpredict.spectral import LayerMeasures
+from genpredict.training.optimizers.rmsgd import RMSGD
 
 if TYPE_CHECKING:
     from genpredict.training.epochs import EpochMeans
@@ -99,11 +100,13 @@ class TrainingState(ABC):
         """Let optimizers that measure do so; return what is measured as `score` measures it."""
         shared = None
         for optimizer in self.optimizers():
-            if hasattr(optimizer, "epoch_step"):
+            if isinstance(optimizer, RMSGD):
                 measures = optimizer.epoch_step()
                 first = optimizer.param_groups[0]
                 if first["estimator"] == "global" and first["dtype"] == torch.float64:
                     shared = optimizer.layers(), measures
+            elif hasattr(optimizer, "epoch_step"):  # another package's
+                optimizer.epoch_step()
         return shared if len(self.optimizers()) == 1 else None
 
     def has_finite_weights(self) -> bool:

@@ -1,0 +1,163 @@
+"""Runs side by side: tables and curves, against arithmetic by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from genpredict.cli import run as run_command
+from genpredict.errors import GenpredictError
+from genpredict.training import compare_runs, curve_bands, open_runs, train
+from genpredict.training.comparison_tables import to_csv, to_latex, to_markdown, to_text
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two optimizers by two seeds, one run shorter."""
+    path = tmp_path_factory.mktemp("runs")
+    for optimizer in ("sgd", "rmsgd"):
+        for seed in (0, 1):
+            epochs = 2 if (optimizer, seed) == ("sgd", 1) else 3
+            train(path, optimizer=optimizer, seed=seed, epochs=epochs, num_train=60, threads=1)
+    return path
+
+
+def made_up() -> xr.Dataset:
+    """Four runs whose numbers are known."""
+    accuracy = [[10.0, 50.0, 60.0], [10.0, 54.0, 64.0], [10.0, 61.0, np.nan], [10.0, 30.0, 40.0]]
+    elapsed = [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0], [0.0, 4.0, np.nan], [0.0, 1.0, 2.0]]
+    label = {"long_name": "test accuracy", "units": "%"}
+    return xr.Dataset(
+        {
+            "test_accuracy": (("run", "epoch"), accuracy, label),
+            "elapsed": (("run", "epoch"), elapsed),
+        },
+        coords={
+            "run": list("abcd"),
+            "epoch": [0, 1, 2],
+            "network": ("run", ["n"] * 4),
+            "optimizer": ("run", ["x", "x", "y", "z"]),
+            "status": ("run", ["finished"] * 4),
+        },
+    )  # fmt: skip
+
+
+def test_means_and_marks_against_hand() -> None:
+    """Mean and standard deviation over seeds; the best, and who is within its deviation."""
+    cells = compare_runs(made_up()).cells.set_index("optimizer")
+    assert cells.loc["x", "mean"] == 62.0
+    assert cells.loc["x", "sd"] == pytest.approx(np.sqrt(8))
+    assert cells["mark"].to_dict() == {"x": "best", "y": "close", "z": ""}
+    assert cells["n"].to_dict() == {"x": 2, "y": 1, "z": 1}
+
+
+def test_matching_against_hand() -> None:
+    """After one epoch, which is all that y has; after two seconds, in which y has none done."""
+    epochs = compare_runs(made_up(), match="epochs").cells.set_index("optimizer")["mean"]
+    assert epochs.to_dict() == {"x": 52.0, "y": 61.0, "z": 30.0}
+    seconds = compare_runs(made_up(), match="seconds").cells.set_index("optimizer")["mean"]
+    assert seconds.to_dict() == {"x": 62.0, "y": 10.0, "z": 40.0}
+
+
+def test_diverged_runs_are_counted_not_averaged() -> None:
+    """A cell of nothing else says so."""
+    runs = made_up()
+    runs["status"] = ("run", ["finished", "diverged", "diverged", "finished"])
+    table = compare_runs(runs)
+    assert table.cells.set_index("optimizer")["mean"].to_dict()["x"] == 60.0
+    text = to_text(table, 80)
+    assert "60.00 (1 diverged) *" in text
+    assert "1 diverged" in text.splitlines()[1].split("*")[1]
+
+
+def test_unknown_names_are_refused() -> None:
+    """With those there are."""
+    for options in ({"rows": "colour"}, {"columns": "colour"}):
+        with pytest.raises(GenpredictError, match=r"^colour: no setting of these runs; "):
+            compare_runs(made_up(), **options)
+    with pytest.raises(GenpredictError, match=r"^target: no run has loss; known are test_accuracy"):
+        compare_runs(made_up(), target="loss")
+
+
+def test_table_1_as_text_markdown_and_latex() -> None:
+    """The best cell is marked in the terms of each form."""
+    table = compare_runs(made_up())
+    assert "| n | **62.00 ± 2.83** | *61.00* | 40.00 |" in to_markdown(table)
+    latex = to_latex(table)
+    assert r"n & \textbf{62.00 $\pm$ 2.83} & \underline{61.00} & 40.00 \\" in latex
+    assert r"test accuracy (\%)" in latex
+    frame = pd.read_csv(pd.io.common.StringIO(to_csv(table)))
+    assert list(frame["mark"].fillna("")) == ["best", "close", ""]
+    assert max(map(len, to_text(table, 30).splitlines()[:11])) <= 30
+    assert "62.00 ± 2.83 *" in to_text(table, 80)
+
+
+def test_a_folder_of_runs_as_a_dataset(folder: Path) -> None:
+    """Settings along run, numbers over epochs, seconds summed up."""
+    runs = open_runs(folder)
+    assert dict(runs.sizes) == {"run": 4, "epoch": 4}
+    assert sorted(runs["optimizer"].values) == ["rmsgd", "rmsgd", "sgd", "sgd"]
+    short = runs.isel(run=(runs["epochs"] == 2).values).isel(run=0)
+    assert np.isnan(short["test_accuracy"][3])
+    assert float(short["elapsed"][2]) == pytest.approx(float(short["seconds"][1:3].sum()))
+    assert (runs["status"] == "finished").all()
+
+
+def test_bands_against_hand() -> None:
+    """Mean and one deviation over the runs of a group, over epochs and seconds."""
+    bands = curve_bands(made_up(), y="test_accuracy", by=["optimizer"])
+    x = bands[bands["group"] == "x"]
+    assert x["mean"].tolist() == [10.0, 52.0, 62.0]
+    np.testing.assert_allclose(x["high"] - x["mean"], [0, np.sqrt(8), np.sqrt(8)])
+    assert bands[bands["group"] == "y"]["x"].tolist() == [0, 1]
+    seconds = curve_bands(made_up(), y="test_accuracy", x="elapsed", by=["optimizer"])
+    y = seconds[seconds["group"] == "y"]
+    np.testing.assert_allclose(y["mean"], 10 + 51 * y["x"] / 4)
+
+
+def test_runs_compare_and_curves_as_typed(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Lines fit 80 columns; tables and figures are written."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_command(["runs", str(folder)]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert max(map(len, listed)) <= 80
+    assert sum("finished" in line for line in listed) == 4
+    assert any("optimizer=sgd" in line and "2/2" in line for line in listed)
+    table = tmp_path / "table.md"
+    assert run_command(["compare", str(folder), "--match", "epochs", "-o", str(table)]) == 0
+    assert "| network | rmsgd | sgd |" in table.read_text(encoding="utf-8")
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    for name, options in (
+        ("curves", []),
+        ("loss", ["--y", "running_loss", "--x", "seconds", "--where", "optimizer=sgd"]),
+        ("seconds", ["--y", "seconds"]),
+    ):
+        picture = tmp_path / f"{name}.png"
+        assert run_command(["figure", "curves", str(folder), *options, "-o", str(picture)]) == 0
+        assert picture.stat().st_size > 5000
+    assert run_command(["figure", "curves", str(folder), "--y", "luck", "-o", "x.png"]) == 1
+    assert run_command(["runs", str(tmp_path)]) == 1
+    assert "no runs; make some with genpredict train" in capsys.readouterr().err
+
+
+def test_curves_hold_what_they_are_given() -> None:
+    """Lines, bands and bars at the numbers of the bands."""
+    from genpredict.figures import plot_curves
+
+    bands = curve_bands(made_up(), y="test_accuracy", by=["optimizer"])
+    ax = plot_curves(bands, y_label="test accuracy (%)")
+    assert [line.get_label() for line in ax.lines] == ["x", "y", "z"]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [10, 52, 62])
+    assert len(ax.collections) == 1  # one group has two runs
+    bars = plot_curves(bands, bars=True)
+    heights = [patch.get_height() for patch in bars.patches]
+    np.testing.assert_allclose(heights, [124 / 3, 35.5, 80 / 3])
