@@ -178,7 +178,7 @@ def load_storage(raw: bytes) -> Storage:
 
 
 def read_values(path: Path) -> Any:
-    """Return what a file of torch holds: numbers, texts and tensors in dicts, lists and tuples.
+    """Return what a file of torch holds: numbers, texts, dtypes, tensors in dicts, lists, tuples.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def _plain(thing: Any, path: Path) -> Any:
         return {key: _plain(value, path) for key, value in dict.items(thing)}
     if type(thing) in (list, tuple):
         return type(thing)(_plain(part, path) for part in thing)
-    if thing is None or type(thing) in (str, bytes, int, float, bool):
+    if thing is None or type(thing) in (str, bytes, int, float, bool, torch.dtype):
         return thing
     raise CheckpointError(path, f"holds a {type(thing).__name__}, which is no number and no text")
 

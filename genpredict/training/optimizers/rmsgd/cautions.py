@@ -8,6 +8,7 @@ from statistics import median
 
 import torch
 
+from genpredict.errors import GenpredictWarning
 from genpredict.training.optimizers.rates import Progress
 from genpredict.training.optimizers.rmsgd.members import Members
 from genpredict.training.optimizers.rmsgd.parameters import Group
@@ -44,6 +45,7 @@ def warn_of_start(progress: Mapping[int, Progress], found: Members) -> None:
             f"RMSGD: {signals} of {len(progress)} layers have a signal after the first epoch, "
             f"which lifts the learning rate of half of them more than {LARGEST_LIFT:g}-fold; for "
             f'pretrained weights give start="measured"',
+            GenpredictWarning,
             stacklevel=_STACK,
         )
 
@@ -93,6 +95,7 @@ def warn_of_steps(group: Group) -> None:
             f"RMSGD: {most} steps without epoch_step ({since}); learning rates follow the stable "
             f"ranks only if it is called once an epoch, behind a wrapper as "
             f"optimizer.optimizer.epoch_step()",
+            GenpredictWarning,
             stacklevel=_STACK,
         )
 
@@ -102,5 +105,6 @@ def _warn_of_sources(name: str, count: int, why: str) -> None:
     warnings.warn(
         f"RMSGD: whose learning rate {name}{others} should take is a guess ({why}); "
         f"give network=network, whose order decides",
+        GenpredictWarning,
         stacklevel=_STACK + 1,
     )
