@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import torch
+
 from genpredict.checkpoints.formats.inert_pickles import ActingPickleError, InertUnpickler, Step
 from genpredict.checkpoints.formats.pickle_costs import (
     TOO_COSTLY,
