@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     )
     from genpredict.layers import select_layers
     from genpredict.networks import build_network, list_networks, register_network
-    from genpredict.registry import register_measure
+    from genpredict.registry import register_measure, register_network_measure
     from genpredict.report import write_report
     from genpredict.scoring import score
     from genpredict.spectral import (
@@ -109,7 +109,7 @@ _MODULES = {
         "mp_spikes",
         "measure_weights",
     ),
-    "registry": ("register_measure",),
+    "registry": ("register_measure", "register_network_measure"),
     "scoring": ("score",),
     "targets": ("with_targets",),
     "store": ("open_scores", "write_scores", "join_scores"),
@@ -178,6 +178,7 @@ __all__ = [
     "mp_spikes",
     "measure_weights",
     "register_measure",
+    "register_network_measure",
     "score",
     "with_targets",
     "open_scores",

@@ -11,14 +11,16 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from genpredict.schema import INTEGERS, KINDS, NETWORK_MEASURES, TARGETS
+from genpredict.errors import GenpredictError
+from genpredict.extensions import resolve
+from genpredict.schema import INTEGERS, KINDS, NETWORK_MEASURES, TARGETS, NetworkMeasure
 
 Aggregation = Literal["l2", "mean", "geometric_mean"]
 Empty = Literal["zero", "skip"]
@@ -110,65 +112,144 @@ def aggregate_entries(
     count = there.sum((-2, -1))
     with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = −∞ and 0/0 = NaN are meant
         if aggregation == "l2":
-            total = np.where(there, values**2, 0.0).sum((-2, -1))
+            total = _sum(np.where(there, values**2, 0.0))
             found = np.sqrt(total / count)  # Eq. 5
         elif aggregation == "mean":
-            found = np.where(there, values, 0.0).sum((-2, -1)) / count
+            found = _sum(np.where(there, values, 0.0)) / count
         else:
             logs = np.log(np.where(there, values, 1.0))
-            found = np.exp(logs.sum((-2, -1)) / count)
+            found = np.exp(_sum(logs) / count)
     return np.asarray(found)
 
 
-def with_network_measures(scores: xr.Dataset) -> xr.Dataset:
+def _sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add up the last two axes layer by layer, so that padding changes not a single bit."""
+    total: NDArray[np.float64] = values.sum(-2).sum(-1)
+    return total
+
+
+def network_quality(scores: xr.Dataset) -> xr.DataArray:
+    """Return Q, the paper's Eq. 5 over the convolutions, in radians."""
+    return aggregate(scores)
+
+
+def adjusted_network_quality(scores: xr.Dataset) -> xr.DataArray:
+    """Return Q with entries of rank 1 as worst, in radians."""
+    return aggregate(scores, rank_one="worst")
+
+
+def num_layers(scores: xr.Dataset) -> xr.DataArray:
+    """Count the layers of any kind."""
+    return (scores["layer_name"] != "").sum("layer")
+
+
+def num_rank_zero(scores: xr.Dataset) -> xr.DataArray:
+    """Count the entries of low-rank rank 0 among those that Q counts."""
+    return _count_of_rank(scores, 0)
+
+
+def num_rank_one(scores: xr.Dataset) -> xr.DataArray:
+    """Count the entries of low-rank rank 1 among those that Q counts."""
+    return _count_of_rank(scores, 1)
+
+
+def _count_of_rank(scores: xr.Dataset, rank: int) -> xr.DataArray:
+    return (scores["rank"].where(_entries(scores, ("conv",), None)) == rank).sum(_ENTRY)
+
+
+def with_network_measures(
+    scores: xr.Dataset, table: Iterable[NetworkMeasure] = tuple(NETWORK_MEASURES.values())
+) -> xr.Dataset:
     """Add Q, Q_adjusted and the counts beside them, and the generalization gap where it follows.
 
     Parameters
     ----------
     scores : Dataset
-        Layer measures of `score` or of a store.
+        Layer measures of `score` or of a store. Network measures that are there stay.
+    table : iterable of NetworkMeasure
+        What to add; by default those of every score.
 
     Returns
     -------
     Dataset
-        The same with the network measures of docs/design.md 3.5 as variables, Q first.
+        The same with the network measures as variables, Q first, counts as whole numbers, and
+        layers numbered.
     """
     scores = with_gap(_whole(scores).assign_coords(layer=np.arange(scores.sizes["layer"])))
-    conv = _entries(scores, ("conv",), None)
-    rank = scores["rank"].where(conv)
-    done = scores["status"] == "done"
-    measures = {
-        "Q": aggregate(scores),
-        "Q_adjusted": aggregate(scores, rank_one="worst"),
-        "num_layers": (scores["layer_name"] != "").sum("layer").where(done),
-        "num_rank_zero": (rank == 0).sum(_ENTRY).where(done),
-        "num_rank_one": (rank == 1).sum(_ENTRY).where(done),
-    }
-    for name, measure in measures.items():
-        measures[name] = measure.assign_attrs(measure.attrs | NETWORK_MEASURES[name].attrs)
-    ordered = xr.Dataset(measures, attrs=scores.attrs).merge(scores, join="exact", compat="equals")
-    return ordered.assign_attrs(scores.attrs)
+    return add_network_measures(scores, table)
+
+
+def add_network_measures(scores: xr.Dataset, table: Iterable[NetworkMeasure]) -> xr.Dataset:
+    """Compute the network measures that are not there, and put all of them first.
+
+    Parameters
+    ----------
+    scores : Dataset
+        With layer measures.
+    table : iterable of NetworkMeasure
+
+    Returns
+    -------
+    Dataset
+        NaN for checkpoints that are not done.
+
+    Raises
+    ------
+    GenpredictError
+        For a measure whose function cannot be imported or returns no number a checkpoint.
+    """
+    measures: dict[str, xr.DataArray] = {}
+    for row in table:
+        if row.name in scores.data_vars:
+            measures[row.name] = scores[row.name]
+            continue
+        function = resolve(row.function, f"measure {row.name}")
+        computed = _checked(row, function(scores), scores).where(scores["status"] == "done")
+        measures[row.name] = computed.assign_attrs(computed.attrs | row.attrs)
+    others = {name: variable for name, variable in scores.items() if name not in measures}
+    first: dict[Any, xr.Variable] = {name: values.variable for name, values in measures.items()}
+    first |= {name: values.variable for name, values in others.items()}
+    return xr.Dataset(first, coords=scores.coords, attrs=scores.attrs)
+
+
+def _checked(row: NetworkMeasure, values: Any, scores: xr.Dataset) -> xr.DataArray:
+    """Return the result of a function; raise where it is not one number a checkpoint."""
+    known = {"checkpoint", "factorization", "p"}
+    if not isinstance(values, xr.DataArray) or "checkpoint" not in values.dims:
+        shape = f"shape {np.shape(values)}" if hasattr(values, "shape") else str(type(values))
+    elif set(values.dims) <= known and values.sizes["checkpoint"] == scores.sizes["checkpoint"]:
+        return values.transpose("checkpoint", ...)
+    else:
+        shape = f"{dict(values.sizes)}"
+    raise GenpredictError(
+        f"measure {row.name}: {row.function} must return a DataArray over checkpoint (and "
+        f"factorization, p), got {shape}"
+    )
 
 
 def with_gap(scores: xr.Dataset) -> xr.Dataset:
     """Add generalization_gap = train_accuracy − test_accuracy, in percentage points."""
     if not {"train_accuracy", "test_accuracy"} <= set(scores.coords):
         return scores
-    gap = (scores["train_accuracy"] - scores["test_accuracy"]).round(9)  # equal gaps are ties
+    # numpy's arithmetic, here and below: xarray's first takes a second to load all of Dask
+    gap = scores["train_accuracy"].values - scores["test_accuracy"].values
+    gap = gap.round(9)  # equal gaps are ties
     if "generalization_gap" in scores.coords:
-        gap = scores["generalization_gap"].where(scores["generalization_gap"].notnull(), gap)
-    gap.attrs = TARGETS["generalization_gap"].attrs
-    return scores.assign_coords(generalization_gap=("checkpoint", gap.data, gap.attrs))
+        given = scores["generalization_gap"].values
+        gap = np.where(np.isnan(given), gap, given)
+    attrs = TARGETS["generalization_gap"].attrs
+    return scores.assign_coords(generalization_gap=("checkpoint", gap, attrs))
 
 
 def _whole(scores: xr.Dataset) -> xr.Dataset:
     """Make the coordinates that count something integers, where every checkpoint has them."""
+    whole: dict[str, Any] = {}
     for name in INTEGERS:
         if name in scores.coords:
-            values = scores[name]
-            if values.dtype.kind == "f" and _is_whole(values.values):
-                scores = scores.assign_coords({name: values.astype(np.int64)})
-    return scores
+            column = scores[name]
+            if column.dtype.kind == "f" and _is_whole(column.values):
+                whole[name] = (column.dims, column.values.astype(np.int64), column.attrs)
+    return scores.assign_coords(whole)
 
 
 def _is_whole(values: NDArray[np.float64]) -> bool:

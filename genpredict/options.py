@@ -6,14 +6,26 @@ The store, the spool of shards, the command line and `score` take their choices 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from genpredict._version import __version__
 from genpredict.errors import GenpredictError
-from genpredict.registry import measures_named
-from genpredict.schema import DEFINITIONS, FIRST_MEASURES, LAYER_MEASURES, Measure
+from genpredict.registry import (
+    choose_measures,
+    choose_network_measures,
+    known_network_measures,
+    measures_named,
+)
+from genpredict.schema import (
+    DEFINITIONS,
+    FIRST_MEASURES,
+    LAYER_MEASURES,
+    NETWORK_MEASURES,
+    Measure,
+    NetworkMeasure,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +68,9 @@ class Options:
     dead_tolerance, null_tolerance : float
         What EVBMF sets aside.
     measures : tuple of str
-        Names of the layer measures, all of them (`registry.choose_measures`).
+        Names of the layer measures, all of them; see `measuring`.
+    network_measures : tuple of str
+        Names of the network measures that are stored with the rows.
     nats_epochs, nats_datasets, indices
         Which rows of archives, as of `open_checkpoints`.
 
@@ -64,6 +78,8 @@ class Options:
     ----------
     rows : tuple of Measure
         What `measures` names, and what these build on; travels to worker processes.
+    network_rows : tuple of NetworkMeasure
+        What `network_measures` names.
     """
 
     estimator: str = field(default="global", metadata=_NUMBERS)
@@ -74,10 +90,12 @@ class Options:
     dead_tolerance: float = field(default=DEAD_TOLERANCE, metadata=_NUMBERS)
     null_tolerance: float = field(default=NULL_TOLERANCE, metadata=_NUMBERS)
     measures: tuple[str, ...] = field(default=tuple(LAYER_MEASURES), metadata=_NUMBERS)
+    network_measures: tuple[str, ...] = field(default=tuple(NETWORK_MEASURES), metadata=_NUMBERS)
     nats_epochs: tuple[int, ...] = field(default=(), metadata=_ROWS)
     nats_datasets: tuple[str, ...] = field(default=(), metadata=_ROWS)
     indices: str = field(default="", metadata=_ROWS)
     rows: tuple[Measure, ...] = field(init=False, repr=False, compare=False)
+    network_rows: tuple[NetworkMeasure, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check every choice, so that a typo fails before any work."""
@@ -89,8 +107,32 @@ class Options:
             raise GenpredictError(str(error)) from error
         object.__setattr__(self, "rows", measures_named(self.measures))
         object.__setattr__(self, "measures", tuple(row.name for row in self.rows))
+        object.__setattr__(self, "network_rows", _network_rows(self.network_measures))
         for name in ("nats_epochs", "nats_datasets"):
             object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
+
+    @classmethod
+    def measuring(cls, wanted: Sequence[str] | str = (), **choices: Any) -> Options:
+        """Return options with measures that are asked for by name or group, and other choices.
+
+        Parameters
+        ----------
+        wanted : sequence of str
+            Added to the measures of every score.
+        **choices
+            As of the class.
+
+        Raises
+        ------
+        GenpredictError
+            For an unknown measure, or a choice that is none.
+        """
+        layers, networks = choose_measures(wanted), choose_network_measures(wanted)
+        names: dict[str, Any] = {
+            "measures": tuple(row.name for row in layers),
+            "network_measures": tuple(row.name for row in networks),
+        }
+        return cls(**names, **choices)
 
     @classmethod
     def from_attrs(cls, attrs: Mapping[str, Any]) -> Options:
@@ -104,7 +146,8 @@ class Options:
         names = [name for name in _choices() if attrs.get(name, MIXED) != MIXED]
         given: dict[str, Any] = {name: attrs[name] for name in names}
         given |= {n: tuple(value) for n, value in given.items() if isinstance(value, list)}
-        return cls(**given | {"measures": measures_of(attrs)})
+        held = {"measures": measures_of(attrs), "network_measures": network_measures_of(attrs)}
+        return cls(**given | held)
 
     def torch_device(self) -> torch.device:
         """Return the device to compute on.
@@ -151,14 +194,24 @@ class Options:
         GenpredictError
             Where measures are asked for besides those of every score, which it does not hold.
         """
-        held = measures_of(attrs)
-        extra = [name for name in self.measures if name not in (*held, *LAYER_MEASURES)]
+        held, of_networks = measures_of(attrs), network_measures_of(attrs)
+        always = {*held, *of_networks, *LAYER_MEASURES, *NETWORK_MEASURES}
+        extra = [name for name in (*self.measures, *self.network_measures) if name not in always]
         if extra:
             raise GenpredictError(
                 f"made without the measures {', '.join(extra)}; score the same sources into "
                 f"another store, then add them with `genpredict merge`"
             )
-        return self.from_attrs({**self.attrs(), "device": self.device, "measures": list(held)})
+        return replace(self, measures=held, network_measures=of_networks)
+
+
+def _network_rows(names: Sequence[str]) -> tuple[NetworkMeasure, ...]:
+    table = known_network_measures()
+    if unknown := [name for name in names if name not in table]:
+        raise GenpredictError(
+            f"measures: there is no {unknown[0]!r}; is the package that adds it installed?"
+        )
+    return tuple(row for name, row in table.items() if name in names)
 
 
 def _choices() -> list[str]:
@@ -182,6 +235,11 @@ def measures_of(attrs: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(attrs.get("measures", FIRST_MEASURES))
 
 
+def network_measures_of(attrs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the network measures that a store holds by its attributes; once there were none."""
+    return tuple(attrs.get("network_measures", ()))
+
+
 def identity_of(attrs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a store's attributes that must agree with a run that continues it.
 
@@ -192,6 +250,8 @@ def identity_of(attrs: Mapping[str, Any]) -> dict[str, Any]:
         definitions 1, and the measures of `measures_of`.
     """
     defaults = {choice.name: choice.default for choice in fields(Options) if choice.init}
-    known = {"definitions": 1, **defaults, **attrs, "measures": sorted(measures_of(attrs))}
+    known = {"definitions": 1, **defaults, **attrs}
+    known["measures"] = sorted(measures_of(attrs))
+    known["network_measures"] = sorted(network_measures_of(attrs))
     plain = {n: list(v) if isinstance(v, tuple) else v for n, v in known.items()}
     return {name: plain[name] for name in IDENTITY}

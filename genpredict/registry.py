@@ -1,6 +1,6 @@
-"""Which layer measures there are: the rows of `genpredict.schema`, and those of other packages.
+"""Which measures there are: the rows of `genpredict.schema`, and those of other packages.
 
-A measure is a function and a row that names it. The function is given its arguments by name:
+A layer measure is a function and a row that names it. The function is given its arguments by name:
 
 =====================  ============================================================================
 ``singular_values``    spectra in descending order, shape (..., n), zeros beyond the rank
@@ -15,9 +15,12 @@ a measure's name       numbers of an earlier measure, shape (...), with a last a
 =====================  ============================================================================
 
 It returns a tensor of shape (...), or (..., P) with powers and without ``p``, or (B,) of weights.
-Arguments with a default that are none of these keep it. Another package registers its measures
-with an entry point of the group ``genpredict.measures`` that names a callable without arguments,
-which calls `register_measure`.
+Arguments with a default that are none of these keep it. A network measure is a function of a
+scores Dataset (`schema.NetworkMeasure`), computed as the rows are.
+
+Another package registers its measures with an entry point of the group ``genpredict.measures``
+that names a callable without arguments, which calls `register_measure` or
+`register_network_measure`.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from genpredict.schema import (
     EXTRA_AXES,
     EXTRA_COORDINATES,
     EXTRA_MEASURES,
+    EXTRA_NETWORK_MEASURES,
     LAYER_LABELS,
     LAYER_MEASURES,
     LEDGER,
@@ -43,6 +47,7 @@ from genpredict.schema import (
     STATE,
     TARGETS,
     Measure,
+    NetworkMeasure,
 )
 
 #: Entry points of other packages' measures.
@@ -55,10 +60,11 @@ _LAYER = ("checkpoint", "layer")
 _ENTRY = (*_LAYER, "unfolding")
 _SPECTRUM = (*_ENTRY, "factorization")
 _registered: dict[str, Measure] = {}
+_registered_of_networks: dict[str, NetworkMeasure] = {}
 #: Names that mean something in every store.
 _OF_STORES = {
-    *AXES, *EXTRA_AXES, *LAYER_LABELS, *LAYER_MEASURES, *EXTRA_MEASURES, *NETWORK_MEASURES, *STATE,
-    "checkpoint", "layer", LEDGER,
+    *AXES, *EXTRA_AXES, *LAYER_LABELS, *LAYER_MEASURES, *EXTRA_MEASURES, *NETWORK_MEASURES,
+    *EXTRA_NETWORK_MEASURES, *STATE, "checkpoint", "layer", LEDGER,
 }  # fmt: skip
 #: What else a measure cannot be called.
 _OTHERS = {
@@ -105,21 +111,9 @@ def register_measure(
     --------
     >>> register_measure("flatness", "my_package:flatness", long_name="flatness")
     """
-    if not name.isidentifier():
-        raise GenpredictError(f"name: {name!r} is no identifier; take letters, digits and _ alone")
-    if not _FUNCTION.fullmatch(function):
-        raise GenpredictError(
-            f"function: must be 'module:function', got {function!r}; name it as text, so that "
-            f"worker processes can import it"
-        )
+    _check_row(name, function, group)
     if spectra not in ("both", "raw"):
         raise GenpredictError(f"spectra: must be 'both' or 'raw', got {spectra!r}")
-    if group == "default":
-        raise GenpredictError(
-            f"group: 'default' is of genpredict's own measures; leave it out, and ask for "
-            f"{name} by its name"
-        )
-    _check_free(name, function)
     ending = ("p",) if powers else ()
     dims = (*(_ENTRY if spectra == "raw" else _SPECTRUM), *ending)
     _registered[name] = Measure(
@@ -127,21 +121,61 @@ def register_measure(
     )
 
 
-def _check_free(name: str, function: str) -> None:
-    """Raise where a name means something else already."""
+def register_network_measure(
+    name: str, function: str, *, long_name: str, units: str = "1", group: str = ""
+) -> None:
+    """Add a network measure, to be asked for by ``score(measures=[name])`` or ``--measures name``.
+
+    Parameters
+    ----------
+    name : str
+        Of the variable in scores.
+    function : str
+        "module:function" of a scores Dataset, which returns a DataArray over `checkpoint` (and
+        `factorization`, `p`); imported when the measure is first computed.
+    long_name, units : str
+        For labels: in plain words, and "1" where the measure has no unit.
+    group : str
+        A name by which several measures are asked for together.
+
+    Raises
+    ------
+    GenpredictError
+        As of `register_measure`.
+    """
+    _check_row(name, function, group)
+    _registered_of_networks[name] = NetworkMeasure(
+        ("checkpoint",), long_name, units, name=name, function=function, group=group or name
+    )
+
+
+def _check_row(name: str, function: str, group: str) -> None:
+    """Raise where a row of the table cannot be, or its name means something else already."""
+    if not name.isidentifier():
+        raise GenpredictError(f"name: {name!r} is no identifier; take letters, digits and _ alone")
+    if not _FUNCTION.fullmatch(function):
+        raise GenpredictError(
+            f"function: must be 'module:function', got {function!r}; name it as text, so that "
+            f"worker processes can import it"
+        )
+    if group == "default":
+        raise GenpredictError(
+            f"group: 'default' is of genpredict's own measures; leave it out, and ask for "
+            f"{name} by its name"
+        )
     if name in _OF_STORES | _OTHERS:
         raise GenpredictError(f"name: {name!r} is taken by genpredict; choose another one")
-    if name in _registered and _registered[name].function != function:
+    before = (_registered | _registered_of_networks).get(name)
+    if before is not None and before.function != function:
         raise GenpredictError(
-            f"name: {name!r} is registered already, as {_registered[name].function}; choose "
-            f"another one"
+            f"name: {name!r} is registered already, as {before.function}; choose another one"
         )
 
 
 def is_reserved(name: str) -> bool:
     """Return whether a name cannot be that of a coordinate: a measure's, or a part of a store's."""
     load_extensions(ENTRY_POINTS)
-    return name in _OF_STORES or name in _registered
+    return name in _OF_STORES or name in _registered or name in _registered_of_networks
 
 
 def known_measures() -> dict[str, Measure]:
@@ -164,13 +198,19 @@ def measures_in(group: str) -> tuple[str, ...]:
     return tuple(row.name for row in known_measures().values() if row.group == group)
 
 
+def known_network_measures() -> dict[str, NetworkMeasure]:
+    """Return every network measure by name, as `known_measures`."""
+    load_extensions(ENTRY_POINTS)
+    return NETWORK_MEASURES | EXTRA_NETWORK_MEASURES | _registered_of_networks
+
+
 def choose_measures(wanted: Sequence[str] | str = ()) -> tuple[Measure, ...]:
-    """Return the measures of every score and those that are asked for besides, with what they need.
+    """Return the layer measures of every score, and what is asked for besides with what it needs.
 
     Parameters
     ----------
     wanted : sequence of str
-        Names of measures and groups.
+        Names of measures and groups; those of network measures are passed over.
 
     Returns
     -------
@@ -182,18 +222,47 @@ def choose_measures(wanted: Sequence[str] | str = ()) -> tuple[Measure, ...]:
     GenpredictError
         For a name that is neither, or a function that cannot be imported or called.
     """
-    wanted = [wanted] if isinstance(wanted, str) else wanted
-    table = known_measures()
-    groups = {row.group for row in table.values()}
-    for name in wanted:
-        if name not in table and name not in groups:
-            known = ", ".join(sorted({*groups, *table} - set(LAYER_MEASURES)))
+    named = _checked_names(wanted)
+    rows = known_measures().values()
+    return measures_named([row.name for row in rows if named & {row.name, row.group}])
+
+
+def choose_network_measures(wanted: Sequence[str] | str = ()) -> tuple[NetworkMeasure, ...]:
+    """Return the network measures of every score and those that are asked for besides.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Names of measures and groups; those of layer measures are passed over.
+
+    Returns
+    -------
+    tuple of NetworkMeasure
+        In the order of the table.
+
+    Raises
+    ------
+    GenpredictError
+        For a name that is neither.
+    """
+    named = _checked_names(wanted)
+    return tuple(r for r in known_network_measures().values() if named & {r.name, r.group})
+
+
+def _checked_names(wanted: Sequence[str] | str) -> set[str]:
+    """Return the names that are asked for, the group of every score among them."""
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    rows: list[Measure | NetworkMeasure] = [*known_measures().values()]
+    rows += known_network_measures().values()
+    known = {name for row in rows for name in (row.name, row.group)}
+    for name in names:
+        if name not in known:
+            others = sorted(known - set(LAYER_MEASURES) - set(NETWORK_MEASURES))
             raise GenpredictError(
-                f"measures: there is no {name!r}; there are {known}; is the package that adds it "
-                f"installed?"
+                f"measures: there is no {name!r}; there are {', '.join(others)}; is the package "
+                f"that adds it installed?"
             )
-    named = {*wanted, "default"}
-    return measures_named([r.name for r in table.values() if named & {r.name, r.group}])
+    return {*names, "default"}
 
 
 def measures_named(names: Sequence[str]) -> tuple[Measure, ...]:

@@ -71,6 +71,26 @@ class Measure(Variable):
     group: str = "default"
 
 
+@dataclass(frozen=True, kw_only=True)
+class NetworkMeasure(Variable):
+    """A row of the table of network measures.
+
+    Parameters
+    ----------
+    name : str
+        Of the variable.
+    function : str
+        "module:function" of a scores Dataset with layer measures, labels and coordinates. It
+        returns a DataArray over `checkpoint`, and `factorization` and `p` where these apply.
+    group : str
+        "default" for those that every score has; others are asked for by group or name.
+    """
+
+    name: str
+    function: str
+    group: str = "default"
+
+
 _LAYER = ("checkpoint", "layer")
 _ENTRY = (*_LAYER, "unfolding")
 _SPECTRUM = (*_ENTRY, "factorization")
@@ -248,15 +268,47 @@ TARGETS: dict[str, Variable] = {
     "test_loss": Variable(("checkpoint",), "test loss", "nat"),
     "validation_loss": Variable(("checkpoint",), "validation loss", "nat"),
 }
-NETWORK_MEASURES: dict[str, Variable] = {
-    "Q": Variable(("checkpoint", "factorization", "p"), "network quality Q", "rad"),
-    "Q_adjusted": Variable(
-        ("checkpoint", "factorization", "p"), "network quality Q, rank-1 entries as worst", "rad"
-    ),
-    "num_layers": Variable(("checkpoint",), "number of layers"),
-    "num_rank_zero": Variable(("checkpoint",), "number of entries of rank 0"),
-    "num_rank_one": Variable(("checkpoint",), "number of entries of rank 1"),
+_NETWORK = ("checkpoint", "factorization", "p")
+_AGGREGATION = "genpredict.aggregation"
+NETWORK_MEASURES: dict[str, NetworkMeasure] = {
+    row.name: row
+    for row in (
+        NetworkMeasure(
+            _NETWORK,
+            "network quality Q",
+            "rad",
+            name="Q",
+            function=f"{_AGGREGATION}:network_quality",
+        ),
+        NetworkMeasure(
+            _NETWORK,
+            "network quality Q, rank-1 entries as worst",
+            "rad",
+            name="Q_adjusted",
+            function=f"{_AGGREGATION}:adjusted_network_quality",
+        ),
+        NetworkMeasure(
+            ("checkpoint",),
+            "number of layers",
+            name="num_layers",
+            function=f"{_AGGREGATION}:num_layers",
+        ),
+        NetworkMeasure(
+            ("checkpoint",),
+            "number of entries of rank 0",
+            name="num_rank_zero",
+            function=f"{_AGGREGATION}:num_rank_zero",
+        ),
+        NetworkMeasure(
+            ("checkpoint",),
+            "number of entries of rank 1",
+            name="num_rank_one",
+            function=f"{_AGGREGATION}:num_rank_one",
+        ),
+    )
 }
+#: Network measures of the other groups, by name.
+EXTRA_NETWORK_MEASURES: dict[str, NetworkMeasure] = {}
 
 
 #: The group of a store that lists the files taken in; no coordinate can have this name.

@@ -18,14 +18,13 @@ import xarray as xr
 from torch import Tensor, nn
 
 import genpredict
-from genpredict.aggregation import with_network_measures
+from genpredict.aggregation import add_network_measures, with_network_measures
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_checkpoints
 from genpredict.checkpoints.finding.sources import expanded
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers import Layer, count_parameters, select_layers
 from genpredict.layers.room import check_room
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, Options
-from genpredict.registry import choose_measures
 from genpredict.rows import Row, join_rows, to_dataset
 from genpredict.spectral import measure_weights
 from genpredict.targets import Targets, with_targets
@@ -74,7 +73,7 @@ def score(
     overwrite : bool
         Replace a store that is there.
     measures : str or sequence of str
-        Names and groups of layer measures, added to those of every score.
+        Names and groups of measures, added to those of every score.
     estimator : {"global", "reference"}
         The exact EVBMF or the released code's.
     dtype : {"float64", "float32"}
@@ -112,15 +111,15 @@ def score(
     >>> dict(scores["Q"].sizes)
     {'checkpoint': 1, 'factorization': 2, 'p': 2}
     """
-    options = Options(
-        estimator,
-        dtype,
-        device,
-        _several(include),
-        _several(exclude),
-        dead_tolerance,
-        null_tolerance,
-        measures=tuple(row.name for row in choose_measures(measures)),
+    options = Options.measuring(
+        measures,
+        estimator=estimator,
+        dtype=dtype,
+        device=device,
+        include=_several(include),
+        exclude=_several(exclude),
+        dead_tolerance=dead_tolerance,
+        null_tolerance=null_tolerance,
     )
     attrs = options.attrs()
     checkpoints = _checkpoints(sources, manifest)
@@ -282,7 +281,9 @@ class _Batch:
         )
         keep = self._fail_not_finite(found.finite.cpu().numpy() == 1)
         arrays = {name: values.cpu().numpy()[keep] for name, values in found.items()}
-        return to_dataset(self.rows, arrays, options.rows)
+        return add_network_measures(
+            to_dataset(self.rows, arrays, options.rows), options.network_rows
+        )
 
     def _fail_not_finite(self, finite: Any) -> Any:
         """Fail the checkpoints that hold NaN or infinity; mark the layers of the others."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from torch import Tensor, nn
 
 import genpredict
 from genpredict import registry, schema
 from genpredict.errors import GenpredictError
-from genpredict.registry import choose_measures, register_measure
+from genpredict.registry import choose_measures, register_measure, register_network_measure
 from genpredict.spectral import measure_weights
 
 
@@ -21,6 +23,7 @@ from genpredict.spectral import measure_weights
 def _only_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what a test registers."""
     monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_registered_of_networks", {})
 
 
 def network() -> nn.Module:
@@ -288,3 +291,37 @@ def test_every_group_of_the_table_can_be_called() -> None:
     table = registry.known_measures()
     groups = {row.group for row in table.values()}
     assert set(names_of(choose_measures(sorted(groups)))) == set(table)
+
+
+def mean_rank(scores: xr.Dataset) -> xr.DataArray:
+    """A network measure of layer measures."""
+    return scores["rank"].mean(("layer", "unfolding"))
+
+
+def no_measure(scores: xr.Dataset) -> float:
+    """One number for all checkpoints is none."""
+    return float(scores["rank"].mean())
+
+
+def test_network_measures_are_stored_with_the_rows(tmp_path: Path) -> None:
+    """Registered, asked for by name, in scores, in the store, and in its list."""
+    text = f"{__name__}:mean_rank"
+    register_network_measure("mean_rank", text, long_name="mean rank", group="ranks")
+    scores = score("ranks")
+    expected = scores["rank"].mean(("layer", "unfolding"))
+    np.testing.assert_allclose(scores["mean_rank"], expected)
+    assert scores["mean_rank"].attrs == {"long_name": "mean rank", "units": "1"}
+    assert scores.attrs["network_measures"] == [*schema.NETWORK_MEASURES, "mean_rank"]
+    assert scores.attrs["measures"] == list(schema.LAYER_MEASURES)
+    genpredict.write_scores(scores, tmp_path / "s.zarr")
+    stored = genpredict.open_scores(tmp_path / "s.zarr")
+    np.testing.assert_array_equal(stored["mean_rank"], scores["mean_rank"])
+    assert "mean_rank" not in stored.coords
+    assert "mean_rank" not in score().variables
+
+
+def test_a_network_measure_is_a_number_a_checkpoint() -> None:
+    """Another result is named, with the function."""
+    register_network_measure("no_measure", f"{__name__}:no_measure", long_name="none")
+    with pytest.raises(GenpredictError, match="no_measure must return a DataArray over checkpoint"):
+        score("no_measure")

@@ -121,13 +121,12 @@ def score(
     from genpredict.jobs.score_job import score_into
     from genpredict.jobs.sharding import parse_shard, score_shard
     from genpredict.options import Options
-    from genpredict.registry import choose_measures
 
     share = None if shard is None else parse_shard(shard)
     _check_together(shard, overwrite, engine, scheduler)
-    options = Options(
-        estimator, dtype, device, include=tuple(include or ()), exclude=tuple(exclude or ()),
-        measures=tuple(row.name for row in choose_measures(measures)),
+    options = Options.measuring(
+        measures, estimator=estimator, dtype=dtype, device=device,
+        include=tuple(include or ()), exclude=tuple(exclude or ()),
         nats_epochs=nats_epochs or (), nats_datasets=nats_datasets or (), indices=indices or "",
     )  # fmt: skip
     found = open_checkpoints(

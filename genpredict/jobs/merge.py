@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from genpredict.aggregation import add_network_measures
 from genpredict.errors import StoreError
 from genpredict.jobs.repeated_rows import Prefer, chosen
 from genpredict.locking import check_unlocked, lock_of, locked
-from genpredict.options import MIXED, SELECTIONS, identity_of, measures_of
+from genpredict.options import MIXED, SELECTIONS, identity_of, measures_of, network_measures_of
 from genpredict.outputs import replace_folder, restore_replaced
 from genpredict.rows import join_rows
+from genpredict.schema import NETWORK_MEASURES
 from genpredict.store.ledger import read_ledger
 from genpredict.store.reading import (
     check_store,
     damage_named,
     open_group,
     open_rows,
-    texts_as_objects,
 )
 from genpredict.store.writing import CHUNK_SIZE, Writer, open_writer
 
@@ -153,9 +154,14 @@ def _write(paths: Sequence[Path], half: Path, attrs: Mapping[str, Any], prefer: 
     """Write all rows into a store that has not its name yet."""
     stores = [open_rows(path) for path in paths]
     places = _places(stores)
-    measures, left_out = _joint_measures(stores, places)
-    stores = [store.drop_vars(left_out, errors="ignore") for store in stores]
-    attrs = {**attrs, "measures": measures}
+    measures, left_out = _joint_measures(stores, places, measures_of)
+    of_networks, others_left_out = _joint_measures(stores, places, network_measures_of)
+    left_out = [name for name in left_out + others_left_out if name not in NETWORK_MEASURES]
+    of_networks = list(dict.fromkeys([*NETWORK_MEASURES, *of_networks]))
+    # those of every score are computed anew, for stores of old have none
+    dropped = [*left_out, *NETWORK_MEASURES]
+    stores = [store.drop_vars(dropped, errors="ignore") for store in stores]
+    attrs = {**attrs, "measures": measures, "network_measures": of_networks}
     chunk_size = int(check_store(paths[0]).get("chunk_size", CHUNK_SIZE))
     with open_writer(half, attrs, overwrite=True, chunk_size=chunk_size) as writer:
         writer.allot(places)
@@ -170,10 +176,12 @@ def _write(paths: Sequence[Path], half: Path, attrs: Mapping[str, Any], prefer: 
 
 
 def _joint_measures(
-    stores: Sequence[xr.Dataset], places: Mapping[str, list[Place]]
+    stores: Sequence[xr.Dataset],
+    places: Mapping[str, list[Place]],
+    held_by: Callable[[Mapping[str, Any]], tuple[str, ...]],
 ) -> tuple[list[str], list[str]]:
     """Return the measures that every checkpoint has in some store, and those that are left out."""
-    held = [measures_of(store.attrs) for store in stores]
+    held = [held_by({str(key): value for key, value in store.attrs.items()}) for store in stores]
     done = [(store["status"] == "done").values for store in stores]
     combinations = {
         frozenset(place.store for place in some if done[place.store][place.row])
@@ -196,7 +204,7 @@ def _joint_attrs(paths: Sequence[Path]) -> dict[str, Any]:
     for path, attrs in zip(paths[1:], others, strict=True):
         theirs = identity_of(attrs)
         for name in mine:
-            if name == "measures" or theirs[name] == mine[name]:
+            if name in ("measures", "network_measures") or theirs[name] == mine[name]:
                 continue
             if name not in SELECTIONS:
                 raise StoreError(
@@ -254,7 +262,7 @@ def _write_block(
             run.append(places[0])
     end_run()
     if parts := [part for part in parts if part.sizes["checkpoint"]]:
-        writer.write(join_rows(parts))
+        writer.write(add_network_measures(join_rows(parts), NETWORK_MEASURES.values()))
 
 
 def _load(
@@ -269,5 +277,5 @@ def _load(
     for number, places in wanted.items():
         with damage_named(paths[number]):
             rows = stores[number].isel(checkpoint=[place.row for place in places]).load()
-        found[number] = texts_as_objects(rows), {place: at for at, place in enumerate(places)}
+        found[number] = rows, {place: at for at, place in enumerate(places)}
     return found

@@ -32,7 +32,7 @@ from genpredict.spectral.blocks import (
     stacked,
 )
 from genpredict.spectral.calls import Calls, Spectra, measure_layers, measure_spectra, sizes_of_axes
-from genpredict.spectral.evbmf import null_directions, solve_evbmf
+from genpredict.spectral.evbmf import factorize
 from genpredict.spectral.layer_measures import LayerMeasures
 from genpredict.spectral.parallel import run_tasks
 from genpredict.spectral.released import solve_released
@@ -188,12 +188,10 @@ def _measure_rows(
     full = full_eigenvalues(weights, block, rows)
     if method.dead_tolerance is None:
         low_rank = solve_released(full, block.columns[rows])
-        null = torch.zeros_like(low_rank.rank)
     else:
         left = left_eigenvalues(weights, block, rows, full, method.dead_tolerance)
-        L = block.rows_left[rows]
-        null = null_directions(left, L, tolerance=method.null_tolerance)
-        low_rank = solve_evbmf(left, L - null, block.columns_left[rows])
+        sides = block.rows_left[rows], block.columns_left[rows]
+        low_rank = factorize(left, *sides, null_tolerance=method.null_tolerance)
     at = (
         integers_on(full.device, block.layer[rows]),
         integers_on(full.device, block.unfolding[rows]),
@@ -201,7 +199,7 @@ def _measure_rows(
     factorized: dict[str, tuple[Tensor, tuple[str, ...]]] = {
         "rank": (low_rank.rank, ()),
         "noise_variance": (low_rank.noise_variance, ()),
-        "null_directions": (null, ()),
+        "null_directions": (block.rows_left[rows] - low_rank.rows, ()),
         "dead_output_channels": (look.dead_outputs[at[0]], ()),
         "dead_input_channels": (look.dead_inputs[at[0]], ()),
     }

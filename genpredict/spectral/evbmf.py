@@ -28,6 +28,8 @@ NOISE_FLOOR = 1e-14
 #: Newton steps: quadratic convergence needs about 8 on real layers; near-double roots halve.
 NEWTON_STEPS = 60
 THRESHOLD_STEPS = 5
+#: τ̄/√α: right at α = 1, approximate below; where Newton starts, and where the released code ends.
+APPROXIMATE_TAU = 2.5129
 
 
 class LowRank(NamedTuple):
@@ -41,11 +43,15 @@ class LowRank(NamedTuple):
         The noise variance s, in units of squared weights.
     singular_values : Tensor, shape (..., n)
         The shrunk singular values d_1 ≥ … ≥ d_r, then zeros.
+    rows, columns : Tensor, shape (...), int64
+        L and M, the sides of what was factorized: without dead channels and null directions.
     """
 
     rank: Tensor
     noise_variance: Tensor
     singular_values: Tensor
+    rows: Tensor
+    columns: Tensor
 
 
 def signal_threshold(alpha: Tensor) -> Tensor:
@@ -73,7 +79,7 @@ def signal_threshold(alpha: Tensor) -> Tensor:
     >>> signal_threshold(torch.tensor([1.0, 0.25], dtype=torch.float64))
     tensor([4.9108, 2.7191], dtype=torch.float64)
     """
-    tau = 2.5129 * alpha.sqrt()
+    tau = APPROXIMATE_TAU * alpha.sqrt()
     for _ in range(THRESHOLD_STEPS):
         value = tau - torch.log1p(tau) - alpha * torch.log1p(tau / alpha)
         slope = 1 - 1 / (1 + tau) - alpha / (alpha + tau)
@@ -165,7 +171,31 @@ def solve_evbmf(
     root, valid = _newton(problem, *at, t[at], compact)
     energies, points = _energies(problem, at, root, valid & promising[at])
     best = energies.argmin(-1, keepdim=True)
-    return _low_rank(problem, points.gather(-1, best).squeeze(-1), best.squeeze(-1))
+    solution = _solution(problem, points.gather(-1, best).squeeze(-1), best.squeeze(-1))
+    return LowRank(*solution, rows, columns)
+
+
+def factorize(
+    eigenvalues: Tensor, rows: Tensor, columns: Tensor, *, null_tolerance: float
+) -> LowRank:
+    """Set null directions aside, and factorize what is left of spectra by EVBMF.
+
+    Parameters
+    ----------
+    eigenvalues : Tensor, shape (B, n), float64
+        σ² of matrices without dead channels, in descending order.
+    rows, columns : Tensor, shape (B,), int64
+        Their sides L ≤ M; L is at most n.
+    null_tolerance : float
+        As of `null_directions`.
+
+    Returns
+    -------
+    LowRank
+        Its `rows` are less by the number of null directions.
+    """
+    null = null_directions(eigenvalues, rows, tolerance=null_tolerance)
+    return solve_evbmf(eigenvalues, rows - null, columns)
 
 
 class _Problem(NamedTuple):
@@ -336,7 +366,7 @@ def _tau(x: Tensor, alpha: Tensor) -> Tensor:
     return (z + (z * z - 4 * alpha).clamp_min(0).sqrt()) / 2
 
 
-def _low_rank(problem: _Problem, t: Tensor, candidate: Tensor) -> LowRank:
+def _solution(problem: _Problem, t: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Read rank, noise variance and shrunk singular values off the minimum at t."""
     alpha = problem.alpha.unsqueeze(-1)
     x = problem.u * t.unsqueeze(-1)
@@ -344,7 +374,7 @@ def _low_rank(problem: _Problem, t: Tensor, candidate: Tensor) -> LowRank:
     rank = torch.where(candidate < x.shape[-1], candidate, above)
     signal = _position(x) < rank.unsqueeze(-1)
     shrunk = problem.sigma * _tau(x, alpha) / x  # d = σ·τ/x
-    return LowRank(rank, problem.scale / t, torch.where(signal, shrunk, 0.0))
+    return rank, problem.scale / t, torch.where(signal, shrunk, 0.0)
 
 
 def _max_rank(rows: Tensor, columns: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, check_method
 from genpredict.spectral.arrays import as_tensor
-from genpredict.spectral.evbmf import LowRank, null_directions, solve_evbmf
+from genpredict.spectral.evbmf import LowRank, factorize
 from genpredict.spectral.released import solve_released
 from genpredict.spectral.spectrum import singular_values
 from genpredict.spectral.unfold import (
@@ -51,8 +51,8 @@ def evbmf(
     Returns
     -------
     LowRank
-        rank, noise_variance (in squared weights), both of shape batch, and singular_values of
-        shape (*batch, n), n being the smaller side of the full unfolding.
+        rank, noise_variance (in squared weights), rows and columns, all of shape batch, and
+        singular_values of shape (*batch, n), n being the smaller side of the full unfolding.
 
     Raises
     ------
@@ -87,8 +87,7 @@ def evbmf(
         left = unfold(without(flat, *dead), unfolding, batch_dims=1)
         rows, columns_left = sides_left(shape, unfolding, *dead)
         eigenvalues = singular_values(left).square()
-        null = null_directions(eigenvalues, rows, tolerance=null_tolerance)
-        found = solve_evbmf(eigenvalues, rows - null, columns_left)
+        found = factorize(eigenvalues, rows, columns_left, null_tolerance=null_tolerance)
     return LowRank(*(field.reshape((*batch, *field.shape[1:])) for field in found))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,17 +10,11 @@ from torch import Tensor
 
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator
 from genpredict.spectral.arrays import as_tensor
-from genpredict.spectral.evbmf import null_directions, signal_threshold
+from genpredict.spectral.evbmf import signal_threshold
 from genpredict.spectral.factorization import evbmf
+from genpredict.spectral.released import released_threshold
 from genpredict.spectral.spectrum import singular_values
-from genpredict.spectral.unfold import (
-    dead_channels,
-    sides_left,
-    unfold,
-    without,
-)
-
-_RELEASED_TAU = 2.5129  # τ̄/√α in the released code (docs/design.md 3.3)
+from genpredict.spectral.unfold import unfold
 
 
 class LayerSpectrum(NamedTuple):
@@ -94,10 +87,7 @@ def layer_spectrum(
         dead_tolerance=dead_tolerance,
         null_tolerance=null_tolerance,
     )
-    if estimator == "reference":  # sets nothing aside
-        rows, columns = unfold(weight, unfolding).shape
-    else:
-        rows, columns = _sides_left(weight, unfolding, dead_tolerance, null_tolerance)
+    rows, columns = int(found.rows), int(found.columns)
     return LayerSpectrum(
         singular_values(unfold(weight, unfolding)),
         found.singular_values,
@@ -109,20 +99,8 @@ def layer_spectrum(
     )
 
 
-def _sides_left(
-    weight: Tensor, unfolding: str, dead_tolerance: float, null_tolerance: float
-) -> tuple[int, int]:
-    """Return L and M of what EVBMF looks at."""
-    dead = dead_channels(weight, tolerance=dead_tolerance)
-    rows, columns = sides_left(tuple(weight.shape), unfolding, *dead)
-    eigenvalues = singular_values(unfold(without(weight, *dead), unfolding)).square()
-    null = null_directions(eigenvalues, rows, tolerance=null_tolerance)
-    return int(rows - null), int(columns)
-
-
 def _threshold(alpha: float, estimator: str) -> float:
     """Return x̄ at α = L/M, at the released code's τ̄ where that is the estimator."""
     if estimator == "global":
         return float(signal_threshold(torch.tensor(alpha, dtype=torch.float64)))
-    tau = _RELEASED_TAU * sqrt(alpha)
-    return (1 + tau) * (1 + alpha / tau)
+    return released_threshold(alpha)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genpredict.spectral.evbmf import LowRank
+from genpredict.spectral.evbmf import APPROXIMATE_TAU, LowRank
 
 Spectrum = NDArray[np.float64]
 
@@ -49,7 +49,9 @@ def solve_released(eigenvalues: Tensor, columns: Sequence[int]) -> LowRank:
     values = torch.zeros_like(eigenvalues)
     for row, (_, d) in enumerate(found):
         values[row, : len(d)] = torch.from_numpy(d)
-    return LowRank(rank, values.new_tensor([s for s, _ in found]), values)
+    rows = torch.full_like(rank, eigenvalues.shape[-1])
+    noise_variance = values.new_tensor([s for s, _ in found])
+    return LowRank(rank, noise_variance, values, rows, rank.new_tensor(list(columns)))
 
 
 def _solve(eigenvalues: Spectrum, columns: int) -> tuple[float, Spectrum]:
@@ -59,13 +61,13 @@ def _solve(eigenvalues: Spectrum, columns: int) -> tuple[float, Spectrum]:
     alpha = len(eigenvalues) / columns
     s = _noise_variance(eigenvalues, columns)
     x = eigenvalues / (columns * s)
-    signal = x[x > _threshold(alpha)]
+    signal = x[x > released_threshold(alpha)]
     return s, np.sqrt(eigenvalues[: len(signal)]) * _tau(signal, alpha) / signal
 
 
-def _threshold(alpha: float) -> float:
+def released_threshold(alpha: float) -> float:
     """Return x̄ at the customary approximation of τ̄."""
-    tau = 2.5129 * sqrt(alpha)
+    tau = APPROXIMATE_TAU * sqrt(alpha)
     return (1 + tau) * (1 + alpha / tau)
 
 
@@ -80,7 +82,7 @@ def _noise_variance(eigenvalues: Spectrum, columns: int) -> float:
 
     rows = len(eigenvalues)
     alpha = rows / columns
-    threshold = _threshold(alpha)
+    threshold = released_threshold(alpha)
     first = min(ceil(rows / (1 + alpha)) - 1, rows)
     upper = eigenvalues.sum() / (rows * columns)
     lower = max(eigenvalues[first] / (columns * threshold), eigenvalues[first:].mean() / columns)

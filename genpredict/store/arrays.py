@@ -42,6 +42,8 @@ KNOWN = {
     **schema.LAYER_LABELS,
     **schema.LAYER_MEASURES,
     **schema.EXTRA_MEASURES,
+    **schema.NETWORK_MEASURES,
+    **schema.EXTRA_NETWORK_MEASURES,
     **schema.STATE,
     **schema.COORDINATES,
     **schema.EXTRA_COORDINATES,
@@ -141,6 +143,7 @@ def lazy(array: zarr.Array[Any], folder: Path, guard: Guard) -> Variable:
     array : zarr.Array
     folder : Path
         Where it lies.
+        Texts become Python's own, which every tool knows.
     guard : callable
         Makes the context in which chunks are decoded.
     """
@@ -155,7 +158,8 @@ class _Guarded(BackendArray):
 
     def __init__(self, array: zarr.Array[Any], folder: Path, guard: Guard) -> None:
         self.array, self.folder, self.guard = array, folder, guard
-        self.shape, self.dtype = array.shape, np.dtype(array.dtype)
+        is_text = array.dtype.kind == "T"
+        self.shape, self.dtype = array.shape, np.dtype(object if is_text else array.dtype)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         """Return a selection; called by xarray."""

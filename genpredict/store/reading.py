@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import xarray as xr
 import zarr
+from numpy.typing import NDArray
 
 import genpredict
 from genpredict.aggregation import with_network_measures
 from genpredict.errors import GenpredictError, StoreError
-from genpredict.options import measures_of
+from genpredict.options import measures_of, network_measures_of
 from genpredict.rows import axis_coords
 from genpredict.schema import (
     COORDINATES,
@@ -27,11 +29,13 @@ from genpredict.schema import (
     TARGETS,
 )
 from genpredict.sidecars import check_regular
-from genpredict.store.arrays import STATES, arrays, check_axes, check_ledger, lazy
+from genpredict.store.arrays import STATES, arrays, check_axes, check_ledger, dimensions, lazy
 from genpredict.store.chunks import DamagedChunkError, check_metadata
 
 #: Version of the layout on disk; another one is refused.
 FORMAT = 1
+#: Network measures that are a number for every checkpoint that is done.
+_ALWAYS = ("Q", "Q_adjusted", "num_layers", "num_rank_zero", "num_rank_one")
 _INCOMPLETE = (
     "being written right now, interrupted or damaged; run the command that made it again to "
     "complete it"
@@ -66,25 +70,64 @@ def open_scores(path: str | Path) -> xr.Dataset:
     path = Path(path)
     stored = open_rows(path)
     with reading(path):
-        _check_memory(stored)
-        scores = with_network_measures(_ordered(texts_as_objects(stored)))
+        if "Q" not in stored.variables:
+            _check_memory(stored)
+        scores = with_network_measures(_ordered(stored))
         _check_done(path, scores)
     return scores
 
 
 def _check_done(path: Path, scores: xr.Dataset) -> None:
-    """Raise where a row is marked done and its quality is not there, as when a file was lost."""
-    entries = ("layer", "unfolding", "factorization", "p")
-    lost = (scores["rank"].notnull() & scores["quality"].isnull()).any(entries)
-    lost |= scores["Q"].isnull().any(("factorization", "p"))
-    lost &= scores["status"] == "done"
+    """Raise where a row is marked done and its measures are not there, as when a file was lost."""
+    done = scores["status"].values == "done"
+    lost = np.zeros_like(done)
+    for name in _ALWAYS:
+        is_missing = np.isnan(scores[name].values)
+        lost |= is_missing.any(axis=tuple(range(1, is_missing.ndim))) & done
+    lost |= _of_lost_chunks(path, scores) & done
     if lost.any():
-        row = int(lost.values.argmax())
+        row = int(lost.argmax())
+        status = cast("zarr.Array[Any]", open_group(path)["status"])
+        chunk = row // status.chunks[0]
         raise StoreError(
             f"{path}: {scores['checkpoint'].values[row]} is marked as done, but some of its "
-            f"measures are missing; delete status/c/{row // scores.attrs['chunk_size']}, then run "
-            f"the command that made the store again to measure these rows anew"
+            f"measures are missing; delete status/c/{chunk}, then run the command that made the "
+            f"store again to measure these rows anew"
         )
+
+
+def _of_lost_chunks(path: Path, scores: xr.Dataset) -> NDArray[np.bool_]:
+    """Mark the rows of chunks that some measures have and others lack; reads no chunk.
+
+    Every entry of a network has all of `FIRST_MEASURES`, and a chunk without any entry no file.
+    """
+    sets = {name: _chunks(path / name, scores[name].ndim) for name in FIRST_MEASURES}
+    of_entries = [chunks for name, chunks in sets.items() if "unfolding" in scores[name].dims]
+    everywhere = set.intersection(*of_entries)
+    somewhere = set.union(*sets.values())
+    lost = np.zeros(scores.sizes["checkpoint"], dtype=bool)
+    size = scores.attrs["chunk_size"]
+    for row in {row for row, _ in somewhere - everywhere}:
+        lost[row * size : (row + 1) * size] = True
+    return lost
+
+
+def _chunks(folder: Path, ndim: int) -> set[tuple[int, int]]:
+    """List the chunks of a measure by their rows and layers."""
+    rest = "/0" * (ndim - 2)
+    chunks = set()
+    for row in _numbers(f"{folder}/c"):
+        for layer in _numbers(f"{folder}/c/{row}"):
+            if os.path.isfile(f"{folder}/c/{row}/{layer}{rest}"):  # noqa: PTH113 - many of them
+                chunks.add((row, layer))
+    return chunks
+
+
+def _numbers(folder: str) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(folder) if name.isdecimal()]  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _check_memory(stored: xr.Dataset) -> None:
@@ -104,10 +147,9 @@ def open_rows(path: Path) -> xr.Dataset:
     StoreError
         As of `open_scores`; also later, when what is looked at cannot be decoded.
     """
-    attrs = dict(check_store(path, ledger=False))
-    with reading(path):
-        found = dict(arrays(path, open_group(path)))
-    held = {*measures_of(attrs), *LAYER_LABELS, *STATE}
+    attrs, found = _checked_store(path)
+    attrs = dict(attrs)
+    held = {*measures_of(attrs), *network_measures_of(attrs), *LAYER_LABELS, *STATE}
     if missing := {*held, "checkpoint", *axis_coords()} - set(found):
         raise StoreError(f"{path}: {_INCOMPLETE} ({', '.join(sorted(missing))} missing)")
     guard = partial(reading, path)
@@ -151,10 +193,14 @@ def damage_named(path: Path) -> Iterator[None]:
         if chunk is None:
             what = str(error).strip() or type(error).__name__
             raise StoreError(f"{path}: {what:.300}; the store is damaged: {_ANEW}") from error
+        remedy = _ANEW
+        if (rows := _status_chunk(chunk, path)) is not None:
+            remedy = (
+                f"delete that file and status/c/{rows}, then run the command that made the store "
+                f"again to measure these rows anew, or --overwrite all"
+            )
         raise StoreError(
-            f"{path}: {chunk.relative_to(path)} is damaged ({error}); delete that file and "
-            f"status/c/{_chunk_row(chunk, path)}, then run the command that made the store again "
-            f"to measure these rows anew, or --overwrite all"
+            f"{path}: {chunk.relative_to(path)} is damaged ({error}); {remedy}"
         ) from error
 
 
@@ -199,19 +245,14 @@ def open_group(path: Path) -> zarr.Group:
     return zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
 
 
-def _chunk_row(chunk: Path, path: Path) -> str:
-    """Return the number of a chunk along the first dimension."""
-    return chunk.relative_to(path).parts[2]
-
-
-def texts_as_objects(stored: xr.Dataset) -> xr.Dataset:
-    """Load the texts of a Dataset as Python's own, which every tool knows."""
-    texts = {
-        name: variable.astype(object)
-        for name, variable in stored.variables.items()
-        if variable.dtype.kind == "T"
-    }
-    return stored.assign(texts)
+def _status_chunk(chunk: Path, path: Path) -> int | None:
+    """Return the number of the status chunk of the rows of a chunk; None where it has no rows."""
+    name, _, number, *_ = chunk.relative_to(path).parts
+    group = open_group(path)
+    array, status = (cast("zarr.Array[Any]", group[n]) for n in (name, "status"))
+    if dimensions(array)[:1] != ("checkpoint",):
+        return None
+    return int(number) * array.chunks[0] // status.chunks[0]
 
 
 def check_store(path: Path, *, any_format: bool = False, ledger: bool = True) -> Mapping[str, Any]:
@@ -230,6 +271,29 @@ def check_store(path: Path, *, any_format: bool = False, ledger: bool = True) ->
     StoreError
         When there is none, or it is of another layout.
     """
+    attrs, group = _attributes_of(path)
+    if any_format:
+        return attrs
+    _check_format(path, attrs)
+    with reading(path):
+        _check_contents(path, attrs, dict(arrays(path, group)))
+    if ledger:
+        _check_ledger(path, group)
+    return attrs
+
+
+def _checked_store(path: Path) -> tuple[Mapping[str, Any], dict[str, zarr.Array[Any]]]:
+    """Return the attributes and the arrays of a store, checked as by `check_store`."""
+    attrs, group = _attributes_of(path)
+    _check_format(path, attrs)
+    with reading(path):
+        found = dict(arrays(path, group))
+        _check_contents(path, attrs, found)
+    return attrs, found
+
+
+def _attributes_of(path: Path) -> tuple[Mapping[str, Any], zarr.Group]:
+    """Open a store; raise StoreError where there is none."""
     parts = path.with_name(f"{path.name}.parts")
     if not path.exists() and parts.is_dir():
         units = sum(1 for _ in parts.glob("*.npz"))
@@ -252,19 +316,17 @@ def check_store(path: Path, *, any_format: bool = False, ledger: bool = True) ->
         ) from error
     if "genpredict_format" not in attrs:
         raise StoreError(f"{path}: a Zarr group, but not a scores store of genpredict")
-    if any_format:
-        return attrs
+    return attrs, group
+
+
+def _check_format(path: Path, attrs: Mapping[str, Any]) -> None:
+    """Raise StoreError for a store of a layout that is not known."""
     if attrs["genpredict_format"] != FORMAT:
         raise StoreError(
             f"{path}: made by genpredict {attrs.get('genpredict_version')} in layout "
             f"{attrs['genpredict_format']}, this is {genpredict.__version__} with layout {FORMAT}; "
             f"score again into another store"
         )
-    with reading(path):
-        _check_contents(path, group, attrs)
-    if ledger:
-        _check_ledger(path, group)
-    return attrs
 
 
 def _check_ledger(path: Path, group: zarr.Group) -> None:
@@ -281,7 +343,9 @@ def _check_ledger(path: Path, group: zarr.Group) -> None:
         ) from error
 
 
-def _check_contents(path: Path, group: zarr.Group, attrs: Mapping[str, Any]) -> None:
+def _check_contents(
+    path: Path, attrs: Mapping[str, Any], found: Mapping[str, zarr.Array[Any]]
+) -> None:
     """Raise where what is there is none of genpredict's; what is missing may come yet.
 
     Rows are marked in `status` last of all: where some are, every measure has its array.
@@ -289,12 +353,13 @@ def _check_contents(path: Path, group: zarr.Group, attrs: Mapping[str, Any]) -> 
     chunk_size = attrs.get("chunk_size")
     if type(chunk_size) is not int or not 0 < chunk_size < 2**31:
         raise ValueError(f"chunk_size in zarr.json is {chunk_size!r:.80}")
-    found = dict(arrays(path, group))
     check_axes(path, found)
-    measures = attrs.get("measures", [])
-    if not isinstance(measures, list) or not all(isinstance(name, str) for name in measures):
-        raise ValueError(f"measures in zarr.json is {measures!r:.80}")
-    missing = {*FIRST_MEASURES, *measures, *LAYER_LABELS, "checkpoint"} - set(found)
+    missing = {*FIRST_MEASURES, *LAYER_LABELS, "checkpoint"} - set(found)
+    for key in ("measures", "network_measures"):
+        names = attrs.get(key, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{key} in zarr.json is {names!r:.80}")
+        missing |= set(names) - set(found)
     marked = "status" in found and any((path / "status" / "c").glob("*"))
     if marked and missing:
         names = ", ".join(sorted(missing))

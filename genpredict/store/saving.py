@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from genpredict.aggregation import add_network_measures
 from genpredict.errors import GenpredictError, StoreError
-from genpredict.options import measures_of
+from genpredict.options import measures_of, network_measures_of
 from genpredict.rows import axis_coords
 from genpredict.schema import LAYER_LABELS, NETWORK_MEASURES, STATE
 from genpredict.store.writing import CHUNK_SIZE, open_writer
@@ -54,6 +55,7 @@ def write_scores(
     if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise StoreError(f"{path}: exists; choose another path, or overwrite=True to replace it")
     kept = {name: _plain(value) for name, value in scores.attrs.items() if name != "coordinates"}
+    kept["network_measures"] = list(dict.fromkeys([*NETWORK_MEASURES, *network_measures_of(kept)]))
     with open_writer(path, kept, overwrite=overwrite, chunk_size=chunk_size) as writer:
         for first in range(0, rows.sizes["checkpoint"], chunk_size):
             writer.write(rows.isel(checkpoint=slice(first, first + chunk_size)).load())
@@ -65,7 +67,10 @@ def _plain(value: Any) -> Any:
 
 
 def _rows(scores: xr.Dataset) -> xr.Dataset:
-    """Return what a store's writer takes: no network measures, numbers as floats, texts as objects.
+    """Return what a store's writer takes: numbers as floats, texts as objects.
+
+    The network measures of every score are computed anew: for scores of old stores have none
+    stored, and what stands in the Dataset may be of other layers.
 
     Raises
     ------
@@ -74,7 +79,8 @@ def _rows(scores: xr.Dataset) -> xr.Dataset:
     """
     if not isinstance(scores, xr.Dataset):
         raise GenpredictError(f"scores: must be a Dataset of score(), got {type(scores).__name__}")
-    needed = [*measures_of(scores.attrs), *LAYER_LABELS, *STATE, "checkpoint"]
+    others = [n for n in network_measures_of(scores.attrs) if n not in NETWORK_MEASURES]
+    needed = [*measures_of(scores.attrs), *others, *LAYER_LABELS, *STATE, "checkpoint"]
     if missing := [name for name in needed if name not in scores.variables]:
         raise GenpredictError(
             f"scores: lack {', '.join(missing)}; write what score() or open_scores() returned, "
@@ -91,6 +97,7 @@ def _rows(scores: xr.Dataset) -> xr.Dataset:
         repeated = next(name for name in ids if ids.count(name) > 1)
         raise GenpredictError(f"scores: two checkpoints are called {repeated!r}; rename one")
     rows = scores.drop_vars([name for name in NETWORK_MEASURES if name in scores.variables])
+    rows = add_network_measures(rows, NETWORK_MEASURES.values())
     rows = rows.drop_vars([name for name in rows.coords if not _is_column(rows[name])])
     return rows.assign({str(name): _as_written(rows[name]) for name in rows.variables})
 

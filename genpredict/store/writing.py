@@ -23,14 +23,16 @@ from zarr.core.metadata import ArrayV3Metadata
 
 from genpredict.errors import GenpredictError, StoreError
 from genpredict.locking import lock_of, locked
-from genpredict.options import Options, identity_of, measures_of
+from genpredict.options import Options, identity_of, measures_of, network_measures_of
 from genpredict.outputs import replace_folder, restore_replaced
-from genpredict.registry import known_measures
+from genpredict.registry import known_measures, known_network_measures
 from genpredict.rows import FIXED_SIZES, as_texts, axis_coords
 from genpredict.schema import (
     COORDINATES,
     EXTRA_AXES,
+    EXTRA_NETWORK_MEASURES,
     LAYER_LABELS,
+    NETWORK_MEASURES,
     STATE,
     Variable,
     coordinate,
@@ -44,6 +46,9 @@ from genpredict.store.reading import FORMAT, check_store, damage_named, open_gro
 CHUNK_SIZE = 256
 #: Layers to a Zarr chunk; a deeper network spans several.
 LAYER_CHUNK = 64
+#: Rows to a chunk of what has no layers: it is small, and opening a store costs as much as it has
+#: files.
+ROW_CHUNK = 8192
 _ID = Variable(("checkpoint",), "checkpoint", "", "str")
 
 
@@ -258,10 +263,15 @@ class Writer:
         self._row: dict[str, int] = {}
         self._depth = 0
         self._require("checkpoint", _ID)
-        table = known_measures()  # one of another package that is not here has its array, or gets
-        measures = {n: table[n] for n in measures_of(self._group.attrs) if n in table}  # it later
-        for name, variable in (LAYER_LABELS | measures | STATE | COORDINATES).items():
-            self._require(name, variable)
+        known = known_measures()  # one of another package that is not here has its array, or gets
+        measures = {n: known[n] for n in measures_of(self._group.attrs) if n in known}  # it later
+        self._list_coordinates(COORDINATES)
+        self._of_networks = network_measures_of(self._group.attrs)
+        builtin = NETWORK_MEASURES | EXTRA_NETWORK_MEASURES  # of others the first rows tell dims
+        of_networks = {name: builtin[name] for name in self._of_networks if name in builtin}
+        for table in (LAYER_LABELS, measures, of_networks, STATE, COORDINATES):
+            for name, variable in table.items():
+                self._require(name, variable)
         ids = self._texts("checkpoint")
         if "" in ids:  # from here on rows were being allotted when the owner died
             ids = ids[: ids.index("")]
@@ -319,8 +329,15 @@ class Writer:
         self._reopen([name for name in ids if self.status[name] == "failed"])
         self._resize(len(self._row), max(self._depth, rows.sizes["layer"]))
         at = np.array([self._row[name] for name in ids])
+        rows = rows.drop_vars(
+            set(known_network_measures()).difference(self._of_networks), errors="ignore"
+        )
+        columns = [str(n) for n, v in rows.coords.items() if v.dims == _ID.dims]
+        self._list_coordinates(name for name in columns if name != "checkpoint")
         names = [str(n) for n, v in rows.variables.items() if "checkpoint" in v.dims]
         first = [name for name in names if name not in ("checkpoint", "error", "status")]
+        for name in self._of_networks:
+            self._note_choices(name, rows)
         for name in [*first, "error", "status"]:
             self._fill(name, rows.variables[name], at)
         self.status.update(zip(ids, rows["status"].values.tolist(), strict=True))
@@ -329,9 +346,10 @@ class Writer:
     def describe(self, columns: xr.Dataset) -> None:
         """Write coordinates of rows there are, as made by `rows.coordinates`."""
         at = np.array([self._row[name] for name in columns["checkpoint"].values.tolist()])
-        for name in columns.coords:
-            if name != "checkpoint":
-                self._fill(str(name), columns.variables[name], at)
+        names = [name for name in columns.coords if name != "checkpoint"]
+        self._list_coordinates(map(str, names))
+        for name in names:
+            self._fill(str(name), columns.variables[name], at)
 
     def _reopen(self, ids: list[str]) -> None:
         """Make failed rows pending before they are filled in anew."""
@@ -360,15 +378,14 @@ class Writer:
             array = self._make_texts(name)
         ends = np.diff(at) != 1
         if name == "status":
-            ends |= np.diff(at // self.chunk_size) != 0
+            ends |= np.diff(at // array.chunks[0]) != 0
         for run in np.split(np.arange(len(at)), np.flatnonzero(ends) + 1):
             place = (slice(int(at[run[0]]), int(at[run[-1]]) + 1),)
             block = values.values[run[0] : run[-1] + 1]
             if "layer" in values.dims:  # to the full depth, over what a deeper network left
                 room = [(0, 0)] * block.ndim
                 room[1] = (0, self._depth - block.shape[1])
-                fill = np.nan if block.dtype.kind == "f" else ""
-                block = np.pad(block, room, constant_values=fill)
+                block = np.pad(block, room, constant_values=array.fill_value)
             array[place] = block
 
     def _make_texts(self, name: str) -> zarr.Array[Any]:
@@ -401,13 +418,13 @@ class Writer:
         """Return an array, made with the rows there are where it does not exist yet."""
         if name in self._arrays:
             return self._arrays[name]
+        rows = self.chunk_size
+        if "layer" not in variable.dims:
+            rows *= max(1, ROW_CHUNK // rows)
         sizes = {"checkpoint": len(self._row), "layer": self._depth, **FIXED_SIZES}
-        chunks = {**FIXED_SIZES, "checkpoint": self.chunk_size, "layer": LAYER_CHUNK}
+        chunks = {**FIXED_SIZES, "checkpoint": rows, "layer": LAYER_CHUNK}
         text = variable.dtype == "str"
         fill = "pending" if name == "status" else "" if text else float("nan")
-        if variable.dims == ("checkpoint",) and name not in STATE and name != "checkpoint":
-            known = str(self._group.attrs.get("coordinates", "")).split()
-            self._group.attrs["coordinates"] = " ".join(sorted({*known, name}))
         if extra := set(variable.dims) & set(EXTRA_AXES):
             _write_axes(self._group, extra)
         self._arrays[name] = self._group.create_array(
@@ -420,6 +437,19 @@ class Writer:
             attributes=dict(variable.attrs),
         )
         return self._arrays[name]
+
+    def _note_choices(self, name: str, rows: xr.Dataset) -> None:
+        """Write down by which choices a network measure was aggregated."""
+        if name in rows.data_vars and name in self._arrays:
+            attributes, given = self._arrays[name].attrs, rows[name].attrs
+            if new := {key: value for key, value in given.items() if key not in attributes}:
+                attributes.update(new)
+
+    def _list_coordinates(self, names: Iterable[str]) -> None:
+        """Note which of the arrays are coordinates, before they are made."""
+        known = str(self._group.attrs.get("coordinates", "")).split()
+        if new := set(names) - set(known):
+            self._group.attrs["coordinates"] = " ".join(sorted({*known, *new}))
 
     def _resize(self, rows: int, depth: int) -> None:
         """Give every array this many rows and layers; the ids, which count the rows, last."""
@@ -436,7 +466,7 @@ class Writer:
 def _described(name: str, values: xr.Variable) -> Variable:
     """Say what the variable of a row is: a measure by itself, a coordinate by the schema."""
     numeric = values.dtype.kind == "f"
-    if "layer" not in values.dims:
+    if values.dims == _ID.dims and name not in known_network_measures():
         return coordinate(name, numeric=numeric)
     dims = tuple(str(dim) for dim in values.dims)
     long_name, units = (str(values.attrs.get(label, "")) for label in ("long_name", "units"))

@@ -1,0 +1,114 @@
+"""Measure how long it takes to open a store of many rows, and how much memory.
+
+A store of the size of NATS-Bench's size space at two epochs, written by the job's own writer from
+rows of random networks of that space's depth, then opened in a process of its own, a few times.
+
+    python analysis/benchmarks/large_store.py FOLDER [ROWS]
+
+prints rows, files and bytes of the store, and seconds and memory of each opening, imports apart.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from genpredict.aggregation import add_network_measures
+from genpredict.options import Options
+from genpredict.rows import Row, to_dataset
+from genpredict.schema import AXES
+from genpredict.store.writing import open_writer
+
+#: Rows that are written together, as the job does.
+STEP = 1024
+#: Layers of a network of the size space: convolutions, then a classifier.
+DEPTH = 25
+OPENINGS = 3
+_OPEN = """
+import re, sys, time
+from pathlib import Path
+import genpredict, genpredict.store, numpy, xarray, zarr, pandas
+
+xarray.DataArray([0.0]) + 1  # xarray loads Dask, where that is installed, with its first array
+
+def peak():
+    return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+before, start = peak(), time.perf_counter()
+scores = genpredict.open_scores(sys.argv[1])
+best = float(scores["Q"].sel(factorization="low_rank", p=2).max())
+seconds = time.perf_counter() - start
+print(f"opened in {seconds:.2f} s; {peak():.0f} MB at most, {peak() - before:.0f} more than before")
+"""
+
+
+def layers_of(architecture: int) -> list[tuple[str, str, str]]:
+    """Name the layers of a network of the size space."""
+    width = 8 * (1 + architecture % 8)
+    convolutions = [
+        (f"cells.{depth}.conv.weight", "conv", f"{width}x{width}x3x3") for depth in range(DEPTH - 1)
+    ]
+    return [*convolutions, ("classifier.weight", "linear", f"10x{width}")]
+
+
+def rows_of(count: int, options: Options) -> Iterator[xr.Dataset]:
+    """Yield rows of random measures, a step at a time."""
+    rng = np.random.default_rng(0)
+    sizes = {dim: len(labels) for dim, labels in AXES.items()}
+    for first in range(0, count, STEP):
+        numbers = range(first, min(first + STEP, count))
+        rows = [
+            Row(
+                f"NATS-sss/{number // 2:06d}/cifar10/{(12, 90)[number % 2]}/777",
+                f"NATS-sss-v1_0-50262-full/{number // 2:06d}.pickle.pbz2",
+                {
+                    "network": ":".join(str(8 * (1 + number // 8**k % 8)) for k in range(5)),
+                    "dataset": "cifar10", "optimizer": "sgd", "epoch": (12, 90)[number % 2],
+                    "seed": 777, "num_parameters": 100_000 + number,
+                    "train_accuracy": 100 * rng.random(), "test_accuracy": 100 * rng.random(),
+                },
+                layers_of(number // 2),
+            )
+            for number in numbers
+        ]  # fmt: skip
+        layers = len(rows) * DEPTH
+        measures = {
+            row.name: rng.random((layers, *(sizes[dim] for dim in row.dims[2:])))
+            for row in options.rows
+        }
+        measures["rank"] = np.floor(8 * measures["rank"])
+        yield add_network_measures(to_dataset(rows, measures, options.rows), options.network_rows)
+
+
+def write_store(path: Path, count: int) -> None:
+    """Write a store of that many rows with the writer of `genpredict score`."""
+    options = Options(device="cpu")
+    with open_writer(path, {**options.attrs(), "command": "large_store.py"}) as writer:
+        for rows in rows_of(count, options):
+            writer.write(rows)
+
+
+def main() -> None:
+    """Write the store where it is not there, and open it."""
+    folder, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 65_536
+    path = folder / f"rows-{count}.zarr"
+    if not path.exists():
+        start = time.perf_counter()
+        write_store(path, count)
+        print(f"written in {time.perf_counter() - start:.0f} s")
+    files = [file for file in path.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    print(f"{count:,} rows, {len(files):,} files, {size / 1e6:,.0f} MB")
+    for _ in range(OPENINGS):
+        command = [sys.executable, "-c", _OPEN, str(path)]
+        print(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+
+if __name__ == "__main__":
+    main()
