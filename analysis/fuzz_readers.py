@@ -7,8 +7,9 @@ mutated: bits, bytes, slices, lengths, opcodes of pickle, tokens of JSON and CSV
 pickles also inside, packed anew so that no checksum stands in the way. A process of its own, with
 a bound on its memory, reads each one as `genpredict score` and `genpredict show` do. Good ends
 are: read, or refused with a GenpredictError (a failed row that says why). Anything else (another
-exception, a crash, no end within 20 s) is a finding: it is counted, printed, and kept in FOLDER;
-its number and the seed make it again.
+exception, a crash, no end within 10 s) is a finding: it is counted, printed, and kept in FOLDER;
+its number and the seed make it again. The most memory that a process took beyond its start is
+printed too.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 20.0
+PATIENCE = 10.0
 ROOM = 2 * 2**30
 #: Files a process reads before it makes way for a new one, seconds a kind has before the next.
 TURN = 15.0
@@ -156,6 +157,10 @@ KINDS: dict[str, tuple[str, Mutate, str]] = {
     "cache": ("cache", any_file(TEXT_PIECES), "score"),
     "CIFAR pickle": ("CIFAR pickle", any_file(PICKLE_PIECES), "cifar"),
     "store": ("store", any_file(TEXT_PIECES), "store"),
+    "run, files beside weights": ("run files", any_file(TEXT_PIECES), "run"),
+    "run, state": ("state", any_file(), "run"),
+    "run, state, inside": ("state", inside_zip, "run"),
+    "rows of a shard": ("part", any_file(TEXT_PIECES), "part"),
 }
 
 
@@ -207,7 +212,42 @@ def make_seeds(folder: Path) -> dict[str, Files]:
         for path in sorted((folder / "s.zarr").rglob("*"))
         if path.is_file()
     }
-    return seeds
+    return seeds | _of_jobs(folder, plain)
+
+
+def _of_jobs(folder: Path, plain: dict[str, Any]) -> dict[str, Files]:
+    """Make what runs and shards leave."""
+    from genpredict.jobs.spool import Spool
+    from genpredict.scoring import Options, score
+    from genpredict.training import train
+    from genpredict.training.run_folder import Run
+
+    run = train(folder / "runs", epochs=1, num_train=20, threads=1)
+    sidecars = ("config.toml", "summary.json", "history.nc")
+    state = Run(folder / "runs" / "state")
+    state.path.mkdir()
+    state.write_state({"done": 1, "seconds": 0.5, "network": plain, "draws": [1, (2, "x")]})
+    spool = Spool.of(folder / "p.zarr", Options().attrs())
+    spool.prepare()
+    spool.put(_unit(), score(folder / "nets" / "n0.safetensors"))
+    return {
+        "run files": {f"r/{name}": (run.path / name).read_bytes() for name in sidecars},
+        "state": {"r/state.pt": (state.path / "state.pt").read_bytes()},
+        "part": {f"p.zarr.parts/{f.name}": f.read_bytes() for f in spool.folder.iterdir()},
+    }
+
+
+def _unit() -> Any:
+    """Return the unit of work whose rows the shard has left."""
+    from genpredict.checkpoints import Item
+    from genpredict.jobs.units import Unit
+
+    return Unit((Item("n0", Path("n0"), 1, True, read_nothing),))
+
+
+def read_nothing(*_: object) -> Iterator[Any]:
+    """Stand for the reader of a file that is not read again."""
+    yield from ()
 
 
 def _archive(weights: OrderedDict[str, Any]) -> bytes:
@@ -246,6 +286,10 @@ def read(how: str, folder: Path) -> str:
             from genpredict.datasets.pickles import load_pickle
 
             load_pickle(folder / "data_batch_1")
+        elif how == "run":
+            read_run(folder / "r")
+        elif how == "part":
+            read_part(folder / "p.zarr")
         elif how == "store":
             read_store(folder / "s.zarr")
         else:
@@ -261,6 +305,33 @@ def read(how: str, folder: Path) -> str:
         except GenpredictError:
             return "refused"
     return "read"
+
+
+def read_run(path: Path) -> None:
+    """Look at all that a run says of itself, as training does that goes on."""
+    from genpredict.training.run_folder import Run
+
+    run = Run(path)
+    if (path / "state.pt").exists():
+        run.read_state()
+    else:
+        assert run.settings
+        assert run.summary
+        run.history.load()
+
+
+def read_part(path: Path) -> None:
+    """Take the rows of a shard, as the last one does."""
+    from genpredict import GenpredictError
+    from genpredict.jobs.spool import Spool
+    from genpredict.scoring import Options
+
+    spool = Spool.of(path, Options().attrs())
+    spool.check()
+    try:
+        spool.get(_unit())
+    except KeyError as error:  # measured anew
+        raise GenpredictError(str(error)) from error
 
 
 def read_store(path: Path) -> None:
@@ -302,6 +373,7 @@ def work(kind: str, first: int, seed: int, folder: Path) -> None:
     read(KINDS[kind][2], folder / "case")  # imports, before memory is bounded
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print("ready", file=answers)
     while True:
         write(case(kind, first, seed, seeds), folder / "case")
@@ -309,7 +381,8 @@ def work(kind: str, first: int, seed: int, folder: Path) -> None:
             end = read(KINDS[kind][2], folder / "case")
         except BaseException as error:
             end = f"escaped: {type(error).__name__} in {_place(error)}: {str(error)[:80]!r}"
-        print(end, file=answers)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - start
+        print(end, peak >> 20, sep="\t", file=answers)
         first += 1
 
 
@@ -375,23 +448,33 @@ def fuzz(
         for kind, count in counts.items():
             until = min(end, time.monotonic() + turn)
             while time.monotonic() < until:
-                for outcome in ends(kind, count.total(), arguments.seed, folder, until):
+                for answer in ends(kind, done(count), arguments.seed, folder, until):
+                    outcome, _, peak = answer.partition("\t")
+                    count["peak"] = max(count["peak"], int(peak or 0))
                     good = outcome in ("read", "refused")
                     if not good:
-                        findings.append((kind, count.total(), outcome))
+                        findings.append((kind, done(count), outcome))
                         if arguments.keep:
-                            files = case(kind, count.total(), arguments.seed, seeds)
-                            write(files, arguments.keep / f"{kind}-{count.total()}")
+                            files = case(kind, done(count), arguments.seed, seeds)
+                            write(files, arguments.keep / f"{kind}-{done(count)}")
                     count[outcome if good else "finding"] += 1
     return counts, findings
 
 
+def done(count: Counter[str]) -> int:
+    """Return how many files of a kind were read."""
+    return count["read"] + count["refused"] + count["finding"]
+
+
 def report(counts: dict[str, Counter[str]], findings: list[tuple[str, int, str]]) -> None:
     """Print counts by kind, and each sort of finding once with its first case."""
-    print(f"{'kind':28s} {'files':>8s} {'read':>8s} {'refused':>8s} {'findings':>8s}")
+    print(
+        f"{'kind':28s} {'files':>8s} {'read':>8s} {'refused':>8s} {'findings':>8s} {'peak MB':>8s}"
+    )
     total: Counter[str] = Counter()
     for kind, count in counts.items():
-        total += count
+        total = total + count
+        total["peak"] = max(one["peak"] for one in counts.values())
         print(_line(kind, count))
     print(_line("all", total))
     sorts: dict[tuple[str, str], list[int]] = {}
@@ -402,7 +485,7 @@ def report(counts: dict[str, Counter[str]], findings: list[tuple[str, int, str]]
 
 
 def _line(kind: str, count: Counter[str]) -> str:
-    numbers = (count.total(), count["read"], count["refused"], count["finding"])
+    numbers = (done(count), *(count[name] for name in ("read", "refused", "finding", "peak")))
     return f"{kind:28s} " + " ".join(f"{number:8,d}" for number in numbers)
 
 

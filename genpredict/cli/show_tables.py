@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from genpredict.cli.show import results_console
+from genpredict.cli.spreadsheets import defused
 from genpredict.errors import GenpredictError
 from genpredict.outputs import new_file
 
@@ -59,4 +60,4 @@ def write_frame(
     if path.suffix != ".csv":
         raise GenpredictError(f"{path}: the output must end in .csv")
     with new_file(path, overwrite=overwrite, inputs=inputs) as partial:
-        frame.to_csv(partial, index=False)
+        defused(frame).to_csv(partial, index=False)
