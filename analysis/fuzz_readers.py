@@ -373,7 +373,8 @@ def work(kind: str, first: int, seed: int, folder: Path) -> None:
     read(KINDS[kind][2], folder / "case")  # imports, before memory is bounded
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
-    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    start = status("VmRSS")
     print("ready", file=answers)
     while True:
         write(case(kind, first, seed, seeds), folder / "case")
@@ -381,9 +382,15 @@ def work(kind: str, first: int, seed: int, folder: Path) -> None:
             end = read(KINDS[kind][2], folder / "case")
         except BaseException as error:
             end = f"escaped: {type(error).__name__} in {_place(error)}: {str(error)[:80]!r}"
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - start
+        peak = status("VmHWM") - start
         print(end, peak >> 20, sep="\t", file=answers)
         first += 1
+
+
+def status(field: str) -> int:
+    """Return a field of /proc/self/status in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def _place(error: BaseException) -> str:
