@@ -96,8 +96,8 @@ def new_file(
     inputs : iterable of Path
         What the command reads.
     mark : bytes
-        Must stand in the first 64 KiB of a file that is replaced: for kinds whose first word says
-        too little.
+        Must stand in the first or last 64 KiB of a file that is replaced: for kinds whose first
+        word says too little.
     make_folder : bool
         Make the folder first.
 
@@ -262,7 +262,7 @@ def _check_kind(path: Path, new: Path, mark: bytes) -> None:
     """Refuse to replace what does not begin as the new file does."""
     if path.is_dir():
         raise GenpredictError(f"{path}: is a folder; {_REMEDY}")
-    old, fresh = _head(path), _head(new)
+    old, fresh = _ends(path), _ends(new)
     first, expected = (_FIRST_WORD.match(head) for head in (old, fresh))
     alike = first is not None and expected is not None and first.group() == expected.group()
     if not alike or mark not in old:
@@ -270,6 +270,14 @@ def _check_kind(path: Path, new: Path, mark: bytes) -> None:
             f"{path}: is none that this command has made (it begins with {old[:16]!r}), which "
             f"--overwrite may replace; {_REMEDY}, or delete it yourself"
         )
+
+
+def _ends(path: Path) -> bytes:
+    """Return the first and the last bytes of a file: HDF5 keeps attributes at its end."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(max(HEAD, path.stat().st_size - HEAD))
+        return head + file.read(HEAD)
 
 
 def _head(path: Path) -> bytes:

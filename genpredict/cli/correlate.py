@@ -65,7 +65,7 @@ def correlate(
     json
         Print the table as JSON.
     output
-        Write the table to this .csv, .nc or .zarr.
+        Write the table to this .csv, .nc or .zarr, or as text to this .md or .tex.
     overwrite
         Replace a table that this command has made.
     """

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 from rich.console import Console
 
 from genpredict.cli.show import results_console
 from genpredict.cli.spreadsheets import defused
 from genpredict.cli.tables import print_folding
+from genpredict.cli.text_tables import TEXT_TABLES
 from genpredict.errors import GenpredictError
 from genpredict.outputs import KIND, new_file, new_folder
 from genpredict.stats import to_table
@@ -52,7 +52,8 @@ def show_correlations(correlations: xr.Dataset) -> None:
         ]
         print_folding(out, headings, cells, title=title, right=["n"], keep=2)
         _print_clusters(out, rows)
-    _print_legend(out, correlations)
+    for line in _legend(correlations):
+        out.print(line, markup=False)
 
 
 def _print_clusters(out: Console, rows: pd.DataFrame) -> None:
@@ -70,28 +71,26 @@ def _print_clusters(out: Console, rows: pd.DataFrame) -> None:
         out.print(f"{names}: {note}", markup=False)
 
 
-def _print_legend(out: Console, correlations: xr.Dataset) -> None:
+def _legend(correlations: xr.Dataset) -> Iterator[str]:
+    """Say what the cells mean."""
     intervals = sorted({str(kind) for kind in correlations["interval"].values})
     attrs = correlations.attrs
-    out.print(
+    yield (
         f"signed estimate [{attrs['level'] * 100:g} % interval]; * ** *** adjusted p "
         f"(Holm, {_FAMILIES[attrs['family']]}) below .05 .01 .001; "
-        f"intervals: {', '.join(intervals)}",
-        markup=False,
+        f"intervals: {', '.join(intervals)}"
     )
-    alone = intervals_without_star(correlations)
-    if alone:
-        out.print(
+    if alone := intervals_without_star(correlations):
+        yield (
             f"{alone} intervals exclude 0 without a star: an interval speaks of one pair, "
-            f"a star of all {attrs['tests']} tests of a coefficient",
-            markup=False,
+            f"a star of all {attrs['tests']} tests of a coefficient"
         )
 
 
 def write_correlations(
     correlations: xr.Dataset, path: Path, *, overwrite: bool = False, inputs: Iterable[Path] = ()
 ) -> None:
-    """Write correlations to .csv (long form), .nc or .zarr.
+    """Write correlations to .csv (long form), .nc, .zarr, or as text to .md or .tex.
 
     Parameters
     ----------
@@ -115,30 +114,31 @@ def write_correlations(
     elif path.suffix == ".nc":
         mark = KIND.encode()
         with new_file(path, overwrite=overwrite, inputs=inputs, mark=mark) as partial:
-            _with_plain_texts(marked).to_netcdf(partial, engine="scipy")
+            in_memory = io.BytesIO()  # HDF5 would want the lock that the file has already
+            marked.to_netcdf(in_memory, engine="h5netcdf")
+            partial.write_bytes(in_memory.getvalue())
     elif path.suffix == ".zarr":
         with new_folder(path, overwrite=overwrite, inputs=inputs) as folder:
             marked.to_zarr(folder, mode="w", consolidated=False, zarr_format=3)
+    elif path.suffix in TEXT_TABLES:
+        with new_file(path, overwrite=overwrite, inputs=inputs) as partial:
+            partial.write_text(TEXT_TABLES[path.suffix](*_short(correlations)), encoding="utf-8")
     else:
-        raise GenpredictError(f"{path}: the output must end in .csv, .nc or .zarr")
+        known = ", ".join([".csv", ".nc", ".zarr", *TEXT_TABLES])
+        raise GenpredictError(f"{path}: the output must end in one of {known}")
 
 
-def _with_plain_texts(correlations: xr.Dataset) -> xr.Dataset:
-    """Make texts bytes of UTF-8, which is what netCDF 3 can hold."""
-    texts = {
-        name: (variable.dims, _encoded(variable.values))
-        for name, variable in correlations.variables.items()
-        if variable.dtype.kind in "OUT"
-    }
-    coords = {name: texts[name] for name in texts if name in correlations.coords}
-    return correlations.assign({n: t for n, t in texts.items() if n not in coords}).assign_coords(
-        coords
-    )
-
-
-def _encoded(texts: NDArray[Any]) -> NDArray[np.bytes_]:
-    flat = [str(text).encode() for text in texts.ravel()]
-    return np.array(flat, dtype=np.bytes_).reshape(texts.shape)
+def _short(correlations: xr.Dataset) -> tuple[list[str], list[list[str]], str]:
+    """Return headings, rows and a caption, as they stand on the terminal."""
+    rows = [
+        [
+            *(str(row["target"]), str(row["group"]), _measure(row), str(int(row["n"]))),
+            *(_cell(row, name) for name in COEFFICIENTS),
+        ]
+        for row in to_table(correlations).to_dict("records")
+    ]
+    headings = ["target", "group", "measure", "n", *(name.upper() for name in COEFFICIENTS)]
+    return headings, rows, " ".join([choices_text(correlations), *_legend(correlations)]).strip()
 
 
 def _measure(row: Mapping[Hashable, Any]) -> str:

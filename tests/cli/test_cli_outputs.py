@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ".csv": ("correlate", *FEW),
     ".nc": ("correlate", *FEW),
     ".zarr": ("correlate", *FEW),
+    ".md": ("correlate", *FEW),
+    ".tex": ("correlate", *FEW),
     ".html": ("report", *FEW),
     ".png": ("figure", "scatter", *QUICK),
     ".svg": ("figure", "ranking", *QUICK),

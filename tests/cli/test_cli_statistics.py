@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -50,11 +51,27 @@ def test_datasets_against_csv(store: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out{suffix}"
     assert run(["correlate", str(store), *FEW, "-o", str(output)]) == 0
     if suffix == ".nc":
-        opened = xr.open_dataset(output, engine="scipy")
+        opened = xr.open_dataset(output)
     else:
         opened = xr.open_zarr(output, consolidated=False, chunks=None)
     found = correlate(open_scores(store), targets=["test_accuracy"], resamples=200)
     assert opened["rocc"].values == pytest.approx(found["rocc"].values, nan_ok=True)
+    assert opened["measure"].values.tolist() == found["measure"].values.tolist()  # texts as texts
+
+
+@pytest.mark.parametrize("suffix", [".md", ".tex"])
+def test_text_tables_against_the_terminal(
+    store: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Markdown and LaTeX hold the cells that the terminal shows."""
+    output = tmp_path / f"out{suffix}"
+    assert run(["correlate", str(store), *FEW, "-o", str(output)]) == 0
+    shown, text = capsys.readouterr().out, output.read_text(encoding="utf-8")
+    (line,) = [line for line in shown.splitlines() if "Q, low rank, p = 2" in line]
+    cells = [cell for cell in re.split(r"  +", line.strip()) if cell]
+    (written,) = [row for row in text.splitlines() if "Q, low rank, p = 2" in row]
+    assert all(cell in written for cell in cells)
+    assert "95" in text  # what the intervals are
 
 
 def test_table_and_json_show_the_same(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +145,10 @@ def test_heatmap_names_checkpoints(
     ("arguments", "message"),
     [
         (["correlate", "{}", "--by", "nope"], "'nope' is no coordinate"),
-        (["correlate", "{}", *FEW, "-o", "out.xlsx"], r"must end in .csv, .nc or .zarr"),
+        (
+            ["correlate", "{}", *FEW, "-o", "out.xlsx"],
+            r"must end in one of .csv, .nc, .zarr, .md, .tex",
+        ),
         (["correlate", "missing.zarr"], "no such scores store"),
         (["figure", "heatmap", "{}", "--names", "nope", "-o", "f.png"], "names: 'nope' is no coor"),
         (["figure", "scatter", "{}", "--hue", "nope", "-o", "f.png"], "'nope' is no coordinate"),
