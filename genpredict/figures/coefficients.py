@@ -44,7 +44,7 @@ def at(correlations: xr.Dataset, *, measure: str, target: str, group: str) -> xr
         When the table holds no such label.
     """
     for dim, label in zip(_DIMS, (measure, target, group), strict=True):
-        known = [str(one) for one in correlations[dim].values]
+        known = [str(text) for text in correlations[dim].values]
         if label not in known:
             raise ValueError(
                 f"correlations hold no {dim} {label!r}, only {', '.join(known)}; "

@@ -79,11 +79,11 @@ class Numbers:
     @property
     def ticks(self) -> list[float] | None:
         """Return the levels themselves where they are few and apart, else None."""
-        found = np.unique(self.values[np.isfinite(self.values)])
-        if not 0 < len(found) <= _MOST_TICKS:
+        levels = np.unique(self.values[np.isfinite(self.values)])
+        if not 0 < len(levels) <= _MOST_TICKS:
             return None
-        gaps = np.diff(np.asarray(self.norm(found)))
-        return found.tolist() if (gaps > _TICK_GAP).all() else None
+        gaps = np.diff(np.asarray(self.norm(levels)))
+        return levels.tolist() if (gaps > _TICK_GAP).all() else None
 
 
 def grouping(
@@ -121,10 +121,12 @@ def grouping(
     """
     if name not in scores.variables or scores[name].dims != ("checkpoint",):
         return _measure(scores, name, parameter, factorization, p)
-    values = scores[name]
-    if values.dtype.kind in "fiu":
-        return _numbers(np.asarray(values.values, dtype=np.float64), axis_label(name, values))
-    return _levels(values, name, parameter=parameter, most=turns * len(GROUP_COLOURS))
+    coordinate = scores[name]
+    if coordinate.dtype.kind in "fiu":
+        return _numbers(
+            np.asarray(coordinate.values, dtype=np.float64), axis_label(name, coordinate)
+        )
+    return _levels(coordinate, name, parameter=parameter, most=turns * len(GROUP_COLOURS))
 
 
 def shapes(scores: xr.Dataset, name: str, *, parameter: str) -> Levels:
@@ -135,18 +137,18 @@ def shapes(scores: xr.Dataset, name: str, *, parameter: str) -> Levels:
     ValueError
         When there is no such coordinate, or every checkpoint is a group of its own.
     """
-    values = coordinate_of(scores, name, parameter=parameter)
-    return _levels(values, name, parameter=parameter, most=len(MARKERS))
+    coordinate = coordinate_of(scores, name, parameter=parameter)
+    return _levels(coordinate, name, parameter=parameter, most=len(MARKERS))
 
 
 def _measure(scores: xr.Dataset, name: str, parameter: str, factorization: str, p: int) -> Numbers:
     """Return a measure as numbers."""
     try:
-        found = quantity(scores, name, parameter=parameter, factorization=factorization, p=p)
+        column = quantity(scores, name, parameter=parameter, factorization=factorization, p=p)
     except GenpredictError:
         coordinate_of(scores, name, parameter=parameter)  # raises: most want a coordinate here
         raise
-    return _numbers(found.values, axis_title(found), log=found.log)
+    return _numbers(column.values, axis_title(column), log=column.log)
 
 
 def _numbers(numbers: NDArray[np.float64], title: str, *, log: bool = False) -> Numbers:
@@ -158,8 +160,8 @@ def _numbers(numbers: NDArray[np.float64], title: str, *, log: bool = False) -> 
     return Numbers(title, numbers, norm(low, high))
 
 
-def _levels(values: xr.DataArray, name: str, *, parameter: str, most: int) -> Levels:
-    raw = values.values.tolist()
+def _levels(coordinate: xr.DataArray, name: str, *, parameter: str, most: int) -> Levels:
+    raw = coordinate.values.tolist()
     texts = [level_text(value) for value in raw]
     order = {level_text(value): None for value in sorted(set(raw), key=_natural)}
     counts = Counter(text for text in texts if text != NOT_GIVEN)
@@ -177,7 +179,7 @@ def _levels(values: xr.DataArray, name: str, *, parameter: str, most: int) -> Le
     levels = kept + [rest] * bool(rest) + [NOT_GIVEN] * (NOT_GIVEN in texts)
     index = {text: i for i, text in enumerate(levels)}
     codes = [index.get(text, len(kept)) for text in texts]
-    return Levels(name_of(name, values), levels, np.asarray(codes, dtype=np.int64), bool(rest))
+    return Levels(name_of(name, coordinate), levels, np.asarray(codes, dtype=np.int64), bool(rest))
 
 
 def _natural(value: Any) -> tuple[bool, float, str]:

@@ -65,8 +65,8 @@ def _chosen(columns: list[Column], name: str, factorization: str, p: int) -> Col
         if len(known) == 1 and _tag(option, next(iter(known))) in written:
             continue
         if choice not in known:
-            found = tuple(int(one) if option == "p" else one for one in known)
-            raise ValueError(f"{option} must be one of {found}, got {choice!r}")
+            offered = tuple(int(value) if option == "p" else value for value in known)
+            raise ValueError(f"{option} must be one of {offered}, got {choice!r}")
         columns = [column for column in columns if getattr(column, option) == choice]
     return columns[0]
 
@@ -121,7 +121,7 @@ def names_list(names: Sequence[str] | str, *, parameter: str) -> list[str]:
     ValueError
         When there is none, or one stands twice.
     """
-    found = [names] if isinstance(names, str) else list(names)
-    if not found or len(set(found)) < len(found):
+    listed = [names] if isinstance(names, str) else list(names)
+    if not listed or len(set(listed)) < len(listed):
         raise ValueError(f"{parameter} must be one or more different names, got {names!r}")
-    return found
+    return listed

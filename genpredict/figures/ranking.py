@@ -146,13 +146,13 @@ def _table(
             f"correlations hold no {needed}; call correlate with adjust={adjust!r} too, "
             f"or draw with another adjust"
         )
-    _one_of("group", group, [str(one) for one in correlations["group"].values])
+    _one_of("group", group, [str(label) for label in correlations["group"].values])
     chosen = correlations.sel(group=group)
     for dim, names in (("measure", measures), ("target", targets)):
         if names is not None:
             listed = names_list(names, parameter=f"{dim}s")
             for name in listed:
-                _one_of(f"{dim}s", name, [str(one) for one in chosen[dim].values])
+                _one_of(f"{dim}s", name, [str(label) for label in chosen[dim].values])
             chosen = chosen.sel({dim: listed})
     return chosen.transpose("measure", "target", ...)
 
@@ -172,11 +172,11 @@ def _draw(
     intervals: bool,
     whole: bool,
 ) -> None:
-    values = table[coefficient].values
+    estimates = table[coefficient].values
     suffix = "" if adjust == "none" else f"_{adjust}"
     significant = table[f"{coefficient}_pvalue{suffix}"].values < level  # NaN is not
     image = ax.imshow(
-        np.ma.masked_where(~significant, values),
+        np.ma.masked_where(~significant, estimates),
         aspect="auto",
         cmap=_diverging(),
         vmin=-1.0,
@@ -189,13 +189,13 @@ def _draw(
             COEFFICIENTS[coefficient].reversed_name,
             aspect=8 * root_of(ax).get_figheight(),
         )
-    for (row, column), value in np.ndenumerate(values):
+    for (row, column), value in np.ndenumerate(estimates):
         cell = table.isel(measure=row, target=column)
         text = signed(value) + (_interval(cell, coefficient) if intervals else "")
         shade = _ink(image.to_rgba(value)) if significant[row, column] else _GREY_INK
         ax.text(column, row, text, ha="center", va="center", fontsize=SMALL_FONT - 0.5, color=shade)
     if not significant.all():
-        none = " or no value" if np.isnan(values).any() else ""
+        none = " or no value" if np.isnan(estimates).any() else ""
         label = f"{_ADJUSTED[adjust]} ≥ {level:g}{none}"
         if not significant.any():
             label = f"{COEFFICIENTS[coefficient].reversed_name}, all {label}"
@@ -218,8 +218,8 @@ def _interval(cell: xr.Dataset, coefficient: str) -> str:
 
 def _diverging() -> Colormap:
     """Return purple (negative) over white to orange-brown (positive): apart to all eyes."""
-    found: Colormap = sns.color_palette("PuOr_r", as_cmap=True)
-    return found.with_extremes(bad=_GREY)
+    palette: Colormap = sns.color_palette("PuOr_r", as_cmap=True)
+    return palette.with_extremes(bad=_GREY)
 
 
 def _name(ax: Axes, table: xr.Dataset, group: str) -> None:
@@ -258,7 +258,7 @@ def _count(n: NDArray[np.float64]) -> str:
 
 def _rows(table: xr.Dataset, width: int | None = 28) -> list[str]:
     """Return what the measures are called, with factorization and p; in lines of some width."""
-    found = []
+    titles = []
     for row in range(table.sizes["measure"]):
         cell = table.isel(measure=row)
         choices = {name: level_text(cell[name].item()) for name in _CHOICES if name in cell.coords}
@@ -266,5 +266,5 @@ def _rows(table: xr.Dataset, width: int | None = 28) -> list[str]:
         given = {k: v for k, v in choices.items() if v != NOT_GIVEN}
         called = str(cell["long_name"].item()) if "long_name" in cell.coords else name_of(name)
         text = composed(called, "", factorization=given.get("factorization"), p=given.get("p"))
-        found.append(text if width is None else wrapped(text, width))
-    return found
+        titles.append(text if width is None else wrapped(text, width))
+    return titles

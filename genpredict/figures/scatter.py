@@ -140,17 +140,17 @@ def _quantities(
     scores: xr.Dataset, names: Sequence[str] | str, parameter: str, choices: dict[str, Any]
 ) -> list[Column]:
     listed = names_list(names, parameter=parameter)
-    found = [quantity(scores, name, parameter=parameter, **choices) for name in listed]
-    names_list([one.label for one in found], parameter=parameter)
-    return found
+    quantities = [quantity(scores, name, parameter=parameter, **choices) for name in listed]
+    names_list([column.label for column in quantities], parameter=parameter)
+    return quantities
 
 
 def _column_levels(scores: xr.Dataset, columns: str | None) -> list[str]:
     """Return the levels of the coordinate that stand side by side; one empty one for none."""
     if columns is None:
         return [""]
-    values = coordinate_of(scores, columns, parameter="columns")
-    levels = pd.unique(pd.Series(values.values).dropna().sort_values())
+    coordinate = coordinate_of(scores, columns, parameter="columns")
+    levels = pd.unique(pd.Series(coordinate.values).dropna().sort_values())
     if not 0 < len(levels) <= _MOST_LEVELS:
         raise ValueError(
             f"columns={columns!r} has {len(levels)} levels, must have 1 to {_MOST_LEVELS}; "
@@ -171,7 +171,7 @@ def _long_table(
             part = pd.DataFrame(
                 {"x": x.label, "y": y.label, "level": level, "position": range(count)}
             )
-            part["column"] = [_column(x, one) for one in level]
+            part["column"] = [_column(x, text) for text in level]
             part["x_value"], part["y_value"] = x.values, y.values
             parts.append(part[np.isfinite(x.values) & np.isfinite(y.values)])
     return pd.concat(parts, ignore_index=True)

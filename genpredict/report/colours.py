@@ -43,7 +43,7 @@ def ink_on(background: str) -> str:
     return max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, background))
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, other: str) -> float:
     """Return the contrast ratio of two colours, 1 to 21 (WCAG 2.1).
 
     Examples
@@ -51,7 +51,7 @@ def contrast(one: str, other: str) -> float:
     >>> round(contrast("#000000", "#ffffff"))
     21
     """
-    low, high = sorted((_luminance(one), _luminance(other)))
+    low, high = sorted((_luminance(first), _luminance(other)))
     return (high + _FLARE) / (low + _FLARE)
 
 

@@ -38,12 +38,12 @@ def command_line(words: Sequence[str], options: Mapping[str, object], output: st
     >>> command_line(["genpredict", "report", "a b.zarr"], {"by": ("x", "y"), "seed": 0}, "r.html")
     "genpredict report 'a b.zarr' --by x,y -o r.html"
     """
-    found = list(words)
+    typed = list(words)
     for name, value in options.items():
         if value is not None and value != DEFAULTS.get(name):
             text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-            found += [f"--{name}", text]
-    return shlex.join([*found, "-o", output])
+            typed += [f"--{name}", text]
+    return shlex.join([*typed, "-o", output])
 
 
 def inference_options(inference: Inference) -> dict[str, object]:
@@ -94,12 +94,12 @@ def commands_of(
 
 def settings_of(store: xr.Dataset) -> list[tuple[str, str]]:
     """Return the attributes of a store but its command, as texts."""
-    found = []
+    settings = []
     for key, value in store.attrs.items():
         listed = value.tolist() if isinstance(value, np.ndarray) else value
         text = ", ".join(map(str, listed)) if isinstance(listed, list | tuple) else str(listed)
-        found.append((str(key).replace("_", " "), text or "–"))
-    return [(key, text) for key, text in found if key != "command"]
+        settings.append((str(key).replace("_", " "), text or "–"))
+    return [(key, text) for key, text in settings if key != "command"]
 
 
 def scored_with(store: xr.Dataset) -> str:

@@ -37,12 +37,12 @@ def order_of(scores: xr.Dataset) -> tuple[str, NDArray[np.float64]]:
     return f"{name_of('Q')}, low rank, p = {_POWER}", np.asarray(quality.values, dtype=np.float64)
 
 
-def columns_shown(values: NDArray[np.float64]) -> NDArray[np.intp]:
+def columns_shown(keys: NDArray[np.float64]) -> NDArray[np.intp]:
     """Choose the checkpoints of the heat map: all, or evenly spaced ones in their order.
 
     Parameters
     ----------
-    values : array, shape (checkpoints,)
+    keys : array, shape (checkpoints,)
         What orders them; checkpoints without a value come last, and only where all are shown.
 
     Returns
@@ -50,10 +50,10 @@ def columns_shown(values: NDArray[np.float64]) -> NDArray[np.intp]:
     array of int
         Positions, in order; of many, lowest and highest are among them.
     """
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(keys, kind="stable")
     if len(order) <= MOST_COLUMNS:
         return order
-    known = order[: int(np.isfinite(values).sum())]
+    known = order[: int(np.isfinite(keys).sum())]
     places = np.linspace(0, len(known) - 1, min(MOST_COLUMNS, len(known)))
     return known[np.round(places).astype(np.intp)]
 
@@ -76,18 +76,18 @@ def heatmap_of(scores: xr.Dataset) -> dict[str, Any] | None:
     """
     if not scores.sizes["checkpoint"] or "quality" not in scores or "layer" not in scores.dims:
         return None
-    name, values = order_of(scores)
-    shown = columns_shown(values)
+    name, keys = order_of(scores)
+    shown = columns_shown(keys)
     sample = scores.isel(checkpoint=shown)
     quality = sample["quality"].sel(factorization="low_rank", p=_POWER)
     depth = int(np.flatnonzero(quality.notnull().any(("checkpoint", "unfolding")).values).max()) + 1
-    ids = [str(one) for one in sample["checkpoint"].values]
+    ids = [str(label) for label in sample["checkpoint"].values]
     sets, set_of = _layer_sets(sample, depth)
     return {
         "columns": ids,
         "names": told_apart(ids),
         "order": name,
-        "order_values": numbers(values[shown]),
+        "order_values": numbers(keys[shown]),
         "total": int(scores.sizes["checkpoint"]),
         "depth": depth,
         "quality": _by_unfolding(quality, depth),
@@ -97,11 +97,11 @@ def heatmap_of(scores: xr.Dataset) -> dict[str, Any] | None:
     }
 
 
-def _by_unfolding(values: xr.DataArray, depth: int) -> dict[str, list[list[float | int | None]]]:
-    found = values.isel(layer=slice(depth)).transpose("unfolding", "checkpoint", "layer")
+def _by_unfolding(measure: xr.DataArray, depth: int) -> dict[str, list[list[float | int | None]]]:
+    entries = measure.isel(layer=slice(depth)).transpose("unfolding", "checkpoint", "layer")
     return {
         str(unfolding): [numbers(row) for row in part]
-        for unfolding, part in zip(found["unfolding"].values, found.values, strict=True)
+        for unfolding, part in zip(entries["unfolding"].values, entries.values, strict=True)
     }
 
 

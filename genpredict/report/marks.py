@@ -114,21 +114,21 @@ def colour_columns(scores: xr.Dataset) -> list[dict[str, Any]]:
     """
     names = [
         str(name)
-        for name, values in scores.variables.items()
-        if values.dims == ("checkpoint",) and name not in _NO_GROUPS
+        for name, variable in scores.variables.items()
+        if variable.dims == ("checkpoint",) and name not in _NO_GROUPS
     ]
     return [_coloured(scores, name) for name in names]
 
 
 def _coloured(scores: xr.Dataset, name: str) -> dict[str, Any]:
-    values = scores[name]
-    if values.dtype.kind in "fiu":
+    coordinate = scores[name]
+    if coordinate.dtype.kind in "fiu":
         return _numeric(scores, name)
-    texts = np.array([level_text(value) for value in values.values.tolist()], dtype=object)
+    texts = np.array([level_text(value) for value in coordinate.values.tolist()], dtype=object)
     levels, first, codes = np.unique(texts, return_index=True, return_inverse=True)
-    found = {
+    column = {
         "key": name,
-        "label": name_of(name, values),
+        "label": name_of(name, coordinate),
         "kind": "none",
         "levels": levels.tolist(),
         "codes": codes.tolist(),
@@ -136,25 +136,25 @@ def _coloured(scores: xr.Dataset, name: str) -> dict[str, Any]:
     if 1 < len(levels) < max(len(texts), 3):
         groups = grouping(scores, name, parameter="colour")
         assert isinstance(groups, Levels)
-        found |= {
+        column |= {
             "kind": "groups",
             "groups": groups.levels,
             "colours": groups.colours,
             "group_of_level": groups.codes[first].tolist(),
         }
-    return found
+    return column
 
 
 def _numeric(scores: xr.Dataset, name: str) -> dict[str, Any]:
-    found = grouping(scores, name, parameter="colour")
-    assert isinstance(found, Numbers)
-    finite = found.values[np.isfinite(found.values)]
+    colours = grouping(scores, name, parameter="colour")
+    assert isinstance(colours, Numbers)
+    finite = colours.values[np.isfinite(colours.values)]
     return {
         "key": name,
         "label": axis_label(name, scores[name]),
         "kind": "numbers" if len(np.unique(finite)) > 1 else "none",
-        "log": isinstance(found.norm, LogNorm),
-        "values": numbers(found.values),
+        "log": isinstance(colours.norm, LogNorm),
+        "values": numbers(colours.values),
     }
 
 
@@ -182,16 +182,16 @@ def readouts(correlations: xr.Dataset | None) -> dict[str, dict[str, list[list[s
     """
     if correlations is None:
         return {}
-    found: dict[str, dict[str, list[list[str]]]] = {}
+    lines_of: dict[str, dict[str, list[list[str]]]] = {}
     for m, measure in enumerate(correlations["measure"].values):
         for t, target in enumerate(correlations["target"].values):
-            lines = found.setdefault(str(measure), {}).setdefault(str(target), [])
+            lines = lines_of.setdefault(str(measure), {}).setdefault(str(target), [])
             for g, group in enumerate(correlations["group"].values):
                 cell = correlations.isel(measure=m, target=t, group=g)
                 if group == "all" or not np.isnan(float(cell["plcc"])):
                     texts = [coefficient_text(cell, name) for name in COEFFICIENTS]
                     lines.append([str(group), *texts, f"n = {int(cell['n']):,}"])
-    return found
+    return lines_of
 
 
 def missing_colour() -> str:

@@ -38,14 +38,14 @@ _DIRECTIONS = {
 }
 
 
-def page_of(context: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+def page_of(context: Mapping[str, Any], content: Mapping[str, Any]) -> str:
     """Return the page as HTML.
 
     Parameters
     ----------
     context : mapping
         What the template shows; every text is escaped.
-    data : mapping
+    content : mapping
         What the script draws, as JSON.
 
     Returns
@@ -66,12 +66,12 @@ def page_of(context: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         **trusted,
         style=Markup(_read("page.css")),
         policy=policy(scripts.values()),
-        data=Markup(json_of(data)),
+        data=Markup(json_of(content)),
     )
     return page.translate(_DIRECTIONS)
 
 
-def json_of(data: Mapping[str, Any]) -> str:
+def json_of(content: Mapping[str, Any]) -> str:
     r"""Return compact JSON that can stand in a script element.
 
     Examples
@@ -79,8 +79,8 @@ def json_of(data: Mapping[str, Any]) -> str:
     >>> json_of({"id": "</script>"})
     '{"id":"\\u003c/script\\u003e"}'
     """
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.translate({ord(one): other for one, other in _ESCAPES.items()})
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.translate({ord(character): other for character, other in _ESCAPES.items()})
 
 
 def policy(scripts: Any) -> str:

@@ -82,7 +82,7 @@ def summary_rows(columns: Iterable[Column]) -> list[dict[str, str]]:
     return rows
 
 
-def number_texts(values: NDArray[np.float64]) -> list[str]:
+def number_texts(numbers: NDArray[np.float64]) -> list[str]:
     """Return numbers of one kind as texts: whole where all are, else with the same digits.
 
     Examples
@@ -92,11 +92,11 @@ def number_texts(values: NDArray[np.float64]) -> list[str]:
     >>> number_texts(np.array([100.0, 93.123])), number_texts(np.array([1e-5, 2e-5]))
     (['100.00', '93.12'], ['1e-05', '2e-05'])
     """
-    known = values[np.isfinite(values)]
+    known = numbers[np.isfinite(numbers)]
     largest = float(np.abs(known).max(initial=0.0))
     whole = bool((known == np.rint(known)).all())
     style = ",.0f" if whole else ",.2f" if largest >= 10 else ".4f" if largest >= 0.01 else ".4g"
-    texts = (format(value, style) if np.isfinite(value) else "–" for value in values.tolist())
+    texts = (format(value, style) if np.isfinite(value) else "–" for value in numbers.tolist())
     return [f"−{text[1:]}" if text.startswith("-") else text for text in texts]
 
 
@@ -179,8 +179,8 @@ def checkpoint_table(scores: xr.Dataset) -> dict[str, Any]:
     dict
         `headings`, `rows` (texts; None for the gap between the ends), `order` (a name), `total`.
     """
-    name, values = order_of(scores)
-    order = np.argsort(-values, kind="stable")
+    name, keys = order_of(scores)
+    order = np.argsort(-keys, kind="stable")
     shown = order if len(order) <= MOST_LISTED else np.concatenate([order[:ENDS], order[-ENDS:]])
     part = scores.isel(checkpoint=shown)
     columns = {axis_label(n): part[n] for n in (*TARGETS, *_COUNTS) if _useful(part, n)}
@@ -188,8 +188,8 @@ def checkpoint_table(scores: xr.Dataset) -> dict[str, Any]:
         "Q (rad)": part["Q"].sel(factorization="low_rank", p=2),
         "Q_adjusted (rad)": part["Q_adjusted"].sel(factorization="low_rank", p=2),
     }
-    texts = [number_texts(_floats(values)) for values in (qualities | columns).values()]
-    ids = [str(one) for one in part["checkpoint"].values]
+    texts = [number_texts(_floats(keys)) for keys in (qualities | columns).values()]
+    ids = [str(label) for label in part["checkpoint"].values]
     rows: list[Any] = list(zip(ids, told_apart(ids), *texts, strict=True))
     if len(shown) < len(order):
         rows.insert(ENDS, None)
@@ -205,8 +205,8 @@ def _useful(scores: xr.Dataset, name: str) -> bool:
     return name in scores.variables and bool(scores[name].notnull().any())
 
 
-def _floats(values: xr.DataArray) -> NDArray[np.float64]:
-    return np.asarray(values.values, dtype=np.float64)
+def _floats(variable: xr.DataArray) -> NDArray[np.float64]:
+    return np.asarray(variable.values, dtype=np.float64)
 
 
 def failures_of(scores: xr.Dataset) -> list[Failures]:
@@ -224,7 +224,7 @@ def failures_of(scores: xr.Dataset) -> list[Failures]:
     if "status" not in scores.variables or "error" not in scores.variables:
         return []
     failed = scores.isel(checkpoint=scores["status"].values == "failed")
-    ids = [str(one) for one in failed["checkpoint"].values]
+    ids = [str(label) for label in failed["checkpoint"].values]
     sources = failed["source"].values if "source" in failed.variables else ids
     groups: dict[str, list[str]] = {}
     for name, source, error in zip(ids, sources, failed["error"].values, strict=True):
@@ -245,16 +245,16 @@ def status_counts(scores: xr.Dataset) -> dict[str, int]:
 
 def composition(scores: xr.Dataset) -> list[tuple[str, str]]:
     """Say which networks, data sets, optimizers and epochs there are, the most common first."""
-    found = []
+    lines = []
     for name in ("network", "dataset", "optimizer", "epoch"):
         if name not in scores.variables:
             continue
-        values = scores[name].values.tolist()
-        known = [value for value in values if value not in ("", None) and value == value]
+        levels = scores[name].values.tolist()
+        known = [value for value in levels if value not in ("", None) and value == value]
         counts = Counter(f"{v:g}" if isinstance(v, float) else str(v) for v in known)
         if counts:
-            found.append((name_of(name), _counted(counts)))
-    return found
+            lines.append((name_of(name), _counted(counts)))
+    return lines
 
 
 def _counted(counts: Counter[str]) -> str:

@@ -108,18 +108,18 @@ def write_report(
     groups = default_by(done) if by is None else [by] if isinstance(by, str) else list(by)
     rows = measure_columns(done, measures) if done.sizes["checkpoint"] else []
     columns = _targets(done, targets) if rows else []
-    found = None
+    correlations = None
     if rows and columns:
-        found = _correlated(
+        correlations = _correlated(
             done,
             measures=measures,
             targets=targets,
             by=groups,
             inference=settings,
         )
-    context = _context(store, done, rows, columns, found, name=name, where=where)
+    context = _context(store, done, rows, columns, correlations, name=name, where=where)
     context |= commands_of(store, name, options, groups, command)
-    text = page_of(context, _data(done, rows, columns, found))
+    text = page_of(context, _data(done, rows, columns, correlations))
     inputs = () if isinstance(scores, xr.Dataset) else (Path(scores),)
     with new_file(path, overwrite=overwrite, inputs=inputs, mark=_MARK) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
@@ -168,7 +168,7 @@ def _context(
     done: xr.Dataset,
     rows: Sequence[Column],
     columns: Sequence[Column],
-    found: xr.Dataset | None,
+    correlations: xr.Dataset | None,
     *,
     name: str,
     where: str | None,
@@ -186,8 +186,8 @@ def _context(
         "measures": tables.summary_rows(rows),
         "targets": tables.summary_rows(columns),
         "has_q": any(row.name in ("Q", "Q_adjusted") for row in rows),
-        "rankings": _rankings(found),
-        "correlations": {} if found is None else dict(found.attrs) | _intervals(found),
+        "rankings": _rankings(correlations),
+        "correlations": _settings(correlations),
         "coefficients": {key: row.reversed_name for key, row in COEFFICIENTS.items()},
         "checkpoints": tables.checkpoint_table(done) if rows and "Q" in done else None,
         "heatmap": layers.heatmap_of(done) if "Q" in done else None,
@@ -200,19 +200,24 @@ def _context(
     }
 
 
-def _rankings(found: xr.Dataset | None) -> list[dict[str, Any]]:
+def _settings(correlations: xr.Dataset | None) -> dict[str, Any]:
+    """Return how the correlations were made; nothing where there are none."""
+    return {} if correlations is None else dict(correlations.attrs) | _intervals(correlations)
+
+
+def _rankings(correlations: xr.Dataset | None) -> list[dict[str, Any]]:
     """Return a ranking for each group that has numbers, all checkpoints first."""
-    if found is None:
+    if correlations is None:
         return []
     rankings = []
-    for group in (str(one) for one in found["group"].values):
-        part = found.sel(group=group)
+    for group in (str(label) for label in correlations["group"].values):
+        part = correlations.sel(group=group)
         if group == ALL or not bool(part["plcc"].isnull().all()):
             rankings.append(
                 {
                     "group": group,
-                    "targets": tables.target_names(found),
-                    "rows": tables.ranking(found, group),
+                    "targets": tables.target_names(correlations),
+                    "rows": tables.ranking(correlations, group),
                     "significant": _significant(part),
                 }
             )
@@ -229,32 +234,39 @@ def _significant(part: xr.Dataset) -> list[tuple[str, int, int]]:
     ]
 
 
-def _clusters(found: xr.Dataset) -> str:
+def _clusters(correlations: xr.Dataset) -> str:
     """Say how many clusters there are, "" where checkpoints are independent."""
-    if not found.attrs["cluster"]:
+    if not correlations.attrs["cluster"]:
         return ""
-    counts = int(found["n_clusters"].max()), int(found["n"].max())
-    return f"{counts[0]:,} clusters of {counts[1]:,} checkpoints, by {found.attrs['cluster']}"
+    counts = int(correlations["n_clusters"].max()), int(correlations["n"].max())
+    return (
+        f"{counts[0]:,} clusters of {counts[1]:,} checkpoints, by {correlations.attrs['cluster']}"
+    )
 
 
-def _intervals(found: xr.Dataset) -> dict[str, str]:
-    first = found.sel(group=ALL)
+def _intervals(correlations: xr.Dataset) -> dict[str, str]:
+    first = correlations.sel(group=ALL)
     return {
         "kind": str(first["interval"].item()),
         "krocc_kind": str(first["krocc_interval"].item()),
-        "clusters": _clusters(found),
+        "clusters": _clusters(correlations),
         "left_out": ", ".join(
             f"{group} ({int(n)})"
             for group, n in zip(
-                found["group"].values, found["n"].max(("measure", "target")).values, strict=True
+                correlations["group"].values,
+                correlations["n"].max(("measure", "target")).values,
+                strict=True,
             )
-            if bool(found["plcc"].sel(group=group).isnull().all())
+            if bool(correlations["plcc"].sel(group=group).isnull().all())
         ),
     }
 
 
 def _data(
-    done: xr.Dataset, rows: Sequence[Column], columns: Sequence[Column], found: xr.Dataset | None
+    done: xr.Dataset,
+    rows: Sequence[Column],
+    columns: Sequence[Column],
+    correlations: xr.Dataset | None,
 ) -> dict[str, Any]:
     """Return what the script draws."""
     colours = marks.colour_columns(done)
@@ -263,11 +275,11 @@ def _data(
     targets = [column.label for column in columns]
     target = "test_accuracy" if "test_accuracy" in targets else next(iter(targets), "")
     return {
-        "ids": [str(one) for one in done["checkpoint"].values],
+        "ids": [str(label) for label in done["checkpoint"].values],
         "measures": marks.axis_columns(rows),
         "targets": marks.axis_columns(columns),
         "columns": colours,
-        "readouts": marks.readouts(found),
+        "readouts": marks.readouts(correlations),
         "first": {
             "measures": [first[0], first[-1]] if first else [],
             "target": target,

@@ -21,7 +21,7 @@ from genpredict.stats.columns import (
     target_columns,
 )
 from genpredict.stats.estimation import estimate
-from genpredict.stats.groups import groups_of, selected
+from genpredict.stats.groups import groups_of, selected, where_text
 from genpredict.stats.known_coefficients import (
     COEFFICIENTS,
     CORRECTIONS,
@@ -180,7 +180,7 @@ def correlate(
         family=family,
         by=",".join(names_of(by)),
         partial=",".join(names_of(partial)),
-        where=where if isinstance(where, str) else "" if where is None else "a mask",
+        where=where_text(where),
         cluster=",".join(clusters),
         repetition=repetition,
         tests=_largest_family(table, family),

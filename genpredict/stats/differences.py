@@ -35,7 +35,7 @@ from genpredict.stats.columns import (
 )
 from genpredict.stats.correlations import checked_codes, matrix, settings_attrs
 from genpredict.stats.estimation import enough, interval_kind, methods_of, resample, valid_rows
-from genpredict.stats.groups import groups_of, selected
+from genpredict.stats.groups import groups_of, selected, where_text
 from genpredict.stats.intervals import (
     bca_interval,
     bootstrap_pvalue,
@@ -125,26 +125,17 @@ def difference(
     clusters = cluster_names(scores, settings.cluster)
     codes = checked_codes(scores, clusters, settings)
     groups = groups_of(scores, by)
-    names = ["n", "n_clusters", *(c + s for c in COEFFICIENTS for s in STATISTICS)]
-    table = {name: np.full((len(y), len(groups)), np.nan) for name in names}
+    table = _empty_table((len(y), len(groups)), with_margin=margin is not None)
     with one_blas_thread():
         for (t, row), (g, some) in product(enumerate(y), enumerate(groups.values())):
             within = None if codes is None else codes[some]
             compared = compare(
                 x[:, some], row[None, some], z[:, some], within, settings, absolute, margin
             )
-            for name, value in compared.items():
-                table[name][t, g] = value
-    coords = {
-        "target": np.array([column.label for column in columns], dtype=object),
-        "group": np.array(list(groups), dtype=object),
-    }
-    if margin is None:
-        table = {name: v for name, v in table.items() if not name.endswith("equivalence_pvalue")}
-    described = _described(
-        xr.Dataset({n: (("target", "group"), v) for n, v in table.items()}, coords=coords)
-    )
-    return described.assign_attrs(
+            for name, number in compared.items():
+                table[name][t, g] = number
+    labels = {"target": [column.label for column in columns], "group": list(groups)}
+    return _labelled(table, labels).assign_attrs(
         settings_attrs(settings),
         a=pair[0].label,
         b=pair[1].label,
@@ -152,8 +143,15 @@ def difference(
         margin=float("nan") if margin is None else margin,
         cluster=",".join(clusters),
         partial=",".join(names_of(partial)),
-        where=where if isinstance(where, str) else "" if where is None else "a mask",
+        where=where_text(where),
     )
+
+
+def _empty_table(shape: tuple[int, int], *, with_margin: bool) -> dict[str, Array]:
+    """Return NaN for every number of the table, by name."""
+    statistics = [s for s in STATISTICS if with_margin or s != "_equivalence_pvalue"]
+    names = ["n", "n_clusters", *(c + s for c in COEFFICIENTS for s in statistics)]
+    return {name: np.full(shape, np.nan) for name in names}
 
 
 def _single(scores: xr.Dataset, one: Named, parameter: str) -> Column:
@@ -267,7 +265,12 @@ def _gap(values: Array, signs: Mapping[int, float] | Array) -> Array:
     return np.asarray(signs[0] * values[0, 0] - signs[1] * values[1, 0])
 
 
-def _described(table: xr.Dataset) -> xr.Dataset:
+def _labelled(numbers: dict[str, Array], labels: dict[str, list[str]]) -> xr.Dataset:
+    """Put numbers over targets and groups into a Dataset, with what they mean."""
+    table = xr.Dataset(
+        {name: (("target", "group"), cells) for name, cells in numbers.items()},
+        coords={dim: np.array(names, dtype=object) for dim, names in labels.items()},
+    )
     counts = {"n": "number of checkpoints", "n_clusters": "number of clusters"}
     table = table.assign({name: table[name].astype(np.int64) for name in counts})
     for name, long_name in counts.items():

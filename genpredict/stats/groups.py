@@ -54,6 +54,11 @@ def selected(scores: xr.Dataset, where: str | xr.DataArray | None) -> xr.Dataset
     return scores.isel(checkpoint=mask)
 
 
+def where_text(where: str | xr.DataArray | None) -> str:
+    """Return how a table's attributes tell which checkpoints were chosen."""
+    return where if isinstance(where, str) else "" if where is None else "a mask"
+
+
 def groups_of(scores: xr.Dataset, by: Sequence[str] | str | None) -> dict[str, NDArray[np.bool_]]:
     """Divide checkpoints into groups by coordinates.
 

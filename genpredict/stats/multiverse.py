@@ -26,7 +26,7 @@ from genpredict.stats.coefficients import Array
 from genpredict.stats.columns import NEEDED, Named, names_of, target_columns
 from genpredict.stats.correlations import checked_codes, settings_attrs
 from genpredict.stats.estimation import methods_of, shared_rows
-from genpredict.stats.groups import groups_of, selected
+from genpredict.stats.groups import groups_of, selected, where_text
 from genpredict.stats.known_coefficients import check_coefficient
 from genpredict.stats.permutation import random_orders
 from genpredict.stats.sample import sample_of
@@ -120,7 +120,7 @@ def multiverse(
         estimator=str(scores.attrs.get("estimator", "")),
         cluster=",".join(clusters),
         by=",".join(names_of(by)),
-        where=where if isinstance(where, str) else "" if where is None else "a mask",
+        where=where_text(where),
     )
 
 

@@ -23,6 +23,10 @@ from genpredict.stats.threads import one_blas_thread
 SELECTIONS = ("target", "measure")
 #: Targets of which less is better.
 LESS_IS_BETTER = ("generalization_gap", "train_loss", "test_loss", "validation_loss")
+_OVERLAPS = {
+    "overlap": "share of the best by target that are best by measure",
+    "overlap_chance": "overlap expected by chance",
+}
 
 
 def top_fraction(
@@ -93,25 +97,24 @@ def top_fraction(
             )
             for g in groups.values()
         ]  # fmt: skip
+    table = described(_labelled(parts, labels(rows, columns, list(groups))), settings)
+    table = table.assign_attrs(fraction=fraction, best=best, cluster=",".join(clusters))
+    for name, long_name in _OVERLAPS.items():
+        table[name].attrs = {"long_name": long_name, "units": "1"}
+    return table
+
+
+def _labelled(parts: Sequence[dict[str, Any]], coords: dict[str, Any]) -> xr.Dataset:
+    """Put the numbers of the groups side by side."""
+    dims = ("selection", *DIMS)
     table = xr.Dataset(
         {
-            name: (("selection", *DIMS)[-parts[0][name].ndim - 1 :],
-                   np.stack([part[name] for part in parts], axis=-1))
-            for name in parts[0]
+            name: (dims[-numbers.ndim - 1 :], np.stack([part[name] for part in parts], axis=-1))
+            for name, numbers in parts[0].items()
         },
-        coords=labels(rows, columns, list(groups))
-        | {"selection": np.array(SELECTIONS, dtype=object)},
-    )  # fmt: skip
-    table = table.assign({name: table[name].astype(np.int64) for name in ("n", "n_clusters")})
-    table = described(table, settings).assign_attrs(
-        fraction=fraction, best=best, cluster=",".join(clusters)
+        coords=coords | {"selection": np.array(SELECTIONS, dtype=object)},
     )
-    table["overlap"].attrs = {
-        "long_name": "share of the best by target that are best by measure",
-        "units": "1",
-    }
-    table["overlap_chance"].attrs = {"long_name": "overlap expected by chance", "units": "1"}
-    return table
+    return table.assign({name: table[name].astype(np.int64) for name in ("n", "n_clusters")})
 
 
 def _within_top(
