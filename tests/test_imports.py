@@ -74,7 +74,17 @@ ONLY: dict[str, set[str]] = {
     "networks": {"errors", "extensions"},
     "network_measures": {"errors", "spectral"},
     "datasets": {"errors"},
-    "stats": {"errors", "schema", "inference", "registry", "rows", "aggregation", "store"},
+    "stats": {
+        "errors",
+        "outputs",
+        "schema",
+        "options",
+        "inference",
+        "registry",
+        "rows",
+        "aggregation",
+        "store",
+    },
     "figures": {
         "errors",
         "schema",

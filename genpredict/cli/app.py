@@ -13,6 +13,7 @@ from genpredict.cli.correlate import CORRELATE_EXAMPLES, correlate
 from genpredict.cli.figures import figure
 from genpredict.cli.multiverse import MULTIVERSE_EXAMPLES, multiverse
 from genpredict.cli.options import OptionalOutput
+from genpredict.cli.predict import predict
 from genpredict.cli.report import REPORT_EXAMPLES, report
 from genpredict.cli.runs import COMPARE_EXAMPLES, RUNS_EXAMPLE, compare, runs
 from genpredict.cli.score import ALL_DONE, ARGUMENTS, FAILED, SCORE_EXAMPLES, score
@@ -38,6 +39,7 @@ app.command(report, help_epilogue=REPORT_EXAMPLES)
 app.command(score, help_epilogue=SCORE_EXAMPLES)
 app.command(correlate, help_epilogue=CORRELATE_EXAMPLES)
 app.command(multiverse, help_epilogue=MULTIVERSE_EXAMPLES)
+app.command(predict)
 app.command(yardsticks, help_epilogue=YARDSTICKS_EXAMPLES)
 app.command(merge, help_epilogue=MERGE_EXAMPLES)
 app.command(cache, help_epilogue=CACHE_EXAMPLES)

@@ -7,6 +7,14 @@ from genpredict.stats.differences import difference
 from genpredict.stats.known_coefficients import COEFFICIENTS, Coefficient, register_coefficient
 from genpredict.stats.multiplicity import benjamini_hochberg, holm
 from genpredict.stats.multiverse import multiverse
+from genpredict.stats.prediction import (
+    Predictor,
+    apply_predictor,
+    cross_validate,
+    fit_predictor,
+    load_predictor,
+    save_predictor,
+)
 from genpredict.stats.tables import summary, to_table
 from genpredict.stats.top import top_fraction
 from genpredict.stats.yardsticks import (
@@ -24,6 +32,12 @@ __all__ = [
     "robust_sign_error",
     "conditional_mutual_information",
     "multiverse",
+    "cross_validate",
+    "Predictor",
+    "fit_predictor",
+    "apply_predictor",
+    "save_predictor",
+    "load_predictor",
     "Inference",
     "COEFFICIENTS",
     "Coefficient",
