@@ -27,19 +27,20 @@ def draw_legends(
     grid : FacetGrid
         Panels with their marks.
     colour : Levels or Numbers, optional
-        What colours mean; without it and `shape`, those of hexagons mean counts.
+        What colours mean; without it and `shape`, those of hexagons mean counts. One level alone
+        needs no legend.
     shape : Levels, optional
         What shapes mean; one legend where it is what colours mean.
     """
     same = isinstance(colour, Levels) and shape is not None and colour.levels == shape.levels
     if isinstance(colour, Numbers):
         _colour_bar(grid, ScalarMappable(colour.norm, colour.cmap), colour.title, colour.ticks)
-    elif isinstance(colour, Levels) and colour.levels:
+    elif isinstance(colour, Levels) and len(colour.levels) > 1:
         kinds = np.arange(len(colour.levels)) if same else colour.turns
         markers = [MARKERS[kind % len(MARKERS)] for kind in kinds]
         handles = _entries(colour, colour.colours, markers)
         _legend(grid, handles, colour.title, "outside lower center")
-    if shape is not None and shape.levels and not same:
+    if shape is not None and len(shape.levels) > 1 and not same:
         handles = _entries(shape, [INK] * len(shape.levels), list(MARKERS))
         _legend(grid, handles, shape.title, "outside upper center")
     if colour is None and shape is None:

@@ -15,7 +15,15 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from genpredict.figures.groups import Levels, Numbers
-from genpredict.figures.style import GROUP_COLOURS, INK, MARKERS, ramp, whole_numbers
+from genpredict.figures.labels import NOT_GIVEN
+from genpredict.figures.style import (
+    GROUP_COLOURS,
+    INK,
+    MARKERS,
+    SMALL_FONT,
+    ramp,
+    whole_numbers,
+)
 
 #: From this many points, marks are pixels in a vector file, translucent, in random order.
 RASTER_FROM = 2_000
@@ -25,6 +33,8 @@ HEXAGONS_PER_INCH = 14.0
 #: Whole numbers of at most so many values have bars of cells instead, this wide.
 MOST_WHOLE = 40
 CELL = 0.6
+#: From so many marks on one spot on, their number is written beside it.
+COINCIDENT = 3
 _HEXAGON_MARGIN = 0.08  # at least half a hexagon
 # Area in points² and opacity of a mark, up to so many points.
 _SIZES = ((60, 22.0, 0.9), (500, 12.0, 0.8), (RASTER_FROM, 7.0, 0.6), (10_000, 4.0, 0.45))
@@ -166,6 +176,23 @@ def _draw_marks(
             rasterized=many,
             **_colours(chosen, colour),
         )
+    if not many:
+        _count_coincident(ax, rows)
+
+
+def _count_coincident(ax: Axes, rows: pd.DataFrame) -> None:
+    """Write how many marks lie on one spot, where there are several: one hides the others."""
+    spots = rows.groupby(["x_value", "y_value"], as_index=False).size()
+    spots = spots[spots["size"] >= COINCIDENT]
+    for x, y, count in spots.to_numpy(dtype=np.float64):
+        ax.annotate(
+            f"×{count:.0f}",
+            (x, y),
+            xytext=(3, 3),
+            textcoords="offset points",
+            fontsize=SMALL_FONT - 1,
+            color=INK,
+        )
 
 
 def _shape_codes(
@@ -207,8 +234,9 @@ def draw_trends(ax: Axes, rows: pd.DataFrame, colour: Levels | Numbers | None) -
         _draw_trend(ax, rows, INK, zorder)
         return
     codes = colour.codes[rows["position"].to_numpy()]
-    for code, shade in enumerate(colour.colours):
-        _draw_trend(ax, rows[codes == code], shade, zorder)
+    for code, (level, shade) in enumerate(zip(colour.levels, colour.colours, strict=True)):
+        if level != NOT_GIVEN:  # no group: what is not known of them may differ
+            _draw_trend(ax, rows[codes == code], shade, zorder)
 
 
 def _draw_trend(ax: Axes, rows: pd.DataFrame, shade: str, zorder: float) -> None:

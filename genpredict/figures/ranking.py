@@ -78,8 +78,9 @@ def plot_ranking(
     intervals : bool
         Write the interval under each coefficient.
     sort : bool
-        Highest correlation on top, with the test accuracy or, where the table has none or
-        `targets` are given, the first target; else in the order of the table.
+        Strongest correlation on top, whatever its sign, with the test accuracy or, where the table
+        has none or `targets` are given, the first target; a note says so. Else in the order of the
+        table.
     width : float, optional
         In inches; by default what labels and columns take, at least a journal's column.
     ax : Axes, optional
@@ -102,11 +103,14 @@ def plot_ranking(
     empty: list[str] = []
     if measures is None:
         table, empty = _with_values(table, coefficient)
+    order = ""
     if sort:
         key = table[coefficient].isel(target=0)
         if targets is None and "test_accuracy" in table["target"].values:
             key = table[coefficient].sel(target="test_accuracy")
-        table = table.isel(measure=np.argsort(-key.values, kind="stable"))
+        table = table.isel(measure=np.argsort(-abs(key.values), kind="stable"))
+        if key.notnull().sum() > 1:
+            order = f"in order of |{coefficient.upper()}| with {name_of(str(key['target'].values))}"
     rows, columns = table[coefficient].shape
     with styled():
         whole = ax is None
@@ -116,7 +120,7 @@ def plot_ranking(
             ax = new_axes(width or max(COLUMN_WIDTH, 2.5 + 0.85 * columns), height)
         _draw(ax, table, coefficient, adjust, level, intervals=intervals, whole=whole)
         _name(ax, table, group)
-        _note(ax, empty)
+        _note(ax, empty, order)
     return ax
 
 
@@ -242,11 +246,12 @@ def _name(ax: Axes, table: xr.Dataset, group: str) -> None:
     ax.set_xlabel("\n".join(chosen))
 
 
-def _note(ax: Axes, empty: list[str]) -> None:
-    """Say under the figure which measures have no value."""
-    if empty:
+def _note(ax: Axes, empty: list[str], order: str) -> None:
+    """Say under the figure how its rows are ordered and which measures have no value."""
+    notes = [order, f"without a value: {', '.join(empty)}" if empty else ""]
+    if any(notes):
         wide = int(0.75 * root_of(ax).get_figwidth() / _CHARACTER)
-        note = wrapped(f"without a value: {', '.join(empty)}", wide)
+        note = "\n".join(wrapped(text, wide) for text in notes if text)
         above = ax.get_xlabel()
         ax.set_xlabel(f"{above}\n{note}" if above else note, loc="right", fontsize=SMALL_FONT)
 

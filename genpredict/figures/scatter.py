@@ -11,7 +11,7 @@ import seaborn as sns
 import xarray as xr
 
 from genpredict.figures.coefficients import at, check_correlations, coefficient_text, group_label
-from genpredict.figures.groups import grouping, shapes
+from genpredict.figures.groups import Levels, grouping, shapes
 from genpredict.figures.labels import level_text, name_of, wrapped
 from genpredict.figures.legends import SMALL_CHARACTER, draw_legends
 from genpredict.figures.marks import draw_points, draw_trends
@@ -74,7 +74,8 @@ def plot_scatter(
         take the colours a second time, with another shape where there is no `style`.
     correlations : Dataset, optional
         What `genpredict.stats.correlate` returned: PLCC and ROCC with intervals, and n, are written
-        over each panel. With `columns`, correlate by it.
+        over each panel, "pooled" where the panel shows several groups of `hue`. With `columns`,
+        correlate by it.
     columns : str, optional
         Coordinate whose levels stand side by side, e.g. "epoch".
     trend : bool
@@ -128,12 +129,19 @@ def plot_scatter(
                 draw_trends(ax, drawn, colour)
             name = [] if columns is None else [f"{name_of(columns)}: {level}"]
             cell = _coefficients(correlations, x, y, columns, level, narrow)
+            if cell and isinstance(colour, Levels) and _several(colour, drawn):
+                cell[0] = f"pooled: {cell[0]}"
             ax.set_title("\n".join([*name, *cell]), loc="left", linespacing=1.25)
             tidy(ax)
         _label(grid, xs, ys, len(levels))
         draw_legends(grid, colour, shape)
         _size(grid)
     return grid
+
+
+def _several(colour: Levels, drawn: pd.DataFrame) -> bool:
+    """Return whether a panel shows several groups, of which its coefficients tell together."""
+    return len(np.unique(colour.codes[drawn["position"].to_numpy()])) > 1
 
 
 def _quantities(

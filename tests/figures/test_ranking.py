@@ -53,14 +53,18 @@ def test_names_of_rows_and_columns() -> None:
     assert columns == ["test accuracy\nn = 1,234", "generalization\ngap\nn = 1,234"]
 
 
-def test_highest_correlation_with_test_accuracy_on_top() -> None:
+def test_strongest_correlation_with_test_accuracy_on_top() -> None:
+    """Whatever its sign; a note says in which order the rows are."""
     table = correlations()
     for targets in (None, ["generalization_gap"]):
         ax = plot_ranking(table, targets=targets, intervals=False)
         first = "test_accuracy" if targets is None else targets[0]
-        values = np.sort(table["rocc"].sel(target=first, group="all").values)[::-1]
+        values = table["rocc"].sel(target=first, group="all").values
+        values = values[np.argsort(-abs(values))]
         texts = cells(ax, ax.images[0].get_array().shape)[:, 0]
         np.testing.assert_allclose([float(t) for t in texts], values, atol=0.0051)
+        note = ax.get_xlabel().replace("\n", " ")
+        assert note.endswith(f"in order of |ROCC| with {first.replace('_', ' ')}")
 
 
 def test_choice_of_measures_and_group() -> None:
@@ -89,7 +93,7 @@ def test_no_value_is_a_grey_dash() -> None:
     assert np.ma.getmaskarray(ax.images[0].get_array())[-1].all()
     (text,) = [text for legend in legends_of(ax.figure) for text in legend.get_texts()]
     assert text.get_text() == "p (Holm) ≥ 0.05 or no value"
-    assert ax.get_xlabel() == ""
+    assert "without a value" not in ax.get_xlabel()
 
 
 def test_measures_without_any_value_are_named_in_a_note() -> None:
@@ -99,6 +103,7 @@ def test_measures_without_any_value_are_named_in_a_note() -> None:
     ax = plot_ranking(table, group="epoch=12")
     assert ax.images[0].get_array().shape == (3, 2)
     note = "without a value: log number of parameters, number of layers"
+    note = f"in order of |ROCC| with test accuracy {note}"
     group, _, found = ax.get_xlabel().partition("\n")
     assert (group, found.replace("\n", " ")) == ("epoch: 12", note)
     check_layout(ax.figure)

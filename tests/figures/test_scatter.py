@@ -273,7 +273,7 @@ def test_columns_put_epochs_side_by_side() -> None:
             measure="Q_low_rank_p2", target="test_accuracy", group=f"epoch={epoch}"
         )
         title = ax.get_title(loc="left").replace("−", "-")
-        assert title.startswith(f"training epochs: {epoch}\nPLCC {float(cell['plcc']):.2f}")
+        assert title.startswith(f"training epochs: {epoch}\npooled: PLCC {float(cell['plcc']):.2f}")
     assert grid.axes[0, 0].get_xlim() == grid.axes[0, 1].get_xlim()
     assert grid.axes[0, 0].get_ylim() == grid.axes[0, 1].get_ylim()
     free = plot_scatter(scores, columns="epoch", share=False)
@@ -459,3 +459,38 @@ def test_correlations_without_the_group() -> None:
 def test_scores_without_checkpoints() -> None:
     with pytest.raises(ValueError, match="scores must have a dimension 'checkpoint'"):
         plot_scatter(xr.Dataset())
+
+
+def test_pooled_coefficients_are_called_pooled() -> None:
+    """Where a panel shows several groups, its coefficients tell of all of them together."""
+    table = correlations()
+    scores = scores_of(30)
+    grid = plot_scatter(scores, hue="network", correlations=table)
+    assert grid.axes[0, 0].get_title(loc="left").startswith("pooled: PLCC")
+    one = scores.isel(checkpoint=(scores["network"] == "resnet20").values)
+    for alone in (plot_scatter(scores, correlations=table),
+                  plot_scatter(one, hue="network", correlations=table)):  # fmt: skip
+        assert "pooled" not in alone.axes[0, 0].get_title(loc="left")
+
+
+def test_one_level_needs_no_legend() -> None:
+    """A legend of a single value says nothing."""
+    scores = scores_of(30)
+    one = scores.isel(checkpoint=(scores["network"] == "resnet20").values)
+    assert plot_scatter(scores, hue="network").figure.legends
+    assert not plot_scatter(one, hue="network").figure.legends
+
+
+def test_what_is_not_given_has_no_trend() -> None:
+    """Checkpoints of which the optimizer is not known are no group of their own."""
+    grid = plot_scatter(scores_of(30), hue="optimizer", trend=True)
+    assert len(grid.axes[0, 0].lines) == 2  # sgd and adam
+
+
+def test_coincident_marks_are_counted() -> None:
+    """Five networks at Q = 0 and 100 % lie on one spot: ×5 stands beside it."""
+    scores = scores_of(12)
+    scores["Q"].values[:5] = 0.0
+    scores["test_accuracy"].values[:5] = 100.0
+    ax = plot_scatter(scores).axes[0, 0]
+    assert [text.get_text() for text in ax.texts] == ["×5"]
