@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 JOBS ?= auto
 
-.PHONY: demo test quick test-slow lint docs bench clean
+.PHONY: demo test quick test-slow lint docs bench studies clean
 
 demo: $(VENV)/.installed
 	$(BIN)/genpredict score data/digits-zoo --manifest data/digits-zoo/manifest.csv -o demo/scores.zarr
@@ -29,6 +29,10 @@ lint: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
 	@echo "open build/docs/index.html"
+
+# Every figure and table of analysis/, anew from the results that are committed.
+studies: $(VENV)/.installed-dev
+	for study in analysis/*/study.py; do echo $$study; $(BIN)/python $$study || exit 1; done
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python analysis/benchmarks/score.py
