@@ -57,11 +57,12 @@ def test_the_package_has_under_fifteen_lines() -> None:
 
 
 MEASURED = """
-import genpredict, numpy as np
+import genpredict, genpredict.jobs.units as units, numpy as np
 from genpredict.cli import run
 from pathlib import Path
 
 if __name__ == "__main__":
+    units.UNIT_ITEMS = 8  # so that there is work for two
     zoo, folder = {zoo!r}, Path({folder!r})
     source = [zoo, "--manifest", zoo + "/manifest.csv", "--measures", "nuclear_norm"]
     memory = genpredict.score(zoo, manifest=zoo + "/manifest.csv", measures="nuclear_norm")

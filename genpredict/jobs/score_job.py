@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from genpredict.jobs.spool import Spool
 from genpredict.jobs.units import Unit, cut, is_open, measure_unit, states_of
 from genpredict.options import Options
 from genpredict.rows import Row, coordinates, join_rows
+from genpredict.schema import LAYER_MEASURES
 from genpredict.store.ledger import Stamp, changed, stamp_of
 from genpredict.store.writing import CHUNK_SIZE, Writer, continued, open_writer
 
@@ -113,7 +114,19 @@ def score_into(
         outcome = _complete(writer, sources, units, measurer, spool, retry_failed, progress)
         spool.discard(units)
     spool.tidy()
-    return outcome
+    return _noting_age(outcome, path, options)
+
+
+def _noting_age(outcome: Outcome, path: Path, options: Options) -> Outcome:
+    """Warn where a store was made before some of the measures of every score."""
+    younger = [name for name in LAYER_MEASURES if name not in options.measures]
+    if not younger:
+        return outcome
+    warning = (
+        f"{path}: made before there were {', '.join(younger)}; its new rows have none either; to "
+        f"add them, score the same sources into another store, and merge the two"
+    )
+    return replace(outcome, warnings=(*outcome.warnings, warning))
 
 
 def _complete(

@@ -70,11 +70,15 @@ def test_an_old_store_opens_and_correlates(store: Path, capsys: pytest.CaptureFi
         assert "effective_rank" in capsys.readouterr().out
 
 
-def test_an_old_store_is_continued_with_its_measures(old: Path) -> None:
+def test_an_old_store_is_continued_with_its_measures(
+    old: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Rows that are added have the first twelve measures; those there are stay to the byte."""
     before = genpredict.open_scores(old).load()
     save_zoo(old.parent / "zoo")
     assert run(["score", "zoo", "-o", "old.zarr"]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"made before there were {', '.join(NEW)}; its new rows have none either" in told
     after = genpredict.open_scores(old)
     assert after["checkpoint"].values.tolist() == ["a.pth", "b.pth", "c.pth", "d.pth"]
     assert not set(NEW) & set(after.variables)
