@@ -70,12 +70,14 @@ class Given:
         NATS-Bench), digits, ptb (a language model) or wgan (a generator of images); default digits
         for the data set digits, else paper.
     network
-        digits_cnn, resnet18, resnet20, vgg16, sss:8:16:24:32:40, …; default the recipe's.
+        digits_cnn, resnet18, resnet20, vgg16, sss:8:16:24:32:40, …, lstm:3:400:1150 (layers,
+        embedding, hidden units) for the data set text, or wgan; default the recipe's.
     dataset
-        digits, cifar10, cifar100, mnist, fashion_mnist, or folder for any folder of images; default
-        the recipe's, without a recipe digits.
+        digits, cifar10, cifar100, mnist, fashion_mnist, folder for any folder of images, or text
+        for a language model; default the recipe's, without a recipe digits.
     data_folder
-        Where the images are; default $GENPREDICT_DATA, else data. The digits need none.
+        Where the images are; default $GENPREDICT_DATA, else data. The digits need none. For text a
+        file, or a folder with files for train, valid and test; without one a small text is made up.
     optimizer
         rmsgd, sgd, adam, adagrad, adabelief, adabound, adamp, sgdp, sam or sls; default the
         recipe's: sgd of nats, else rmsgd.

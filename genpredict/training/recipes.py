@@ -78,6 +78,44 @@ RECIPES: dict[str, Recipe] = {
             "sls": {"steps_per_epoch": 19},  # 1,200 images by 64
         },
     ),
+    "ptb": Recipe(
+        "Hosseini, Tuli, Plataniotis, CVPR 2022, appendix E.4: sizes, clipping, β; batches as in "
+        "PyTorch's word language model. Without a text a small one is made up",
+        {
+            "network": "lstm:3:400:1150",
+            "dataset": "text",
+            "optimizer": "rmsgd",
+            "epochs": 200,
+            "batch_size": 20,
+            "sequence_length": 35,
+            "clip_norm": 0.25,
+            "schedule": "step",
+            "step_epochs": 25,
+            "step_factor": 0.5,
+        },
+        {
+            "rmsgd": {"lr": 1.0, "beta": 0.9, "weight_decay": 0.0},
+            "sgd": {"lr": 1.0, "weight_decay": 0.0},
+            "adam": {"lr": 0.001, "weight_decay": 0.0},
+        },
+    ),
+    "wgan": Recipe(
+        "Arjovsky, Chintala, Bottou, ICML 2017, Algorithm 1, with the optimizers of Hosseini, "
+        "Tuli, Plataniotis, CVPR 2022, appendix E.5; small enough for the digits",
+        {
+            "network": "wgan",
+            "dataset": "digits",
+            "optimizer": "rmsgd",
+            "epochs": 40,
+            "batch_size": 32,
+            "schedule": "constant",
+        },
+        {
+            "rmsgd": {"momentum": 0.0, "weight_decay": 0.0},  # the game turns momentum against it
+            "sgd": {"momentum": 0.0, "weight_decay": 0.0},
+            "adam": {"lr": 5e-4, "beta1": 0.0, "weight_decay": 0.0},
+        },
+    ),
 }
 
 

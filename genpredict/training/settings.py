@@ -131,8 +131,8 @@ class Settings(BaseModel):
     def id(self) -> str:
         """A name that shows what differs from the recipe: ``vgg16-cifar10-sgd-s0-lr0.05-1f2e3d``.
 
-        The last part is unique to what is computed. Of the data set "folder" the path counts too,
-        as it was given: it is what names the images.
+        The last part is unique to what is computed. Of the data sets "folder" and "text" the path
+        counts too, as it was given: it is what names the data.
         """
         return "-".join([self.stem, *self._differences(), self.digest])
 
@@ -144,7 +144,8 @@ class Settings(BaseModel):
     @property
     def digest(self) -> str:
         """The last part of the id, unique to what is computed."""
-        left_out = set(NO_PART_OF_RESULT) - ({"data_folder"} if self.dataset == "folder" else set())
+        named_by_path = self.dataset in ("folder", "text")
+        left_out = set(NO_PART_OF_RESULT) - ({"data_folder"} if named_by_path else set())
         kept = self.model_dump(mode="json", exclude=left_out)
         for name in _ADDED:  # settings that came later leave the ids of earlier runs as they were
             if kept[name] == type(self).model_fields[name].default:

@@ -80,15 +80,16 @@ class TrainingState(ABC):
 
     def rates(self) -> dict[str, float]:
         """Return the learning rate of every parameter by its name."""
-        known: dict[str, float] = {}
         rate_of: dict[int, float] = {}
         for optimizer in self.optimizers():
-            if hasattr(optimizer, "learning_rates"):
-                known |= optimizer.learning_rates()
-            for group in optimizer.param_groups:
-                rate_of |= {id(parameter): float(group["lr"]) for parameter in group["params"]}
+            parameters = [one for group in optimizer.param_groups for one in group["params"]]
+            if hasattr(optimizer, "learning_rates"):  # in the order of the parameters
+                rates = list(optimizer.learning_rates().values())
+            else:
+                rates = [group["lr"] for group in optimizer.param_groups for _ in group["params"]]
+            rate_of |= {id(one): float(rate) for one, rate in zip(parameters, rates, strict=True)}
         named = self.network.named_parameters(remove_duplicate=False)
-        return {name: rate_of[id(parameter)] for name, parameter in named} | known
+        return {name: rate_of[id(parameter)] for name, parameter in named}
 
     def multiply_rates(self, factor: float) -> None:
         """Set every group's learning rate to its first one times a schedule's factor."""

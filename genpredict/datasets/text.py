@@ -1,0 +1,158 @@
+"""Words in a row: from a file, a folder of three files, or made up by a small grammar."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genpredict.errors import GenpredictError
+
+#: End of a line, and a word that the training text does not have.
+END, UNKNOWN = "<eos>", "<unk>"
+#: Endings of the names of the three files in a folder, as in ptb.train.txt.
+PARTS = ("train", "valid", "test")
+#: Shares of the lines of a single file, in this order.
+_SHARES = (0.8, 0.1, 0.1)
+#: Lines of the made-up text.
+_LINES = 2500
+
+
+@dataclass(frozen=True)
+class TextSplit:
+    """Three texts as numbers of words.
+
+    Attributes
+    ----------
+    train, validation, test : Tensor, shape (N,), int64
+        Word after word, every line closed by `END`.
+    words : tuple of str
+        What the numbers stand for: the words of the training text, `UNKNOWN` and `END` among them.
+    """
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    words: tuple[str, ...]
+
+
+def load_text(source: str | Path | None = None) -> TextSplit:
+    """Read texts, a sentence a line, words separated by spaces.
+
+    Parameters
+    ----------
+    source : path, optional
+        A file, of whose lines the first four fifths are for training, a tenth each for validation
+        and test; or a folder with three files called ….train.txt, ….valid.txt and ….test.txt. None
+        takes the sentences of a small grammar (`made_up_lines`).
+
+    Returns
+    -------
+    TextSplit
+
+    Raises
+    ------
+    GenpredictError
+        If files are missing, are no text in UTF-8, or too short.
+
+    Examples
+    --------
+    >>> text = load_text()
+    >>> len(text.words), len(text.train)
+    (47, 16245)
+    """
+    if source is None:
+        parts = _cut(made_up_lines(_LINES))
+    elif Path(source).is_dir():
+        parts = [_read(_part_of(Path(source), part)) for part in PARTS]
+    else:
+        parts = _cut(_read(Path(source)))
+    streams = [[word for line in part for word in (*line.split(), END)] for part in parts]
+    if min(map(len, streams)) < 2:
+        raise GenpredictError(
+            f"{source}: too short: each of train, validation and test needs two words at least"
+        )
+    counts = Counter(streams[0])
+    words = tuple(sorted({*counts, UNKNOWN}))
+    number = {word: index for index, word in enumerate(words)}
+    unknown = number[UNKNOWN]
+    numbers = [torch.tensor([number.get(word, unknown) for word in part]) for part in streams]
+    return TextSplit(numbers[0], numbers[1], numbers[2], words)
+
+
+def unigram_perplexity(text: TextSplit) -> float:
+    """Return the perplexity, on the test text, of words drawn as often as in training.
+
+    What any language model has to beat. Every count is raised by one.
+    """
+    counts = torch.bincount(text.train, minlength=len(text.words)).double() + 1
+    chances = counts / counts.sum()
+    return float(chances[text.test].log().mean().neg().exp())
+
+
+def made_up_lines(count: int, *, seed: int = 0) -> list[str]:
+    """Write sentences by a small grammar, whose verbs agree with their subjects.
+
+    Examples
+    --------
+    >>> made_up_lines(2)
+    ['a quiet farmer sings under a boat .', 'the dog often waits under the boat .']
+    """
+    draw = random.Random(seed)
+    return [_sentence(draw) for _ in range(count)]
+
+
+_NOUNS = ("sailor", "bird", "child", "farmer", "dog", "king")
+_THINGS = ("lamp", "river", "boat", "letter", "tree", "song")
+_PLURALS = {"child": "children"}
+_VERBS = ("sees", "finds", "keeps", "wants")
+_REST = ("waits", "sleeps", "sings")
+
+
+def _sentence(draw: random.Random) -> str:
+    """Write one sentence."""
+    noun, is_plural = draw.choice(_NOUNS), draw.random() < 0.4
+    words = [draw.choice(("two", "many", "the") if is_plural else ("the", "a", "every"))]
+    if draw.random() < 0.4:
+        words.append(draw.choice(("old", "small", "quiet")))
+    words.append(_PLURALS.get(noun, f"{noun}s") if is_plural else noun)
+    if draw.random() < 0.3:
+        words.append(draw.choice(("often", "never")))
+    verb = draw.choice((*_VERBS, *_REST))
+    words.append(verb.removesuffix("s") if is_plural else verb)
+    if verb in _REST:
+        words.append(draw.choice(("near", "under")))
+    return " ".join([*words, draw.choice(("the", "a")), draw.choice(_THINGS), "."])
+
+
+def _cut(lines: Sequence[str]) -> list[list[str]]:
+    """Cut lines into the three parts of a single file."""
+    first = int(_SHARES[0] * len(lines))
+    second = first + int(_SHARES[1] * len(lines))
+    return [list(lines[:first]), list(lines[first:second]), list(lines[second:])]
+
+
+def _part_of(folder: Path, part: str) -> Path:
+    """Find the file of a part in a folder."""
+    files = sorted(folder.glob(f"*{part}.txt"))
+    if len(files) != 1:
+        known = ", ".join(path.name for path in files) or "none"
+        raise GenpredictError(
+            f"{folder}: must hold one file for each of train, valid and test, called as in "
+            f"ptb.{part}.txt; for {part} there is {known}"
+        )
+    return files[0]
+
+
+def _read(path: Path) -> list[str]:
+    """Read the lines of a file that have words."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise GenpredictError(f"{path}: no text file in UTF-8: {error}") from error
+    return [line for line in text.splitlines() if line.split()]
