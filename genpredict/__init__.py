@@ -89,7 +89,14 @@ if TYPE_CHECKING:
     )
     from genpredict.store import join_scores, open_scores, write_scores
     from genpredict.targets import with_targets
-    from genpredict.training import RMSGD, export_archive, export_archives, sweep, train
+    from genpredict.training import (
+        RMSGD,
+        Watcher,
+        export_archive,
+        export_archives,
+        sweep,
+        train,
+    )
 
 _MODULES = {
     "checkpoints": ("Checkpoint", "open_checkpoints"),
@@ -150,6 +157,7 @@ _MODULES = {
     "errors": ("GenpredictError", "CheckpointError", "StoreError", "GenpredictWarning"),
     "training": (
         "RMSGD",
+        "Watcher",
         "train",
         "sweep",
         "open_runs",
@@ -222,6 +230,7 @@ __all__ = [
     "list_networks",
     "register_network",
     "RMSGD",
+    "Watcher",
     "train",
     "sweep",
     "open_runs",

@@ -25,6 +25,7 @@ from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers import Layer, count_parameters, select_layers
 from genpredict.layers.room import check_room
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, Options
+from genpredict.progress import tracked
 from genpredict.rows import Row, join_rows, to_dataset
 from genpredict.spectral import measure_weights
 from genpredict.targets import Targets, with_targets
@@ -48,6 +49,7 @@ def score(
     targets: Targets | None = None,
     output: str | Path | None = None,
     overwrite: bool = False,
+    progress: bool | None = None,
     measures: Sequence[str] | str = (),
     estimator: str = "global",
     dtype: str = "float64",
@@ -72,6 +74,8 @@ def score(
         Also write the scores to this store, as `write_scores` does; every command opens it.
     overwrite : bool
         Replace a store that is there.
+    progress : bool, optional
+        Show a bar; by default in Jupyter and at an interactive prompt.
     measures : str or sequence of str
         Names and groups of measures, added to those of every score.
     estimator : {"global", "reference"}
@@ -122,7 +126,10 @@ def score(
         null_tolerance=null_tolerance,
     )
     attrs = options.attrs()
-    checkpoints = _checkpoints(sources, manifest)
+    known = len(sources) if isinstance(sources, Mapping) and not _is_state_dict(sources) else None
+    checkpoints = tracked(
+        _checkpoints(sources, manifest), title="scoring", total=known, progress=progress
+    )
     at_hand = isinstance(sources, nn.Module | Mapping)
     factor = AT_HAND if at_hand else 1
     parts = list(measure_checkpoints(checkpoints, options, batch_weights=factor * BATCH_WEIGHTS))

@@ -34,6 +34,7 @@ STAGES = {
     "datasets": 1,
     "spectral": 2,
     "network_measures": 2,
+    "progress": 0,
     "rows": 3,
     "aggregation": 3,
     "norms": 3,
@@ -107,6 +108,7 @@ ONLY: dict[str, set[str]] = {
     },
     "training": {
         "errors",
+        "progress",
         "schema",
         "checkpoints",
         "layers",

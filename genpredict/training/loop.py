@@ -22,7 +22,7 @@ from genpredict.training.run_folder import HISTORY, Run, run_of
 from genpredict.training.schedules import evaluation_interval, rate_factor
 from genpredict.training.settings import Settings, complete
 from genpredict.training.training_state import TrainingState
-from genpredict.training.watching import Watcher
+from genpredict.training.watching import Watcher, watching
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 FINISHED, DIVERGED = "finished", "diverged"
 
 
-def train(output: str | Path = "runs", *, watcher: Watcher | None = None, **given: Any) -> Run:
+def train(
+    output: str | Path = "runs",
+    *,
+    watcher: Watcher | None = None,
+    progress: bool | None = None,
+    **given: Any,
+) -> Run:
     """Train a network, or go on with a run that was broken off.
 
     Parameters
@@ -39,6 +45,8 @@ def train(output: str | Path = "runs", *, watcher: Watcher | None = None, **give
         The folder of all runs; this one gets ``output/<id>``.
     watcher : Watcher, optional
         Told of every step and epoch.
+    progress : bool, optional
+        Without a watcher, show a bar; by default in Jupyter and at an interactive prompt.
     **given
         Fields of `Settings`: ``network``, ``dataset``, ``optimizer``, ``epochs``, ``seed``,
         ``hyperparameters``, …; the rest is filled up by ``recipe``.
@@ -65,7 +73,9 @@ def train(output: str | Path = "runs", *, watcher: Watcher | None = None, **give
     >>> run = train("runs", optimizer="adam", epochs=5)  # doctest: +SKIP
     >>> run.history["test_accuracy"]  # doctest: +SKIP
     """
-    return train_settings(complete(given), Path(output), watcher=watcher or Watcher())
+    settings = complete(given)
+    with watching(watcher, progress) as looking_on:
+        return train_settings(settings, Path(output), watcher=looking_on)
 
 
 def train_settings(settings: Settings, output: Path, *, watcher: Watcher) -> Run:
