@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genpredict.stats.coefficients import Array, covariate_basis, unit_residuals
-from genpredict.stats.kendall import concordance_by_partition
 from genpredict.stats.ranked import RankedColumn
 
 
@@ -90,11 +89,13 @@ def _residual(column: Array, covariates: list[RankedColumn]) -> tuple[Array, Arr
     return np.asarray(column - design @ slopes), np.asarray(slopes)
 
 
-def kendall_influence(x: RankedColumn, y: RankedColumn) -> Array:
+def kendall_influence(counts: Array, x: RankedColumn, y: RankedColumn) -> Array:
     """Return ψ of Kendall's τ-b = T/√(N_x·N_y), means over ordered pairs.
 
     Parameters
     ----------
+    counts : array, shape (n,)
+        C_i of `genpredict.stats.kendall`.
     x, y : RankedColumn, of n checkpoints
 
     Returns
@@ -102,7 +103,7 @@ def kendall_influence(x: RankedColumn, y: RankedColumn) -> Array:
     array, shape (n,)
     """
     n = len(x.rank)
-    signs = concordance_by_partition(x, y) / n
+    signs = counts / n
     untied_x, untied_y = (1 - column.tied_with / n for column in (x, y))
     total, n_x, n_y = signs.mean(), untied_x.mean(), untied_y.mean()
     root = np.sqrt(n_x * n_y)

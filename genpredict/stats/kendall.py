@@ -99,7 +99,7 @@ def concordance_by_partition(x: RankedColumn, y: RankedColumn) -> Array:
     concordant; they are taken off in the end.
     """
     n = len(x.rank)
-    order = y.order[np.argsort(x.rank[y.order], kind="stable")]
+    order = _by_both(x, y)
     rank = y.rank[order]
     joint = _joint_sizes(x.rank[order], rank)
     place = np.arange(n, dtype=np.int32)  # where each element of `rank` stood at first
@@ -111,6 +111,16 @@ def concordance_by_partition(x: RankedColumn, y: RankedColumn) -> Array:
     in_order = np.empty(n)
     in_order[order] = counted + joint
     return in_order - x.tied_with
+
+
+def _by_both(x: RankedColumn, y: RankedColumn) -> NDArray[np.intp]:
+    """Order by x, equals by y."""
+    if len(x.sizes) == len(x.rank):  # no ties
+        return x.order
+    rank = x.rank[y.order]
+    if len(x.sizes) <= 1 << 16:
+        rank = rank.astype(np.uint16)  # which numpy sorts by radix
+    return np.asarray(y.order[np.argsort(rank, kind="stable")])
 
 
 def _joint_sizes(x_rank: NDArray[np.int32], y_rank: NDArray[np.int32]) -> NDArray[np.intp]:
@@ -184,7 +194,7 @@ def _without(pairs: NDArray[np.float32], starts: NDArray[np.intp]) -> Array:
     return np.asarray(rows.sum() - 2 * rows.sum(1) + within)
 
 
-def kendall_asymptotic(x: Array, y: Array) -> float:
+def kendall_asymptotic(total: float, x: RankedColumn, y: RankedColumn) -> float:
     """Return the two-sided p of independence from the normal limit, ties in its variance [3]_.
 
     With S = Σ_{i<j} sgn·sgn and t, u the sizes of tied groups, Var S = (n(n−1)(2n+5) −
@@ -193,15 +203,17 @@ def kendall_asymptotic(x: Array, y: Array) -> float:
 
     Parameters
     ----------
-    x, y : array, shape (n,)
+    total : float
+        Σ C_i = 2S.
+    x, y : RankedColumn, of n checkpoints
 
     Returns
     -------
     float
         NaN where a column is constant.
     """
-    n = float(len(x))
-    sizes = [np.unique(column, return_counts=True)[1].astype(np.float64) for column in (x, y)]
+    n = float(len(x.rank))
+    sizes = [column.sizes.astype(np.float64) for column in (x, y)]
     if min(len(size) for size in sizes) < 2:
         return float("nan")
     pairs = [float((s * (s - 1)).sum()) for s in sizes]
@@ -210,7 +222,13 @@ def kendall_asymptotic(x: Array, y: Array) -> float:
     variance = (n * (n - 1) * (2 * n + 5) - sum(cubes)) / 18
     variance += triples[0] * triples[1] / (9 * n * (n - 1) * (n - 2))
     variance += pairs[0] * pairs[1] / (2 * n * (n - 1))
-    return float(2 * ndtr(-abs(concordance(x, y).sum() / 2) / np.sqrt(variance)))
+    return float(2 * ndtr(-abs(total / 2) / np.sqrt(variance)))
+
+
+def kendall_of_counts(counts: Array, x: RankedColumn, y: RankedColumn) -> float:
+    """Return τ-b from C_i; NaN where a column is constant."""
+    untied = [len(c.rank) ** 2 - float((c.sizes.astype(np.float64) ** 2).sum()) for c in (x, y)]
+    return _tau(float(counts.sum()), *untied)
 
 
 def kendall_resampled(x: Array, y: Array, counts: NDArray[np.int64]) -> Array:

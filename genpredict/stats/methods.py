@@ -7,29 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
+from genpredict.inference import MOST_PAIRWISE
 from genpredict.stats import influence
 from genpredict.stats.coefficients import (
     Array,
     covariate_basis,
     pearson,
     ranks,
-    spearman,
     unit_residuals,
 )
 from genpredict.stats.kendall import (
-    kendall,
+    concordance,
+    concordance_by_partition,
     kendall_asymptotic,
     kendall_jackknife,
     kendall_left_out,
+    kendall_of_counts,
     kendall_resampled,
 )
 from genpredict.stats.permutation import LinearTest, Orders, Pairs, PairsTest, Test, extremes
-from genpredict.stats.ranked import RankedColumn
 from genpredict.stats.sample import Sample
 
 #: Up to this many checkpoints Kendall's τ is permuted (all pairs of each permutation).
@@ -184,20 +186,25 @@ class Spearman(Smooth):
     partial = True
 
     def _estimated(self) -> Array:
-        return spearman(self.sample.x, self.sample.y, self.sample.z)
+        return pearson(*self._ranks)
+
+    @cached_property
+    def _ranks(self) -> list[Array]:
+        """Centred mid-ranks of measures, targets and covariates."""
+        return [
+            np.stack([column.centred for column in columns])
+            if columns
+            else np.empty((0, self.sample.n))
+            for columns in self.sample.ranked
+        ]
 
     def resampled(self, counts: Counts) -> Array:
         """Return ρ of resamples, shape (m, t, some)."""
         return self.sample.resampler.spearman(counts)
 
-    @cached_property
-    def _ranked(self) -> list[list[RankedColumn]]:
-        columns = (self.sample.x, self.sample.y, self.sample.z)
-        return [[RankedColumn(row) for row in rows] for rows in columns]
-
     def influence(self, i: int, t: int) -> Array:
         """Return ψ of ρ, shape (n,)."""
-        x, y, z = self._ranked
+        x, y, z = self.sample.ranked
         return influence.spearman_influence(x[i], y[t], z)
 
     @cached_property
@@ -205,7 +212,7 @@ class Spearman(Smooth):
         """Ranks of what least squares on the covariates leaves: probability-scale residuals."""
         sample = self.sample
         if not sample.independent:
-            return ranks(sample.x), ranks(sample.y)
+            return self._ranks[0], self._ranks[1]
         basis = covariate_basis(sample.z, sample.n)
         x, y = (unit_residuals(columns, basis) for columns in (sample.x, sample.y))
         return tuple(np.where(np.isnan(left), np.nan, ranks(left)) for left in (x, y))  # type: ignore[return-value]  # two rows
@@ -225,7 +232,29 @@ class Kendall(Smooth):
     """Kendall's τ-b; it has no accepted form for several covariates, so none here."""
 
     def _estimated(self) -> Array:
-        return np.array([[kendall(one, other) for other in self.sample.y] for one in self.sample.x])
+        return np.asarray(self._passed["estimate"])
+
+    @cached_property
+    def _passed(self) -> dict[str, Array]:
+        """Estimate, asymptotic p and standard error, from one count of all pairs a pair."""
+        sample = self.sample
+        x, y, _ = sample.ranked
+        passed = {
+            name: np.full((len(x), len(y)), np.nan) for name in ("estimate", "pvalue", "error")
+        }
+        codes = sample.codes if sample.clustered else None
+        for (i, one), (t, other) in product(enumerate(x), enumerate(y)):
+            counts = (
+                concordance(sample.x[i], sample.y[t])
+                if sample.n <= MOST_PAIRWISE
+                else concordance_by_partition(one, other)
+            )
+            passed["estimate"][i, t] = kendall_of_counts(counts, one, other)
+            passed["pvalue"][i, t] = kendall_asymptotic(float(counts.sum()), one, other)
+            if not np.isnan(passed["estimate"][i, t]):
+                psi = influence.kendall_influence(counts, one, other)
+                passed["error"][i, t] = influence.standard_error(psi, codes)
+        return passed
 
     def resampled(self, counts: Counts) -> Array:
         """Return τ of resamples, shape (m, t, some)."""
@@ -246,13 +275,15 @@ class Kendall(Smooth):
             values[i, t] = every[which]
         return values
 
-    @cached_property
-    def _ranked(self) -> list[list[RankedColumn]]:
-        return [[RankedColumn(row) for row in rows] for rows in (self.sample.x, self.sample.y)]
-
     def influence(self, i: int, t: int) -> Array:
         """Return ψ of τ-b, shape (n,)."""
-        return influence.kendall_influence(self._ranked[0][i], self._ranked[1][t])
+        x, y, _ = self.sample.ranked
+        counts = concordance(self.sample.x[i], self.sample.y[t])
+        return influence.kendall_influence(counts, x[i], y[t])
+
+    def influence_errors(self) -> Array:
+        """Return standard errors from influence functions, shape (m, t)."""
+        return self._passed["error"]
 
     def test(self) -> Test | None:
         """Return the test of τ up to 64 checkpoints; above, its null distribution is normal."""
@@ -263,8 +294,7 @@ class Kendall(Smooth):
 
     def asymptotic_pvalues(self) -> Array:
         """Return p of the normal limit, ties in its variance."""
-        x, y = self.sample.x, self.sample.y
-        return np.array([[kendall_asymptotic(one, other) for other in y] for one in x])
+        return self._passed["pvalue"]
 
 
 def _by_t(r: Array, degrees: int) -> Array:

@@ -85,7 +85,7 @@ def permutation_pvalues(
     counted as of random orders.
     """
     first, last = permutations
-    if last == 0:
+    if last == 0 or not tests:
         return {name: np.full(test.strength.shape, np.nan) for name, test in tests.items()}
     if exact := all_taken(sample, last):
         first = last = exact

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genpredict.stats.coefficients import Array, covariate_basis
+from genpredict.stats.ranked import RankedColumn
 from genpredict.stats.resampling import Resampler, bootstrap_counts, jackknife_counts
 
 Codes = NDArray[np.intp]
@@ -70,6 +71,12 @@ class Sample:
     def resampler(self) -> Resampler:
         """The columns made ready for counts."""
         return Resampler(self.x, self.y, self.z)
+
+    @cached_property
+    def ranked(self) -> tuple[list[RankedColumn], list[RankedColumn], list[RankedColumn]]:
+        """Measures, targets and covariates, sorted once."""
+        x, y, z = ([RankedColumn(row) for row in rows] for rows in (self.x, self.y, self.z))
+        return x, y, z
 
     @property
     def degrees(self) -> int:
