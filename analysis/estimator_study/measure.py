@@ -117,7 +117,7 @@ def main() -> None:
     table.to_csv(
         options.output / f"unfoldings-{options.name}.csv", index=False, float_format="%.6g"
     )
-    qualities = choices(*source)
+    qualities = choices(*source).drop_attrs()
     qualities.attrs = {"genpredict_version": genpredict.__version__}
     qualities.to_netcdf(options.output / f"choices-{options.name}.nc", engine="scipy")
 

@@ -20,6 +20,7 @@ from genpredict.figures import save
 from genpredict.figures.style import GROUP_COLOURS, MARKERS, styled
 
 HERE = Path(__file__).parent
+DPI = 150
 MEASURED = HERE / "results"
 COUNTS = ["unfoldings", "misses", "other_rank", "other_rank_at_the_minimum"]
 TARGETS = ["test_accuracy", "generalization_gap"]
@@ -45,7 +46,7 @@ def main(output: Path = HERE / "results") -> None:
         names=["family"],
     ).reset_index("family")
     table.to_csv(output / "correlations.csv", index=False, float_format="%.5g")
-    save(drawn(by_scale), output / "misses.png")
+    save(drawn(by_scale), output / "misses.png", dpi=DPI)
 
 
 def measured(pattern: str) -> list[tuple[str, Path]]:

@@ -16,6 +16,7 @@ from genpredict.figures import save
 from genpredict.figures.style import GROUP_COLOURS, styled
 
 HERE = Path(__file__).parent
+DPI = 150
 EPOCHS = HERE.parent / "results" / "epochs.csv"
 OPTIMIZERS = ["sgd", "rmsgd", "sgdp", "sam"]
 
@@ -32,7 +33,7 @@ def main(output: Path = HERE / "results") -> None:
     plain = table.xs("sgd", level="optimizer")["median"]
     table["times_sgd"] = table["median"] / plain.reindex(table.index, level="network")
     table.reset_index().to_csv(output / "seconds.csv", index=False, float_format="%.4g")
-    save(drawn(table), output / "seconds.png")
+    save(drawn(table), output / "seconds.png", dpi=DPI)
 
 
 def drawn(table: pd.DataFrame) -> plt.Figure:

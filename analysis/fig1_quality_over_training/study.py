@@ -18,6 +18,7 @@ from genpredict.figures import save
 from genpredict.figures.style import GROUP_COLOURS, styled
 
 HERE = Path(__file__).parent
+DPI = 150
 HISTORIES = HERE.parent / "results" / "histories.nc"
 OPTIMIZERS = ("adam", "adagrad", "sgd", "rmsgd")
 NETWORK = "resnet20"
@@ -30,8 +31,8 @@ def main(output: Path = HERE / "results") -> None:
     histories = xr.load_dataset(HISTORIES, engine="scipy")
     table = pd.DataFrame([changes(histories.sel(run=run)) for run in histories["run"].values])
     table.to_csv(output / "changes.csv", index=False, float_format="%.4g")
-    save(by_layer(histories), output / "layers.png")
-    save(by_network(histories), output / "networks.png")
+    save(by_layer(histories), output / "layers.png", dpi=DPI)
+    save(by_network(histories), output / "networks.png", dpi=DPI)
 
 
 def changes(run: xr.Dataset) -> dict[str, str | float]:

@@ -17,6 +17,7 @@ from genpredict.figures import save
 from genpredict.norms import norm_measures
 
 HERE = Path(__file__).parent
+DPI = 150
 SCORES = HERE.parent / "results" / "optimizers.zarr"
 #: Networks that diverged are left out of correlations; none has here.
 TRAINED = "test_accuracy >= 20"
@@ -73,10 +74,10 @@ def main(output: Path = HERE / "results") -> None:
         style="network",
         correlations=genpredict.correlate(scores, **chosen | {"measures": DRAWN}),
     )
-    save(grid, output / "scatter.png")
+    save(grid, output / "scatter.png", dpi=DPI)
     ax = genpredict.plot_ranking(fixed, targets=TARGETS)
     ax.set_title(f"Network held fixed: {described(scores)}", fontsize="small")
-    save(ax, output / "ranking.png")
+    save(ax, output / "ranking.png", dpi=DPI)
 
 
 def described(scores: xr.Dataset) -> str:

@@ -16,6 +16,7 @@ import genpredict
 from genpredict.figures import save
 
 HERE = Path(__file__).parent
+DPI = 150
 STORES = HERE.parent / "results"
 #: Families, and the space whose published correlations each is compared with.
 SPACES = {"size": "size", "size_10k": "size", "topology_10k": "topology"}
@@ -61,7 +62,7 @@ def main(output: Path = HERE / "results") -> None:
         grid = genpredict.plot_scatter(
             part, measures=DRAWN, targets=TARGETS[:1], hue="log_num_parameters", correlations=here
         )
-        save(grid, output / f"{family}.png")
+        save(grid, output / f"{family}.png", dpi=DPI)
 
 
 def beside_published(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import genpredict
 from genpredict.figures import save
 
 HERE = Path(__file__).parent
+DPI = 150
 HISTORIES = HERE.parent / "results" / "histories.nc"
 NETWORK = "resnet20"
 #: Of every run that there is.
@@ -37,7 +38,7 @@ def main(output: Path = HERE / "results") -> None:
     rows = [rates(runs.sel(run=run)) for run in runs["run"].values]
     pd.DataFrame(rows).to_csv(output / "rates.csv", index=False, float_format="%.4g")
     run = runs.isel(run=int((runs["network"] == NETWORK).values.argmax()))
-    save(drawn(run.dropna("layer", subset=["learning_rate"])), output / "layers.png")
+    save(drawn(run.dropna("layer", subset=["learning_rate"])), output / "layers.png", dpi=DPI)
 
 
 def rates(run: xr.Dataset) -> dict[str, str | float]:

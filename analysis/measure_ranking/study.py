@@ -20,6 +20,7 @@ from genpredict.figures import save
 from genpredict.norms import norm_measures
 
 HERE = Path(__file__).parent
+DPI = 150
 STORES = HERE.parent / "results"
 #: The store of each family, and how a figure names it.
 FAMILIES = {
@@ -62,6 +63,10 @@ MEASURES = [
     "ww_entropy",
     "train_accuracy",
 ]
+#: What predicts beside the baselines.
+PREDICTORS = ["Q_low_rank_p2", "Q_adjusted_low_rank_p2", "log_prod_spectral_norm"]
+#: What is held out, and of which checkpoints.
+HELD_OUT = {"family": "dataset == 'cifar10'", "optimizer": "family == 'optimizers'"}
 #: Families in which more than one hyperparameter varies, and which.
 GRIDS = {"optimizers": ["network", "optimizer"], "digits": ["network", "optimizer"]}
 
@@ -78,9 +83,10 @@ def main(output: Path = HERE / "results") -> None:
     genpredict.to_table(table).to_csv(output / "correlations.csv", index=False, float_format="%.5g")
     signs(table).to_csv(output / "signs.csv", float_format="%.5g")
     yardsticks(scores).to_csv(output / "yardsticks.csv", index=False, float_format="%.5g")
+    predictions(scores).to_csv(output / "predictions.csv", index=False, float_format="%.5g")
     conventions(scores).to_csv(output / "multiverse.csv", index=False, float_format="%.5g")
     for target in TARGETS:
-        save(drawn(table, about, target), output / f"{target}.png")
+        save(drawn(table, about, target), output / f"{target}.png", dpi=DPI)
 
 
 def joined() -> xr.Dataset:
@@ -147,6 +153,22 @@ def yardsticks(scores: xr.Dataset) -> pd.DataFrame:
         frame.insert(0, "family", family)
         parts.append(frame)
     return pd.concat(parts)
+
+
+def predictions(scores: xr.Dataset) -> pd.DataFrame:
+    """Predict test accuracy where it is not known: for another family, for another optimizer."""
+    rows = []
+    for held_out, where in HELD_OUT.items():
+        part = genpredict.cross_validate(
+            scores, "test_accuracy", PREDICTORS, leave_out=held_out, where=where, cluster=CLUSTER
+        )
+        names = [
+            f"{q}{end}" for q in ("r2", "kendall", "error") for end in ("", "_lower", "_upper")
+        ]
+        frame = part[names].to_dataframe()[names].reset_index()
+        gains = {name: float(part[name]) for name in ("gain", "gain_lower", "gain_upper")}
+        rows.append(frame.assign(held_out=held_out, n=int(part["n"]), **gains))
+    return pd.concat(rows)
 
 
 def conventions(scores: xr.Dataset) -> pd.DataFrame:

@@ -19,8 +19,8 @@ DPI = 300
 _FILE_STYLE: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none"}
 
 
-def save(drawn: Figure | Axes | Grid, path: str | Path) -> Path:
-    """Write a figure to a PNG (300 dpi), PDF or SVG file, by the suffix of its name.
+def save(drawn: Figure | Axes | Grid, path: str | Path, *, dpi: int = DPI) -> Path:
+    """Write a figure to a PNG, PDF or SVG file, by the suffix of its name.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ def save(drawn: Figure | Axes | Grid, path: str | Path) -> Path:
     path : path
         Ends in .png, .pdf or .svg; the folder must exist. A picture of the same form is
         replaced, no other file.
+    dpi : int
+        Dots per inch of a PNG, and of what is rasterised in the others.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def save(drawn: Figure | Axes | Grid, path: str | Path) -> Path:
         raise FileNotFoundError(f"path: no such folder {str(path.parent)!r}; make it first")
     picture = BytesIO()
     with mpl.rc_context(_FILE_STYLE):
-        _figure(drawn).savefig(picture, format=path.suffix.lower().removeprefix("."), dpi=DPI)
+        _figure(drawn).savefig(picture, format=path.suffix.lower().removeprefix("."), dpi=dpi)
     mark = b"<svg" if path.suffix.lower() == ".svg" else b""
     with new_file(path, overwrite=True, mark=mark, make_folder=False) as partial:
         partial.write_bytes(picture.getbuffer())

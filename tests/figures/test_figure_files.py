@@ -35,11 +35,14 @@ def test_save_by_suffix(tmp_path: Path, suffix: str) -> None:
 
 
 def test_png_has_300_dots_an_inch(tmp_path: Path) -> None:
-    """A column is 1020 pixels wide."""
+    """A column is 1020 pixels wide, or as many as are asked for."""
     save(plot_scatter(scores_of(5)), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         assert image.size[0] == 1020
         assert image.info["dpi"][0] == pytest.approx(300, abs=1)
+    save(plot_scatter(scores_of(5)), tmp_path / "b.png", dpi=100)
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.size[0] == 340
 
 
 def test_vector_files_keep_text_and_stay_small(tmp_path: Path) -> None:
