@@ -169,7 +169,7 @@ _MODULES = {
 #: Reachable as attributes, imported at their first use.
 _SUBPACKAGES = (
     *("errors", "schema", "checkpoints", "layers", "spectral", "networks", "datasets", "store"),
-    *("jobs", "stats", "figures", "report", "training", "network_measures"),
+    *("jobs", "stats", "figures", "report", "training", "network_measures", "integrations"),
 )
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -47,6 +47,7 @@ STAGES = {
     "figures": 6,
     "report": 7,
     "training": 7,
+    "integrations": 8,
     "cli": 8,
     "__main__": 9,
 }

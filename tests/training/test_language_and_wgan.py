@@ -69,10 +69,10 @@ def test_both_are_scored(tmp_path: Path) -> None:
     assert scores["status"].values.tolist() == ["done", "done"]
     rows = [scores.isel(checkpoint=index) for index in range(2)]
     layers = [set(row["layer_name"].values) for row in rows]
-    names, others = sorted(layers, key=lambda some: "critic.head.weight" in some)
+    names, others = sorted(layers, key=lambda some: "critic.conv1.weight" in some)
     assert {"lstm.weight_ih_l0[i]", "lstm.weight_hh_l0[o]", "decoder.weight"} <= names
     assert "embedding.weight" not in names
-    assert {"generator.conv1.weight", "critic.head.weight"} <= others
+    assert {"generator.conv1.weight", "critic.conv1.weight"} <= others
 
 
 def test_the_model_against_its_equations() -> None:
