@@ -10,6 +10,11 @@ from genpredict.figures.style import GROUP_COLOURS, INK
 from genpredict.report.colours import ramp_colours
 
 #: Shapes of groups beside their colours, as many as there are colours.
+#: A star of five points in Vega's square from -1 to 1: Vega's own ninth shape is a sliver.
+STAR = (
+    "M0.00,-1.00L0.26,-0.36L0.95,-0.31L0.43,0.14L0.59,0.81L0"
+    ".00,0.45L-0.59,0.81L-0.43,0.14L-0.95,-0.31L-0.26,-0.36Z"
+)
 SHAPES = (
     "circle",
     "triangle-up",
@@ -19,7 +24,7 @@ SHAPES = (
     "cross",
     "triangle-left",
     "triangle-right",
-    "wedge",
+    STAR,
 )
 RANK_ONE = "#D55E00"
 RANK_ZERO = "#555555"

@@ -127,6 +127,7 @@
       const encoding = spec.encoding[channel];
       encoding.title = wrapped(column.label, channel === "x" ? Math.floor((width - 90) / 6.8) : 46);
       encoding.axis = { labelOverlap: true, labelSeparation: 8, tickCount: channel === "x" ? Math.max(3, Math.round(width / 80)) : 6 };
+      if (column.values.every((v) => v === null || Number.isInteger(v))) encoding.axis.tickMinStep = 1;
       if (column.log) {
         encoding.scale = { type: "log", nice: false, padding: 12 };
         encoding.axis.format = "~s";

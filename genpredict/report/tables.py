@@ -95,13 +95,24 @@ def number_texts(numbers: NDArray[np.float64]) -> list[str]:
     known = numbers[np.isfinite(numbers)]
     largest = float(np.abs(known).max(initial=0.0))
     whole = bool((known == np.rint(known)).all())
-    style = ",.0f" if whole else ",.2f" if largest >= 10 else ".4f" if largest >= 0.01 else ".4g"
+    halves = bool((2 * known == np.rint(2 * known)).all())  # medians of whole numbers
+    style = (
+        ",.0f"
+        if whole
+        else ",.1f"
+        if halves
+        else ",.2f"
+        if largest >= 10
+        else ".4f"
+        if largest >= 0.01
+        else ".4g"
+    )
     texts = (format(value, style) if np.isfinite(value) else "–" for value in numbers.tolist())
     return [f"−{text[1:]}" if text.startswith("-") else text for text in texts]
 
 
 def ranking(correlations: xr.Dataset, group: str) -> list[dict[str, Any]]:
-    """Return the measures in order of ROCC with test accuracy (else the first target).
+    """Return the measures, strongest ROCC with test accuracy (else the first target) first.
 
     Parameters
     ----------
@@ -117,9 +128,20 @@ def ranking(correlations: xr.Dataset, group: str) -> list[dict[str, Any]]:
     """
     table = correlations.sel(group=group)
     targets = [str(target) for target in table["target"].values]
-    first = "test_accuracy" if "test_accuracy" in targets else targets[0]
-    order = np.argsort(-table["rocc"].sel(target=first).values, kind="stable")
+    strength = abs(table["rocc"].sel(target=_first_target(correlations)).values)
+    order = np.argsort(-strength, kind="stable")
     return [_ranked(table.isel(measure=int(row)), targets) for row in order]
+
+
+def ranked_by(correlations: xr.Dataset) -> str:
+    """Return what the target is called whose correlations order the measures."""
+    first = correlations.sel(target=_first_target(correlations))
+    return str(first["target_long_name"].item())
+
+
+def _first_target(correlations: xr.Dataset) -> str:
+    targets = [str(target) for target in correlations["target"].values]
+    return "test_accuracy" if "test_accuracy" in targets else targets[0]
 
 
 def _ranked(row: xr.Dataset, targets: Sequence[str]) -> dict[str, Any]:

@@ -187,6 +187,7 @@ def _context(
         "targets": tables.summary_rows(columns),
         "has_q": any(row.name in ("Q", "Q_adjusted") for row in rows),
         "rankings": _rankings(correlations),
+        "ranked_by": "" if correlations is None else tables.ranked_by(correlations),
         "correlations": _settings(correlations),
         "coefficients": {key: row.reversed_name for key, row in COEFFICIENTS.items()},
         "checkpoints": tables.checkpoint_table(done) if rows and "Q" in done else None,
