@@ -34,6 +34,7 @@ def correlate(
     where: str | None = None,
     partial: Names | None = None,
     family: Literal["table", "group"] = "table",
+    simultaneous: bool = False,
     flags: Flags = DEFAULT_FLAGS,
     json: bool = False,
     output: OptionalOutput = None,
@@ -62,6 +63,8 @@ def correlate(
     family
         Which p-values are adjusted together: all of the table, or those of each group of --by
         apart, for groups that are questions of their own.
+    simultaneous
+        Intervals that hold for the whole family at once, instead of one by one.
     json
         Print the table as JSON.
     output
@@ -86,6 +89,7 @@ def correlate(
             where=where,
             partial=partial,
             family=family,
+            simultaneous=simultaneous,
             inference=flags.inference(),
         )
     if output is not None:

@@ -127,7 +127,7 @@ def show_quality(judged: xr.Dataset) -> None:
 
 def _text(part: xr.Dataset, key: str) -> str:
     value, low, high = (float(part[key + end]) for end in ("", "_lower", "_upper"))
-    return f"{value:+.2f}" + ("" if low != low else f" \\[{low:+.2f}, {high:+.2f}]")
+    return f"{value:+.2f}" + ("" if low != low else f" [{low:+.2f}, {high:+.2f}]")
 
 
 @predict.command(help_epilogue=APPLY_EXAMPLE)

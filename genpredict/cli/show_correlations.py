@@ -20,6 +20,7 @@ from genpredict.errors import GenpredictError
 from genpredict.outputs import KIND, new_file, new_folder
 from genpredict.stats import to_table
 from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.power import power_sentence
 from genpredict.stats.tables import choices_text, intervals_without_star, stars
 
 #: What made a table, noted in its netCDF and Zarr forms.
@@ -52,6 +53,8 @@ def show_correlations(correlations: xr.Dataset) -> None:
         ]
         print_folding(out, headings, cells, title=title, right=["n"], keep=2)
         _print_clusters(out, rows)
+        if sentence := power_sentence(correlations, str(target), str(group)):
+            out.print(sentence, markup=False)
     for line in _legend(correlations):
         out.print(line, markup=False)
 
@@ -75,12 +78,13 @@ def _legend(correlations: xr.Dataset) -> Iterator[str]:
     """Say what the cells mean."""
     intervals = sorted({str(kind) for kind in correlations["interval"].values})
     attrs = correlations.attrs
+    at_once = ", all at once" if "rocc_simultaneous_lower" in correlations else ""
     yield (
-        f"signed estimate [{attrs['level'] * 100:g} % interval]; * ** *** adjusted p "
+        f"signed estimate [{attrs['level'] * 100:g} % interval{at_once}]; * ** *** adjusted p "
         f"(Holm, {_FAMILIES[attrs['family']]}) below .05 .01 .001; "
         f"intervals: {', '.join(intervals)}"
     )
-    if alone := intervals_without_star(correlations):
+    if not at_once and (alone := intervals_without_star(correlations)):
         yield (
             f"{alone} intervals exclude 0 without a star: an interval speaks of one pair, "
             f"a star of all {attrs['tests']} tests of a coefficient"
@@ -149,9 +153,9 @@ def _measure(row: Mapping[Hashable, Any]) -> str:
 
 def _cell(row: Mapping[Hashable, Any], name: str) -> str:
     """Return estimate, interval and stars."""
-    estimate, lower, upper, p = (
-        float(row[f"{name}{part}"]) for part in ("", "_lower", "_upper", "_pvalue_holm")
-    )
+    kind = "_simultaneous" if f"{name}_simultaneous_lower" in row else ""
+    parts = ("", f"{kind}_lower", f"{kind}_upper", "_pvalue_holm")
+    estimate, lower, upper, p = (float(row[f"{name}{part}"]) for part in parts)
     if math.isnan(estimate):
         return ""
     interval = "" if math.isnan(lower) else f" [{lower:+.2f}, {upper:+.2f}]"

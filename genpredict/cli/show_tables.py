@@ -6,17 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from genpredict.cli.show import results_console
 from genpredict.cli.spreadsheets import defused
+from genpredict.cli.tables import print_folding
 from genpredict.errors import GenpredictError
 from genpredict.outputs import new_file
 
 
 def show_frame(frame: pd.DataFrame, *, title: str = "", digits: int = 2) -> None:
-    """Print a table; names are folded, never cut.
+    """Print a table that folds where the terminal is narrow.
 
     Parameters
     ----------
@@ -25,13 +24,10 @@ def show_frame(frame: pd.DataFrame, *, title: str = "", digits: int = 2) -> None
     digits : int
         Decimals of numbers that are not whole.
     """
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name in frame.columns:
-        numeric = frame[name].dtype.kind in "fiu"
-        shown.add_column(str(name), justify="right" if numeric else "left", overflow="fold")
-    for row in frame.itertuples(index=False):
-        shown.add_row(*(_text(value, digits) for value in row))
-    results_console().print(shown)
+    headings = [str(name) for name in frame.columns]
+    right = [str(name) for name in frame.columns if frame[name].dtype.kind in "fiu"]
+    cells = [[_text(value, digits) for value in row] for row in frame.itertuples(index=False)]
+    print_folding(results_console(), headings, cells, title=title, right=right)
 
 
 def show_notes(*notes: str) -> None:

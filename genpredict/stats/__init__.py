@@ -4,9 +4,12 @@ from genpredict.aggregation import aggregate
 from genpredict.inference import Inference
 from genpredict.stats.correlations import correlate
 from genpredict.stats.differences import difference
+from genpredict.stats.increments import increment
 from genpredict.stats.known_coefficients import COEFFICIENTS, Coefficient, register_coefficient
 from genpredict.stats.multiplicity import benjamini_hochberg, holm
 from genpredict.stats.multiverse import multiverse
+from genpredict.stats.pooling import within_groups
+from genpredict.stats.power import detectable_correlation, power_sentence
 from genpredict.stats.prediction import (
     Predictor,
     apply_predictor,
@@ -28,6 +31,10 @@ __all__ = [
     "correlate",
     "difference",
     "top_fraction",
+    "within_groups",
+    "increment",
+    "detectable_correlation",
+    "power_sentence",
     "granulated_kendall",
     "robust_sign_error",
     "conditional_mutual_information",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
@@ -10,8 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
-from genpredict.inference import Inference, InferenceOptions, inference_of
+from genpredict.inference import MOST_RESAMPLED, Inference, InferenceOptions, inference_of
 from genpredict.stats.clusters import cluster_codes, cluster_names, warn_of_repetition
+from genpredict.stats.coefficients import Array
 from genpredict.stats.columns import (
     Column,
     Named,
@@ -54,6 +56,7 @@ def correlate(
     partial: Sequence[str] | str | None = None,
     adjust: Sequence[str] = ("holm", "bh"),
     family: Family = "table",
+    simultaneous: bool = False,
     inference: Inference | None = None,
     **options: Unpack[InferenceOptions],
 ) -> xr.Dataset:
@@ -83,6 +86,10 @@ def correlate(
     family : {"table", "group"}
         Which tests of a coefficient are adjusted together: all of the table, baselines and groups
         included, or those of each group apart.
+    simultaneous : bool
+        Add intervals that hold all at once, c_simultaneous_lower and c_simultaneous_upper: of a
+        family of tests, all contain the truth in `level` of cases (Bonferroni, from the standard
+        errors of the jackknife or of influence functions).
     inference : Inference, optional
         How intervals and p-values are made, clusters included.
     **options
@@ -174,6 +181,8 @@ def correlate(
         {name: (DIMS, np.stack([part[name] for part in parts], axis=-1)) for name in parts[0]},
         coords=labels(rows, columns, list(groups)),
     )
+    if simultaneous:
+        table = _with_simultaneous(table, (x, y, z), groups, codes, settings, family)
     table = _with_kinds(table, settings, len(z))
     table = described(_adjusted(table, adjust, family), settings)
     return table.assign_attrs(
@@ -187,10 +196,40 @@ def correlate(
     )
 
 
-def _largest_family(table: xr.Dataset, family: str) -> int:
+def _with_simultaneous(
+    table: xr.Dataset,
+    columns: tuple[Array, Array, Array],
+    groups: dict[str, NDArray[np.bool_]],
+    codes: NDArray[np.intp] | None,
+    settings: Inference,
+    family: str,
+) -> xr.Dataset:
+    """Add intervals at a level that is shared by all tests of the family."""
+    share = (1 - settings.level) / max(_largest_family(table, family, ""), 1)
+    many = int(table["n"].max()) > MOST_RESAMPLED
+    wide = replace(
+        settings,
+        interval="influence" if many else "jackknife",
+        permutations=0,
+        level=1 - share,
+    )
+    for key in COEFFICIENTS:
+        for end in ("_lower", "_upper"):
+            table[f"{key}_simultaneous{end}"] = table[key].copy(deep=True)
+    for place, some in enumerate(groups.values()):
+        within = None if codes is None else codes[some]
+        x, y, z = (part[:, some] for part in columns)
+        part = estimate(x, y, z, wide, codes=within)
+        for key in COEFFICIENTS:
+            for end in ("_lower", "_upper"):
+                table[f"{key}_simultaneous{end}"][..., place] = part[key + end]
+    return table
+
+
+def _largest_family(table: xr.Dataset, family: str, of: str = "_pvalue") -> int:
     """Return how many tests of a coefficient were adjusted together, at most."""
     counts = [
-        table[f"{key}_pvalue"].notnull().sum(DIMS if family == "table" else DIMS[:2])
+        table[key + of].notnull().sum(DIMS if family == "table" else DIMS[:2])
         for key in COEFFICIENTS
     ]
     return max(int(count.max()) for count in counts)

@@ -42,6 +42,7 @@ def to_table(correlations: xr.Dataset) -> pd.DataFrame:
     """
     statistics = [c + s for c in COEFFICIENTS for s in STATISTICS]
     statistics += [f"{c}_pvalue_{how}" for c in COEFFICIENTS for how in ADJUSTMENTS]
+    statistics += [f"{c}_simultaneous_{end}" for c in COEFFICIENTS for end in ("lower", "upper")]
     kept = ["n", *(name for name in statistics if name in correlations.data_vars)]
     order = ("group", "target", "measure")
     shape = [correlations.sizes[dim] for dim in order]
