@@ -127,8 +127,8 @@ def test_simultaneous_intervals_hold_at_once_against_theory() -> None:
             {f"m{i}": ("checkpoint", rng.normal(size=50)) for i in range(20)},
             coords={"checkpoint": range(50), "test_accuracy": ("checkpoint", rng.normal(size=50))},
         )
-        table = correlate(scores, measures=[*scores.data_vars], simultaneous=True, interval="fisher",
-                          permutations=0)  # fmt: skip
+        asked: dict[str, Any] = {"interval": "fisher", "simultaneous": True}
+        table = correlate(scores, measures=[*scores.data_vars], **asked, **QUICK)
         ends = [table[f"rocc_simultaneous_{end}"] for end in ("lower", "upper")]
         assert (ends[0] < table["rocc"]).all()
         held += bool(((ends[0] < 0) & (ends[1] > 0)).all())
