@@ -30,7 +30,7 @@ def plot_curves(
     x_label, y_label : str
         With units.
     bars : bool
-        One bar a group instead, the mean over x, with its spread: for seconds an epoch.
+        One bar a group instead, of `genpredict.training.curve_averages`: for seconds an epoch.
     log : bool
         Logarithmic y.
     width : float
@@ -79,10 +79,11 @@ def _draw_lines(ax: Axes, bands: pd.DataFrame) -> None:
 
 
 def _draw_bars(ax: Axes, bands: pd.DataFrame) -> None:
-    """Draw a bar a group, as high as the mean of its curve."""
-    groups = bands.groupby("group", sort=False)
-    for index, (name, curve) in enumerate(groups):
+    """Draw a bar a row, with its spread."""
+    names = [str(name) for name in bands["group"]]
+    for index, (name, mean, high) in enumerate(
+        zip(names, bands["mean"], bands["high"], strict=True)
+    ):
         colour = GROUP_COLOURS[index % len(GROUP_COLOURS)]
-        mean, spread = curve["mean"].mean(), (curve["high"] - curve["mean"]).mean()
-        ax.bar(index, mean, color=colour, width=0.7, yerr=spread or None, label=str(name))
-    ax.set_xticks(range(len(groups)), labels=[str(name) for name, _ in groups], rotation=30)
+        ax.bar(index, mean, color=colour, width=0.7, yerr=(high - mean) or None, label=name)
+    ax.set_xticks(range(len(names)), labels=names, rotation=30)

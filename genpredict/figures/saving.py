@@ -59,7 +59,7 @@ def save(drawn: Figure | Axes | Grid, path: str | Path, *, dpi: int = DPI) -> Pa
         _figure(drawn).savefig(picture, format=path.suffix.lower().removeprefix("."), dpi=dpi)
     mark = b"<svg" if path.suffix.lower() == ".svg" else b""
     with new_file(path, overwrite=True, mark=mark, make_folder=False) as partial:
-        partial.write_bytes(picture.getbuffer())
+        partial.write_bytes(picture.getvalue())
     return path
 
 

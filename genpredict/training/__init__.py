@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genpredict.training.choosing import Choice, best_runs
-    from genpredict.training.comparison import Comparison, compare_runs, curve_bands
+    from genpredict.training.comparison import Comparison, compare_runs, curve_averages, curve_bands
     from genpredict.training.grid import Plan, read_plan, spell_out
     from genpredict.training.loop import train
     from genpredict.training.nats_archives import export_archive, export_archives
@@ -24,7 +24,7 @@ __all__ = [
     "RECIPES", "Settings", "complete",
     "train", "Run", "Watcher",
     "Plan", "read_plan", "spell_out", "sweep", "Outcome", "Choice", "Comparison",
-    "open_runs", "compare_runs", "curve_bands", "best_runs",
+    "open_runs", "compare_runs", "curve_bands", "curve_averages", "best_runs",
     "export_archives", "export_archive",
 ]  # fmt: skip
 
@@ -39,7 +39,7 @@ _MODULES = {
     "grid": ("Plan", "read_plan", "spell_out"),
     "sweeps": ("sweep", "Outcome"),
     "reading_runs": ("open_runs",),
-    "comparison": ("Comparison", "compare_runs", "curve_bands"),
+    "comparison": ("Comparison", "compare_runs", "curve_bands", "curve_averages"),
     "choosing": ("Choice", "best_runs"),
     "nats_archives": ("export_archives", "export_archive"),
 }

@@ -199,6 +199,17 @@ def curve_bands(
     return pd.concat(parts, ignore_index=True)
 
 
+def curve_averages(bands: pd.DataFrame) -> pd.DataFrame:
+    """Average the bands of `curve_bands` over x: one row a group.
+
+    Returns
+    -------
+    DataFrame
+        Columns `group`, `mean`, `low` and `high`.
+    """
+    return bands.groupby("group", sort=False)[["mean", "low", "high"]].mean().reset_index()
+
+
 def _curves(runs: xr.Dataset, y: str, x: str) -> tuple[np.ndarray, np.ndarray]:
     """Return points and, of each run, the curve at these."""
     numbers = runs[y].transpose("run", "epoch").values

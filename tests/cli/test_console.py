@@ -12,6 +12,7 @@ import pytest
 
 from genpredict.cli import console, run
 from genpredict.errors import GenpredictError
+from genpredict.outputs import new_file
 
 ZOO = Path(__file__).resolve().parents[2] / "data" / "digits-zoo"
 
@@ -28,8 +29,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        (errno.ENOSPC, "No space left on device; free some space, or name another file with -o"),
-        (errno.EACCES, "Permission denied; check the folder and its permissions, or name another"),
+        (errno.ENOSPC, "No space left on device; free some space, or name another with -o"),
+        (
+            errno.EACCES,
+            "Permission denied; check the folder and its permissions, or name another",
+        ),
     ],
 )
 def test_writing_names_file_and_remedy(tmp_path: Path, code: int, remedy: str) -> None:
@@ -37,7 +41,7 @@ def test_writing_names_file_and_remedy(tmp_path: Path, code: int, remedy: str) -
     path = tmp_path / "new" / "f.csv"
     reason = remedy.split(";")[0]
     message = f"f.csv: cannot write: {remedy}"
-    with pytest.raises(GenpredictError, match=message), console.writing(path):
+    with pytest.raises(GenpredictError, match=message), new_file(path):
         raise OSError(code, reason)
     assert path.parent.is_dir()
 
@@ -81,7 +85,7 @@ def test_a_file_in_place_of_a_folder_is_told(
     assert run([*command.split(), str(store), "-o", str(output)]) == 1
     message = " ".join(capsys.readouterr().err.split())
     assert f"{output}: cannot write: " in message
-    assert "name another file with -o" in message
+    assert "name another with -o" in message
 
 
 def test_ascii_output_does_not_crash(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

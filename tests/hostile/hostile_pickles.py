@@ -37,7 +37,7 @@ CALLS: dict[str, tuple[str, str, tuple[object, ...]]] = {
     "profile.run": ("profile", "run", (CODE,)),
     "numpy f2py": ("numpy.f2py.crackfortran", "myeval", (CODE,)),
     "torch.utils.collect_env.run": ("torch.utils.collect_env", "run", (SHELL,)),
-    "dotted name: pathlib.os.mkdir": ("pathlib", "os.mkdir", (CANARY,)),
+    "dotted name: shutil.os.mkdir": ("shutil", "os.mkdir", (CANARY,)),
     "dotted name: torch.serialization.os.system": ("torch.serialization", "os.system", (SHELL,)),
     "dotted name: shutil.os.system": ("shutil", "os.system", (SHELL,)),
 }

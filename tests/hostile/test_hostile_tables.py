@@ -196,7 +196,7 @@ def group(outcomes: dict[tuple[str, str], Outcome], wanted: str) -> dict[str, Ou
 
 def test_manifests_that_are_none_are_refused(outcomes: dict[tuple[str, str], Outcome]) -> None:
     """Each at once, naming file and remedy."""
-    remedies = ("save the manifest", "correct it", "rename", "needs a header")
+    remedies = ("save the manifest", "correct it", "rename", "needs a header", "leave some out")
     for name, outcome in group(outcomes, "no manifest").items():
         assert outcome.end == "refused", (name, outcome)
         assert "m.csv" in outcome.message, name
@@ -260,7 +260,11 @@ def test_such_a_chunk_is_run_by_zarr_itself(
         open_scores(store)
     assert not (tmp_path / "canary").exists()
     array: Any = zarr.open_array(store / "status", mode="r", zarr_format=2)
-    with contextlib.suppress(Exception):
+    # newer versions of zarr have a switch of their own
+    with (
+        zarr.config.set({"array.allow_unsafe_pickle_decode": True}),
+        contextlib.suppress(Exception),
+    ):
         array[:]
     assert (tmp_path / "canary").exists()
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from genpredict.cli import run as run_command
 from genpredict.errors import GenpredictError
-from genpredict.training import compare_runs, curve_bands, open_runs, train
+from genpredict.training import compare_runs, curve_averages, curve_bands, open_runs, train
 from genpredict.training.comparison_tables import to_csv, to_latex, to_markdown, to_text
 
 
@@ -158,6 +158,6 @@ def test_curves_hold_what_they_are_given() -> None:
     assert [line.get_label() for line in ax.lines] == ["x", "y", "z"]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [10, 52, 62])
     assert len(ax.collections) == 1  # one group has two runs
-    bars = plot_curves(bands, bars=True)
+    bars = plot_curves(curve_averages(bands), bars=True)
     heights = [patch.get_height() for patch in bars.patches]
     np.testing.assert_allclose(heights, [124 / 3, 35.5, 80 / 3])

@@ -57,7 +57,7 @@ def curves(
 
     def draw() -> Any:
         from genpredict.figures.curves import plot_curves
-        from genpredict.training.comparison import curve_bands
+        from genpredict.training.comparison import curve_averages, curve_bands
         from genpredict.training.reading_runs import open_runs, runs_where
 
         runs = runs_where(open_runs(folder), where)
@@ -65,7 +65,7 @@ def curves(
         bands = curve_bands(runs, y=y, x=along, by=list(hue))
         attrs = runs[y].attrs
         return plot_curves(
-            bands,
+            curve_averages(bands) if y == "seconds" else bands,
             x_label="seconds of training" if x == "seconds" else "epoch",
             y_label=f"{attrs.get('long_name', y)} ({attrs['units']})"
             if attrs.get("units", "1") != "1"
