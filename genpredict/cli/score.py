@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -118,8 +120,7 @@ def score(
     """
     from genpredict.checkpoints import open_checkpoints
     from genpredict.cli import console
-    from genpredict.jobs.score_job import score_into
-    from genpredict.jobs.sharding import parse_shard, score_shard
+    from genpredict.jobs.sharding import parse_shard
     from genpredict.options import Options
 
     share = None if shard is None else parse_shard(shard)
@@ -139,24 +140,30 @@ def score(
     console.warn(found.warnings)
     if not any(item.is_whole_space for item in found.items):  # files are chosen by their names
         options = replace(options, indices="")
-    settings: dict[str, Any] = {
-        "attrs": {"command": _command()},
-        "workers": workers,
-        "chunk_size": chunk_size,
-    }
-    settings |= {"retry_failed": retry_failed}
+    settings: dict[str, Any] = {"attrs": {"command": _command()}, "workers": workers}
+    settings |= {"chunk_size": chunk_size, "retry_failed": retry_failed}
+    job = _job(share, engine, overwrite, scheduler, task_timeout)
     with console.job_progress(len(found.items)) as progress:
-        settings["progress"] = progress
-        if share is not None:
-            part = score_shard(output, found, options, share, **settings)
-        elif engine == "dask":
-            from genpredict.jobs.dask_engine import score_on_dask
+        outcome = job(output, found, options, progress=progress, **settings)
+    return _report(output, outcome) if share is None else _report_shard(output, share, outcome)
 
-            settings |= {"scheduler": scheduler, "task_timeout": task_timeout}
-            outcome = score_on_dask(output, found, options, overwrite=overwrite, **settings)
-        else:
-            outcome = score_into(output, found, options, overwrite=overwrite, **settings)
-    return _report(output, outcome) if share is None else _report_shard(output, share, part)
+
+def _job(
+    share: Shard | None, engine: str, overwrite: bool, scheduler: str | None, task_timeout: float
+) -> Callable[..., Any]:
+    """Return what does the work: a share of it, tasks of a Dask cluster, or processes here."""
+    if share is not None:
+        from genpredict.jobs.sharding import score_shard
+
+        return partial(score_shard, shard=share)
+    if engine == "dask":
+        from genpredict.jobs.dask_engine import score_on_dask
+
+        dask: dict[str, Any] = {"scheduler": scheduler, "task_timeout": task_timeout}
+        return partial(score_on_dask, overwrite=overwrite, **dask)
+    from genpredict.jobs.score_job import score_into
+
+    return partial(score_into, overwrite=overwrite)
 
 
 def _check_together(shard: str | None, overwrite: bool, engine: str, scheduler: str | None) -> None:

@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-c", "from genpredict.cli import main; main()"]
 OPTIONS = {
     "score": (
         *("--output", "-o", "--manifest", "--nats-epochs", "--nats-datasets", "--indices"),
-        *("--estimator", "--device", "--dtype", "--workers", "--chunk-size"),
+        *("--measures", "--estimator", "--device", "--dtype", "--workers", "--chunk-size"),
         *("--shard", "--engine", "--scheduler", "--task-timeout"),
         *("--include", "--exclude", "--overwrite", "--retry-failed"),
     ),
