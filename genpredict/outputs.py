@@ -193,7 +193,7 @@ def replace_folder(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    old = _beside(path, "replaced")
+    old = replaced(path)
     shutil.rmtree(old, ignore_errors=True)
     if exchange(new, path):
         new.rename(old)
@@ -205,7 +205,7 @@ def replace_folder(new: Path, path: Path) -> None:
 
 def restore_replaced(path: Path) -> None:
     """Give an old folder its name back, where the new one was killed before it had taken it."""
-    old = _beside(path, "replaced")
+    old = replaced(path)
     if not os.path.lexists(path) and old.is_dir() and not old.is_symlink():
         rename_new(old, path)
 
@@ -251,6 +251,11 @@ def _fresh(path: Path) -> tuple[Path, int]:
     with suppress(OSError):  # a file system without locks: leftovers stay
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return partial, handle
+
+
+def replaced(path: Path) -> Path:
+    """Return the hidden name of an old folder while a new one takes its name in two steps."""
+    return _beside(path, "replaced")
 
 
 def _beside(path: Path, what: str) -> Path:

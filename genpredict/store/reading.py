@@ -18,6 +18,7 @@ import genpredict
 from genpredict.aggregation import with_network_measures
 from genpredict.errors import GenpredictError, StoreError
 from genpredict.options import measures_of, network_measures_of
+from genpredict.outputs import replaced
 from genpredict.rows import axis_coords
 from genpredict.schema import (
     COORDINATES,
@@ -301,6 +302,11 @@ def _attributes_of(path: Path) -> tuple[Mapping[str, Any], zarr.Group]:
             f"{path}: no such scores store yet: shards of it are in {parts} ({units} units of work "
             f"done so far); it is made when the last shard is done, or by the same command "
             f"without --shard"
+        )
+    if not path.exists() and (old := replaced(path)).is_dir():
+        raise StoreError(
+            f"{path}: was being replaced when that was broken off; run the same command again, or "
+            f"rename {old} to have the old one back"
         )
     if not path.exists():
         raise StoreError(f"{path}: no such scores store; make one with `genpredict score`")

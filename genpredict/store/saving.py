@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +12,14 @@ import numpy as np
 import xarray as xr
 
 from genpredict.aggregation import add_network_measures
+from genpredict.atomic import fresh_name
 from genpredict.errors import GenpredictError, StoreError
+from genpredict.locking import lock_of, locked
 from genpredict.options import measures_of, network_measures_of
+from genpredict.outputs import replace_folder, restore_replaced
 from genpredict.rows import axis_coords
 from genpredict.schema import LAYER_LABELS, NETWORK_MEASURES, STATE
+from genpredict.store.reading import check_store
 from genpredict.store.writing import CHUNK_SIZE, open_writer
 
 
@@ -56,9 +63,38 @@ def write_scores(
         raise StoreError(f"{path}: exists; choose another path, or overwrite=True to replace it")
     kept = {name: _plain(value) for name, value in scores.attrs.items() if name != "coordinates"}
     kept["network_measures"] = list(dict.fromkeys([*NETWORK_MEASURES, *network_measures_of(kept)]))
-    with open_writer(path, kept, overwrite=overwrite, chunk_size=chunk_size) as writer:
+    with _whole_store(path) as half, open_writer(half, kept, chunk_size=chunk_size) as writer:
         for first in range(0, rows.sizes["checkpoint"], chunk_size):
             writer.write(rows.isel(checkpoint=slice(first, first + chunk_size)).load())
+
+
+@contextmanager
+def _whole_store(path: Path) -> Iterator[Path]:
+    """Let a block write a store beside its name; the old one may be what the rows are read from."""
+    path = path.resolve()
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(lock_of(path)):
+            restore_replaced(path)
+            if path.exists() and (path.is_file() or any(path.iterdir())):
+                check_store(path, any_format=True)  # no other folder is replaced
+            half = fresh_name(path)
+            try:
+                yield half
+                replace_folder(half, path)
+            finally:
+                shutil.rmtree(half, ignore_errors=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the store where it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot write: {error.strerror or error}; mend the cause, then write it again"
+        ) from error
 
 
 def _plain(value: Any) -> Any:

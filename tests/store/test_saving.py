@@ -84,3 +84,25 @@ def test_what_is_no_scores_is_refused(scores: xr.Dataset, change: object, messag
     with pytest.raises(GenpredictError, match=message):
         write_scores(change(scores), "never.zarr")  # type: ignore[operator]
     assert not Path("never.zarr").exists()
+
+
+def test_a_store_can_take_the_place_of_what_it_was_read_from(
+    scores: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers that load when they are looked at are not deleted before; nor by a full disk."""
+    path = tmp_path / "s.zarr"
+    write_scores(scores, path)
+    with monkeypatch.context() as patch:
+        patch.setattr("genpredict.store.saving.replace_folder", full)
+        with pytest.raises(StoreError, match=r"s\.zarr: cannot write: full"):
+            write_scores(open_scores(path).isel(checkpoint=[1]), path, overwrite=True)
+    assert open_scores(path)["checkpoint"].values.tolist() == ["deep", "shallow"]
+    write_scores(open_scores(path).isel(checkpoint=[1]), path, overwrite=True)
+    back = open_scores(path)
+    np.testing.assert_array_equal(back["rank"], scores["rank"].isel(checkpoint=[1]))
+    assert [file.name for file in tmp_path.iterdir()] == ["s.zarr"]
+
+
+def full(*_: object) -> None:
+    """Fail as a full disk does."""
+    raise OSError(28, "full")
