@@ -5,7 +5,8 @@ rows of random networks of that space's depth, then opened in a process of its o
 
     python analysis/benchmarks/large_store.py FOLDER [ROWS]
 
-prints rows, files and bytes of the store, and seconds and memory of each opening, imports apart.
+prints rows, files and bytes of the store, and seconds and memory of each opening,
+imports apart.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ xarray.DataArray([0.0]) + 1  # xarray loads Dask, where that is installed, with 
 def peak():
     return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
-before, start = peak(), time.perf_counter()
+before, start, cpu = peak(), time.perf_counter(), time.process_time()
 scores = genpredict.open_scores(sys.argv[1])
 best = float(scores["Q"].sel(factorization="low_rank", p=2).max())
-seconds = time.perf_counter() - start
-print(f"opened in {seconds:.2f} s; {peak():.0f} MB at most, {peak() - before:.0f} more than before")
+seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+print(f"opened in {seconds:.2f} s ({cpu:.2f} s of processor time)", end="; ")
+print(f"{peak():.0f} MB at most, {peak() - before:.0f} more than before")
 """
 
 
