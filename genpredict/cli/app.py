@@ -65,6 +65,7 @@ def show(
     /,
     *,
     layers: bool = False,
+    json: bool = False,
     output: OptionalOutput = None,
     include: Annotated[list[str] | None, Parameter(negative=())] = None,
     exclude: Annotated[list[str] | None, Parameter(negative=())] = None,
@@ -79,8 +80,10 @@ def show(
     layers
         Of a store: every measure of every layer. Of a file: which tensors are layers, which are
         not, and why.
+    json
+        Of a store: print the table as JSON, with all that is known of each checkpoint.
     output
-        Write the table to this CSV file.
+        Write the table to this CSV file, with all that is known of each checkpoint.
     include
         For a file: patterns on layer names, as for score.
     exclude
@@ -95,7 +98,7 @@ def show(
         check_output(output, overwrite=overwrite, inputs=(path,))
     try:
         if (path / "zarr.json").exists():
-            show_store(path, layers=layers, output=output, overwrite=overwrite)
+            show_store(path, layers=layers, json=json, output=output, overwrite=overwrite)
         else:
             patterns = {"include": include or (), "exclude": exclude or ()}
             show_checkpoints(path, **patterns, output=output, overwrite=overwrite)

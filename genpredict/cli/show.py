@@ -71,7 +71,12 @@ _TARGETS = ("train_accuracy", "test_accuracy", "generalization_gap")
 
 
 def show_store(
-    path: Path, *, layers: bool = False, output: Path | None = None, overwrite: bool = False
+    path: Path,
+    *,
+    layers: bool = False,
+    json: bool = False,
+    output: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Print what a store holds: counts, failures, the ends of the ranking by Q, or all layers.
 
@@ -81,21 +86,28 @@ def show_store(
         A scores store.
     layers : bool
         List every measure of every layer instead of networks.
+    json : bool
+        Print the whole table as JSON, with what is known of the checkpoints; the rest to stderr.
     output : Path, optional
-        Write the whole table here as CSV.
+        Write the whole table here as CSV, likewise.
     overwrite : bool
         Replace such a table.
     """
     scores = open_scores(path)
-    out = results_console()
+    out = console.stderr if json else results_console()
     out.print(_summary(path, scores), markup=False, soft_wrap=True)
     for line in failure_lines(scores):
         out.print(line, markup=False, soft_wrap=True)
-    table = layer_table(scores) if layers else network_table(scores)
+    whole = json or output is not None
+    table = layer_table(scores) if layers else network_table(scores, metadata=whole)
+    if json:
+        print(table.reset_index().to_json(orient="records", indent=2))  # noqa: T201  the result
     if output is not None:
         with new_file(output, overwrite=overwrite, inputs=(path,), make_folder=False) as partial:
             defused(table).to_csv(partial)
         out.print(f"{len(table)} rows written to {output}", markup=False)
+    elif json:
+        return
     elif layers:
         shown = table.reset_index()[list(_LAYER_HEADINGS)].rename(columns=_LAYER_HEADINGS)
         _print(out, shown, title="layers (low rank, p = 2)", most=MOST_ROWS)
@@ -103,13 +115,15 @@ def show_store(
         _print_ends(out, table)
 
 
-def network_table(scores: xr.Dataset) -> pd.DataFrame:
+def network_table(scores: xr.Dataset, *, metadata: bool = False) -> pd.DataFrame:
     """Return one row a scored checkpoint: Q (low rank, p = 2), counts and targets, best Q first.
 
     Parameters
     ----------
     scores : Dataset
         As of `open_scores`.
+    metadata : bool
+        Whatever else is known of the checkpoints, too: network, optimizer, epoch, ….
 
     Returns
     -------
@@ -119,6 +133,9 @@ def network_table(scores: xr.Dataset) -> pd.DataFrame:
     done = scores.isel(checkpoint=(scores["status"] == "done").values)
     chosen = done.sel(factorization="low_rank", p=2)
     names = [name for name in (*_NUMBERS, *_TARGETS) if name in chosen.variables]
+    if metadata:
+        known = [str(n) for n, v in chosen.coords.items() if v.dims == ("checkpoint",)]
+        names += [name for name in known if name not in (*names, "checkpoint")]
     table = pd.DataFrame(
         {name: chosen[name].values for name in names},
         index=pd.Index(chosen["checkpoint"].values, name="checkpoint"),
