@@ -67,11 +67,14 @@ def test_lightning_resumes(tmp_path: Path) -> None:
     assert resumed.optimizers[0].param_groups[0]["epoch"] == 4
 
 
-def test_trainer_resumes(tmp_path: Path) -> None:
+def test_trainer_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From its own checkpoint after two of four epochs; what was logged is in its history."""
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
     from genpredict.integrations import TrainerEpochStep
+
+    # it takes the folder tests/datasets, which is on the path, for the package of that name
+    monkeypatch.setattr("transformers.trainer.is_datasets_available", lambda: False)
 
     class Model(nn.Module):
         def __init__(self) -> None:
