@@ -71,7 +71,7 @@ def second_pickle(folder: Path) -> str:
 def many_layers(folder: Path) -> str:
     """100,001 layers of 2 x 2 in a safetensors file."""
     entries = {
-        f"l{n}": {"dtype": "F32", "shape": [2, 2], "data_offsets": [16 * n, 16 * n + 16]}
+        f"l{n}.weight": {"dtype": "F32", "shape": [2, 2], "data_offsets": [16 * n, 16 * n + 16]}
         for n in range(100_001)
     }
     safetensors(folder / "n.safetensors", entries, b"\x01\x02\x03\x3f" * 4 * 100_001)
@@ -79,10 +79,10 @@ def many_layers(folder: Path) -> str:
 
 
 def long_prefix(folder: Path) -> str:
-    """``module.`` five hundred times."""
+    """``module.`` 150,000 times, in a name of a megabyte that packs into kilobytes."""
     import torch
 
-    names = {"module." * 500 + f"l{n}.weight": torch.ones(3, 3) for n in range(2)}
+    names = {"module." * 150_000 + f"l{n}.weight": torch.ones(3, 3) for n in range(2)}
     torch.save(names, folder / "n.pt")
     return "score"
 
@@ -185,7 +185,7 @@ INPUTS: dict[str, Callable[[Path], str]] = {
     "the same in state.pt": lambda folder: deep_keys(folder, run=True),
     "the same in DATA.PKL after data.pkl": second_pickle,
     "100,001 layers": many_layers,
-    "module. 500 times in a name": long_prefix,
+    "module. 150,000 times in a name": long_prefix,
     "safetensors header of 95 MB": long_header,
     "8,000 names in a header": many_names,
     "bz2 of 3.9 GB": bz2_bomb,

@@ -228,7 +228,7 @@ class Run:
     def read_progress(self) -> dict[str, float]:
         """Read how far the run is; empty where nothing is known."""
         try:
-            progress = json.loads((self.path / PROGRESS).read_text(encoding="utf-8"))
+            progress = read_json(self.path / PROGRESS)
         except (OSError, ValueError):  # not begun, over, or being written
             return {}
         return progress if isinstance(progress, dict) else {}

@@ -179,3 +179,22 @@ def test_a_state_that_is_none_is_named(tmp_path: Path, put: Any) -> None:
     with pytest.raises(GenpredictError, match=r"state\.pt: damaged \(.*delete it to start the run"):
         train(tmp_path, **settings)
     assert time.perf_counter() - start < 20
+
+
+def test_a_shard_that_is_a_link_out_of_the_source_is_not_read(tmp_path: Path) -> None:
+    """As its warning says; a link within the source is read."""
+    source = tmp_path / "source"
+    (source / "blobs").mkdir(parents=True)
+    for name, place in (("m-00001-of-00002", source / "blobs"), ("m-00002-of-00002", tmp_path)):
+        save_file({name: torch.ones(3, 3)}, place / f"{name}.blob")
+        (source / f"{name}.safetensors").symlink_to(place / f"{name}.blob")
+    shards = [f"m-0000{n}-of-00002" for n in (1, 2)]
+    index = {"weight_map": {name: f"{name}.safetensors" for name in shards}}
+    (source / "m.safetensors.index.json").write_text(json.dumps(index))
+    found = open_checkpoints(source)
+    assert any("link out of the source, not followed" in text for text in found.warnings)
+    (checkpoint,) = found
+    with pytest.raises(CheckpointError, match=r"m-00002-of-00002\.safetensors is a link out of"):
+        checkpoint.tensors()
+    (checkpoint,) = open_checkpoints(tmp_path)
+    assert len(checkpoint.tensors()) == 2
