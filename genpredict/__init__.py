@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from genpredict.errors import CheckpointError, GenpredictError, GenpredictWarning, StoreError
     from genpredict.figures import (
         plot_evolution,
+        plot_forest,
         plot_heatmap,
+        plot_multiverse,
+        plot_predictions,
         plot_ranking,
         plot_scatter,
         plot_spectrum,
@@ -153,6 +156,9 @@ _MODULES = {
     "figures": (
         "plot_scatter",
         "plot_ranking",
+        "plot_forest",
+        "plot_multiverse",
+        "plot_predictions",
         "plot_heatmap",
         "plot_evolution",
         "plot_spectrum",
@@ -230,6 +236,9 @@ __all__ = [
     "to_table",
     "plot_scatter",
     "plot_ranking",
+    "plot_forest",
+    "plot_multiverse",
+    "plot_predictions",
     "plot_heatmap",
     "plot_evolution",
     "plot_spectrum",

@@ -6,7 +6,10 @@ returned; `save` writes it to a file.
 
 from genpredict.figures.curves import plot_curves
 from genpredict.figures.evolution import plot_evolution
+from genpredict.figures.forest import plot_forest
 from genpredict.figures.heatmap import plot_heatmap
+from genpredict.figures.multiverse import plot_multiverse
+from genpredict.figures.predictions import plot_predictions
 from genpredict.figures.ranking import plot_ranking
 from genpredict.figures.saving import save
 from genpredict.figures.scatter import plot_scatter
@@ -19,5 +22,8 @@ __all__ = [
     "plot_evolution",
     "plot_spectrum",
     "plot_curves",
+    "plot_forest",
+    "plot_multiverse",
+    "plot_predictions",
     "save",
 ]

@@ -115,7 +115,7 @@ def plot_ranking(
     with styled():
         whole = ax is None
         if ax is None:
-            lines = max([1 + intervals, *(text.count("\n") + 1 for text in _rows(table))])
+            lines = max([1 + intervals, *(text.count("\n") + 1 for text in measure_names(table))])
             height = rows * (0.13 * lines + 0.08) + 0.9
             ax = new_axes(width or max(COLUMN_WIDTH, 2.5 + 0.85 * columns), height)
         _draw(ax, table, coefficient, adjust, level, intervals=intervals, whole=whole)
@@ -129,7 +129,7 @@ def _with_values(table: xr.Dataset, coefficient: str) -> tuple[xr.Dataset, list[
     there = table[coefficient].notnull().any("target").values
     if there.all() or not there.any():
         return table, []
-    return table.isel(measure=there), _rows(table.isel(measure=~there), None)
+    return table.isel(measure=there), measure_names(table.isel(measure=~there), None)
 
 
 def _table(
@@ -234,7 +234,7 @@ def _name(ax: Axes, table: xr.Dataset, group: str) -> None:
     ax.grid(which="minor", color="white", linewidth=1.5)
     ax.tick_params(which="both", length=0)
     ax.spines[:].set_visible(False)
-    ax.set_yticks(range(table.sizes["measure"]), _rows(table))
+    ax.set_yticks(range(table.sizes["measure"]), measure_names(table))
     columns = [
         wrapped(name_of(str(name)), 14) + _count(n)
         for name, n in zip(table["target"].values, table["n"].values.T, strict=True)
@@ -261,7 +261,7 @@ def _count(n: NDArray[np.float64]) -> str:
     return f"\nn = {least:,}" if least == most else f"\nn = {least:,} to {most:,}"
 
 
-def _rows(table: xr.Dataset, width: int | None = 28) -> list[str]:
+def measure_names(table: xr.Dataset, width: int | None = 28) -> list[str]:
     """Return what the measures are called, with factorization and p; in lines of some width."""
     titles = []
     for row in range(table.sizes["measure"]):

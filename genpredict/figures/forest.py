@@ -1,0 +1,202 @@
+"""Correlations as estimates with intervals, strongest first, the baselines apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from genpredict.figures.coefficients import check_correlations
+from genpredict.figures.labels import name_of, wrapped
+from genpredict.figures.quantities import names_list
+from genpredict.figures.ranking import measure_names
+from genpredict.figures.style import (
+    GROUP_COLOURS,
+    INK,
+    MISSING,
+    PAGE_WIDTH,
+    SMALL_FONT,
+    legend_above,
+    new_axes,
+    root_of,
+    styled,
+    tidy,
+)
+from genpredict.stats.columns import BASELINES
+from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.tables import STARS, choices_text
+
+#: Width in inches: names on the left take the half of a journal's column.
+WIDTH = 4.6
+#: Inches of a row, and of what is above and below the rows.
+_ROW, _FRAME = 0.17, 0.85
+_APART = 0.6  # rows between measures and baselines
+_SIDE = 0.2  # rows that targets of one measure are spread over
+
+
+def plot_forest(
+    correlations: xr.Dataset,
+    *,
+    coefficient: str = "rocc",
+    targets: Sequence[str] | None = None,
+    group: str = "all",
+    width: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a coefficient of every measure with its interval, baselines below.
+
+    Parameters
+    ----------
+    correlations : Dataset, dims (measure, target, group)
+        What `genpredict.stats.correlate` returned. Simultaneous intervals are drawn where it has
+        them.
+    coefficient : str
+        "rocc", "plcc" or "krocc".
+    targets : sequence of str, optional
+        Labels, a colour each; by default all.
+    group : str
+        A label along `group`.
+    width : float, optional
+        In inches; by default `WIDTH`.
+    ax : Axes, optional
+        Draw here instead of in a new figure.
+
+    Returns
+    -------
+    Axes
+        Measures go down from the strongest by the first target. Full marks have a p-value below
+        0.05 after Holm; a mark without a line has no interval.
+
+    Raises
+    ------
+    ValueError
+        For labels that the table does not hold, or another coefficient.
+
+    Examples
+    --------
+    >>> plot_forest(correlate(scores))  # doctest: +SKIP
+    """
+    table = _chosen(correlations, coefficient, targets, group)
+    order, places = _order(table, coefficient)
+    with styled():
+        whole = ax is None
+        if ax is None:
+            row = _ROW * (0.7 + 0.3 * table.sizes["target"])
+            ax = new_axes(width or WIDTH, _FRAME + row * (places.max(initial=0) + 1))
+        ax.axvline(0.0, color=INK, linewidth=0.6)
+        shown = table.isel(measure=order)
+        for t in range(table.sizes["target"]):
+            _draw(ax, shown.isel(target=t), coefficient, places, t, table.sizes["target"])
+        _name(ax, shown, coefficient, places, group)
+        _legend(ax, table, whole)
+    return ax
+
+
+def _chosen(
+    correlations: xr.Dataset, coefficient: str, targets: Sequence[str] | None, group: str
+) -> xr.Dataset:
+    """Select what to draw, checked."""
+    check_correlations(correlations)
+    known = {"coefficient": list(COEFFICIENTS), "group": correlations["group"].values.tolist()}
+    for parameter, value in (("coefficient", coefficient), ("group", group)):
+        if value not in known[parameter]:
+            names = ", ".join(map(str, known[parameter]))
+            raise ValueError(f"{parameter} must be one of {names}, got {value!r}")
+    table = correlations.sel(group=group)
+    if targets is not None:
+        listed = names_list(targets, parameter="targets")
+        held = table["target"].values.tolist()
+        if set(listed) - set(held):
+            raise ValueError(f"targets must be some of {', '.join(held)}, got {listed}")
+        table = table.sel(target=listed)
+    if table.sizes["target"] > len(GROUP_COLOURS):
+        raise ValueError(f"targets: at most {len(GROUP_COLOURS)} have a colour each; name some")
+    return table.isel(measure=table[coefficient].notnull().any("target").values)
+
+
+def _order(table: xr.Dataset, coefficient: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the order of measures, and the height of each: baselines after all others."""
+    strength = np.nan_to_num(np.abs(table[coefficient].isel(target=0).values), nan=-1.0)
+    baseline = np.isin(table["name"].values.astype(str), BASELINES)
+    order = np.lexsort((-strength, baseline))
+    gap = np.where(baseline[order], _APART, 0.0) if not baseline.all() else 0.0
+    return order, np.asarray(np.arange(len(order)) + gap, dtype=np.float64)
+
+
+def _draw(
+    ax: Axes, part: xr.Dataset, coefficient: str, places: NDArray[np.float64], t: int, count: int
+) -> None:
+    """Draw one target: a line an interval, a mark an estimate."""
+    kind = "_simultaneous" if f"{coefficient}_simultaneous_lower" in part else ""
+    value = part[coefficient].values
+    low, high = (part[f"{coefficient}{kind}_{end}"].values for end in ("lower", "upper"))
+    side = 0.0 if count == 1 else _SIDE * (2 * t / (count - 1) - 1)
+    colour, heights = GROUP_COLOURS[t], places + side
+    ax.hlines(heights, low, high, color=colour, linewidth=1.0)
+    adjusted = part.get(f"{coefficient}_pvalue_holm", part[f"{coefficient}_pvalue"]).values
+    sure = adjusted < STARS[0]
+    options: dict[str, Any] = {"edgecolors": colour, "linewidths": 0.8, "s": 14, "zorder": 3}
+    ax.scatter(value[sure], heights[sure], color=colour, **options)
+    ax.scatter(value[~sure], heights[~sure], facecolors="white", **options)
+
+
+def _name(
+    ax: Axes, shown: xr.Dataset, coefficient: str, places: NDArray[np.float64], group: str
+) -> None:
+    ax.set_yticks(places, _short_names(shown))
+    ax.set_ylim(places.max(initial=0) + 0.7, -0.7)
+    values = [shown[f"{coefficient}{end}"].values for end in ("", "_lower", "_upper")]
+    reach = max(1.05 * float(np.nanmax(np.abs(values), initial=0.0)), 0.1)
+    ax.set_xlim(-min(reach, 1.05), min(reach, 1.05))
+    apart = np.flatnonzero(np.diff(places) > 1)
+    if len(apart):
+        ax.axhline(places[apart[0]] + (1 + _APART) / 2, color=MISSING, linewidth=0.6)
+    tidy(ax)
+    ax.tick_params(axis="y", length=0, labelsize=SMALL_FONT)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    counts = shown["n"].values
+    said = [f"n = {int(counts.max()):,}"] if counts.size else []
+    clusters = int(shown["n_clusters"].max()) if "n_clusters" in shown and counts.size else 0
+    if counts.size and clusters < counts.max():
+        said = [f"n = {int(counts.max()):,} in {clusters:,} clusters"]
+    said += [group.replace("=", ": ")] if group != "all" else []
+    said += [text] if (text := choices_text(shown)) else []
+    title = COEFFICIENTS[coefficient].reversed_name
+    ax.set_xlabel("\n".join([title, wrapped("; ".join(said), 40)]))
+
+
+def _short_names(shown: xr.Dataset) -> list[str]:
+    """Return what measures are called: Q and its kin by their own names."""
+    long_names = measure_names(shown, None)
+    called = []
+    for name, long_name, whole in zip(
+        shown["name"].values, shown["long_name"].values, long_names, strict=True
+    ):
+        choices = whole.removeprefix(str(long_name))
+        called.append(f"{name}{choices}" if str(name).startswith("Q") else whole)
+    return called
+
+
+def _legend(ax: Axes, table: xr.Dataset, whole: bool) -> None:
+    """Name targets by colour, and what full marks mean."""
+    names = [name_of(str(name)) for name in table["target"].values]
+    marks = [
+        Line2D([], [], color=colour, marker="o", markersize=3.5, label=name)
+        for name, colour in zip(names, GROUP_COLOURS, strict=False)
+    ]
+    full = Line2D([], [], color=INK, marker="o", markersize=3.5, linestyle="",
+                  label="p (Holm) < 0.05")  # fmt: skip
+    level = f"{table.attrs['level']:.0%} interval" if "level" in table.attrs else "interval"
+    line = Line2D([], [], color=INK, linewidth=1.0, label=level)
+    wide = root_of(ax).get_figwidth() >= PAGE_WIDTH
+    legend_above(
+        ax,
+        [*marks, full, line],
+        ncols=4 if wide else 2,
+        place="outside upper left" if whole else "",
+    )

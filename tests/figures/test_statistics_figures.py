@@ -1,0 +1,120 @@
+"""Forest, specification curve and predictions: what stands where is what the tables say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.collections import PathCollection
+
+import genpredict
+from genpredict import correlate, cross_validate, multiverse, open_scores
+from genpredict.cli.app import run
+from genpredict.figures import plot_forest, plot_multiverse, plot_predictions
+from genpredict.stats.columns import BASELINES
+
+SWEEP = Path(genpredict.__file__).parents[1] / "data" / "results" / "digits-sweep.zarr"
+CLUSTER = ["network", "optimizer"]
+
+
+@pytest.fixture(scope="module")
+def sweep() -> xr.Dataset:
+    """Open the committed scores of the digits sweep."""
+    return open_scores(SWEEP)
+
+
+def marks_of(ax: plt.Axes) -> np.ndarray:
+    """Return the places of all marks, shape (marks, 2)."""
+    parts = [part.get_offsets() for part in ax.collections if isinstance(part, PathCollection)]
+    return np.concatenate([np.asarray(part) for part in parts if len(part)])
+
+
+def test_forest_stands_in_order_against_the_table(sweep: xr.Dataset) -> None:
+    """Measures by strength, baselines below, every estimate and interval at its value."""
+    table = correlate(sweep, targets="test_accuracy", cluster=CLUSTER, permutations=99)
+    ax = plot_forest(table)
+    part = table.isel(target=0, group=0)
+    places = marks_of(ax)
+    values = places[np.argsort(places[:, 1]), 0]
+    baseline = np.isin(part["name"].values.astype(str), BASELINES)
+    known = part["rocc"].notnull().values
+    strengths = [
+        np.sort(-np.abs(part["rocc"].values[known & which])) for which in (~baseline, baseline)
+    ]
+    np.testing.assert_allclose(-np.abs(values), np.concatenate(strengths))
+    lines = np.concatenate([c.get_segments() for c in ax.collections if hasattr(c, "get_segments")])
+    lower = np.sort(np.array(lines)[:, 0, 0])
+    np.testing.assert_allclose(lower, np.sort(part["rocc_lower"].values[known]))
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    assert labels[0].startswith("Q, raw")
+    assert "n = 90 in 30 clusters; clusters by" in ax.get_xlabel()
+    plt.close(ax.figure)
+
+
+def test_specification_curve_against_the_table(sweep: xr.Dataset) -> None:
+    """Every specification once, in order; a mark below it for each of its seven choices."""
+    part = sweep.isel(checkpoint=(sweep["network"] == "resnet20").values)
+    curves = multiverse(part, "test_accuracy", cluster="optimizer", permutations=19)
+    figure = plot_multiverse(curves)
+    above, below = figure.axes
+    values = curves["estimate"].values[np.isfinite(curves["estimate"].values)]
+    np.testing.assert_allclose(marks_of(above)[:, 1], np.sort(values))
+    assert len(marks_of(below)) == 7 * len(values)
+    assert "median −" in above.get_title(loc="left")
+    assert {"rank 0: zero", "rank 0: skip"} <= {t.get_text() for t in below.get_yticklabels()}
+    plt.close(figure)
+
+
+def test_predictions_against_the_table(sweep: xr.Dataset) -> None:
+    """Truth across, prediction up, R² above; a colour a group where there are few."""
+    judged = cross_validate(sweep, "test_accuracy", leave_out="network")
+    figure = plot_predictions(judged)
+    for ax, name in zip(figure.axes, ("measures", "baselines"), strict=True):
+        part = judged.sel(features=name)
+        expected = np.stack([part["truth"].values, part["prediction"].values], axis=1)
+        found = marks_of(ax)
+        np.testing.assert_allclose(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)])
+        assert ax.get_title(loc="left").startswith(f"{name}   R² ")
+    assert len(figure.legends[0].get_texts()) == 3
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [
+            "forest",
+            "--targets",
+            "test_accuracy",
+            "--cluster",
+            "network,optimizer",
+            "--simultaneous",
+        ],
+        ["multiverse", "--target", "generalization_gap", "--permutations", "19"],
+        ["predictions", "--leave-out", "optimizer"],
+    ],
+)
+def test_commands_draw(arguments: list[str], tmp_path: Path) -> None:
+    """A file that holds a picture."""
+    output = tmp_path / "figure.png"
+    kind, *options = arguments
+    assert run(["figure", kind, str(SWEEP), *options, "-o", str(output)]) == 0
+    assert output.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_figures_refuse(sweep: xr.Dataset) -> None:
+    """Another coefficient, group, target, or another Dataset."""
+    table = correlate(sweep, targets="test_accuracy", cluster=CLUSTER, permutations=0)
+    with pytest.raises(ValueError, match="coefficient must be one of plcc, rocc, krocc"):
+        plot_forest(table, coefficient="tau")
+    with pytest.raises(ValueError, match="group must be one of all"):
+        plot_forest(table, group="network=x")
+    with pytest.raises(ValueError, match="targets must be some of test_accuracy"):
+        plot_forest(table, targets=["loss"])
+    with pytest.raises(ValueError, match=r"curves must be a Dataset as genpredict\.multiverse"):
+        plot_multiverse(table)
+    with pytest.raises(ValueError, match=r"judged must be a Dataset as genpredict\.cross_validate"):
+        plot_predictions(table)
