@@ -37,6 +37,7 @@ nb_execution_mode = "off"  # they come with their outputs, see tutorial_pages
 default_role = "code"  # names in docstrings stand in single backticks
 templates_path = ["_templates"]
 autosummary_generate = True
+autodoc_mock_imports = ["lightning", "transformers"]  # of genpredict.integrations
 autodoc_typehints = "none"  # numpydoc's sections name the types, in words
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False

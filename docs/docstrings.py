@@ -9,6 +9,7 @@ import inspect
 import re
 
 from sphinx.application import Sphinx
+from sphinx.ext.autodoc.mock import mock
 from sphinx.ext.autosummary import Autosummary, import_by_name
 
 _CITATION = re.compile(r"\[(\d+)\]_")
@@ -67,15 +68,17 @@ class Summaries(Autosummary):
 
     def get_items(self, names: list[str]) -> list[tuple[str, str | None, str, str]]:
         """Return names, signatures and first lines."""
+        mocked = self.config.autodoc_mock_imports
         return [
-            (name, signature, _first_line(full), full)
+            (name, signature, _first_line(full, mocked), full)
             for name, signature, _, full in super().get_items(names)
         ]
 
 
-def _first_line(name: str) -> str:
+def _first_line(name: str, mocked: list[str]) -> str:
     """Return the first line of what a name documents, which cites nothing in a table."""
-    documented = import_by_name(name)[1]
+    with mock(mocked):
+        documented = import_by_name(name)[1]
     if not callable(documented):
         value = " ".join(repr(documented).replace("`", "'").split())
         return f"``{value[:77].rstrip()}…``" if len(value) > 80 else f"``{value}``"

@@ -28,10 +28,11 @@ SECTIONS = {
     "figures": "Figures",
     "report": "Report",
     "training": "Training",
+    "integrations": "In other training loops",
     "networks": "Networks",
     "datasets": "Data sets",
 }
-LAST = "Everything else"
+LAST = "Errors and the rest"
 
 
 @dataclass(frozen=True)
