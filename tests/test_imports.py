@@ -298,3 +298,18 @@ def test_every_file_of_tests_can_be_run_alone() -> None:
         if not any((folder / f"{name}.py").exists() for folder in [file.parent, *shared])
     }
     assert not lost
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "{}"],
+        ["correlate", "{}", "--targets", "test_accuracy", "--resamples", "9", "--cluster", "none"],
+    ],
+    ids=["show", "correlate"],
+)
+def test_what_reads_a_store_loads_no_torch(arguments: list[str]) -> None:
+    """Commands on scores start without it: it alone takes longer than their work."""
+    store = ROOT.parent / "data" / "results" / "digits-sweep.zarr"
+    filled = [argument.format(store) for argument in arguments]
+    assert "torch" not in loaded_after(f"import genpredict.cli; genpredict.cli.run({filled!r})")

@@ -29,6 +29,8 @@ from rich.text import Text
 LOG_EVERY = 10.0
 #: Warnings of one kind beyond this many are counted, not printed.
 MOST_WARNINGS = 10
+#: Columns of a table that goes to a file or another program.
+WIDE = 200
 #: Exit code where the reader of standard output has gone; rich has the same.
 BROKEN_PIPE = 1
 
@@ -183,3 +185,12 @@ def describe_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
             f"`genpredict show {_plain(str(path))}`"
         )
     stderr.print("mend what failed, then run the same command with --retry-failed")
+
+
+def results_console() -> Console:
+    """Return a console for results: as wide as the terminal, wide enough where there is none."""
+    forgive_encodings()
+    plain = SafeConsole(highlight=False, emoji=False)
+    if plain.is_terminal:
+        return plain
+    return SafeConsole(highlight=False, emoji=False, width=WIDE)

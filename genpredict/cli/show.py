@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
@@ -11,22 +12,21 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from genpredict.checkpoints import Checkpoint, open_checkpoints
 from genpredict.cli import console
 from genpredict.cli.spreadsheets import defused
 from genpredict.errors import CheckpointError
-from genpredict.layers import select_layers
 from genpredict.options import measures_of
 from genpredict.outputs import new_file
 from genpredict.rows import plain
 from genpredict.store.reading import check_store, open_scores
 
+if TYPE_CHECKING:
+    from genpredict.checkpoints import Checkpoint
+
 #: Rows of a table on the terminal; a CSV file holds all.
 MOST_ROWS = 40
 #: Networks listed from the top and the bottom by Q.
 ENDS = 5
-#: Columns of a table that goes to a file or another program.
-WIDE = 200
 _HEADINGS = {
     "Q_adjusted": "Q adjusted",
     "num_parameters": "parameters",
@@ -94,7 +94,7 @@ def show_store(
         Replace such a table.
     """
     scores = open_scores(path)
-    out = console.stderr if json else results_console()
+    out = console.stderr if json else console.results_console()
     out.print(_summary(path, scores), markup=False, soft_wrap=True)
     for line in failure_lines(scores):
         out.print(line, markup=False, soft_wrap=True)
@@ -223,6 +223,8 @@ def show_checkpoints(
     StoreError
         When it is no checkpoint but a scores store that is damaged, or not there yet.
     """
+    from genpredict.checkpoints import open_checkpoints  # and with it torch
+
     if looks_like_store(path):
         check_store(path)  # says what is wrong with it
     found = open_checkpoints(path)
@@ -230,7 +232,7 @@ def show_checkpoints(
     if checkpoint is None:
         raise CheckpointError(path, "holds no checkpoint")
     table = tensor_table(checkpoint, include=include, exclude=exclude)
-    out = results_console()
+    out = console.results_console()
     taken = int((table["taken as"] != "").sum())
     out.print(
         f"{checkpoint.id}: {taken} layers, {len(table) - taken} tensors left out", markup=False
@@ -271,6 +273,8 @@ def tensor_table(
     DataFrame
         Columns name, taken as ("conv", "linear" or ""), shape, dtype, reason.
     """
+    from genpredict.layers import select_layers
+
     layers, left_out = select_layers(checkpoint.tensors(), include=include, exclude=exclude)
     rows: list[tuple[str, str, str, str, str]] = [
         (layer.name, layer.kind, _shape(layer.weight.shape), _dtype(layer.weight.dtype), "")
@@ -347,12 +351,3 @@ def _cell(column: str, value: object) -> str:
     if isinstance(value, float):
         return "" if pd.isna(value) else format(value, _FORMATS.get(column, ".4g"))
     return console.printable(value).replace("[", "\\[")
-
-
-def results_console() -> Console:
-    """Return a console for results: as wide as the terminal, wide enough where there is none."""
-    console.forgive_encodings()
-    plain = console.SafeConsole(highlight=False, emoji=False)
-    if plain.is_terminal:
-        return plain
-    return console.SafeConsole(highlight=False, emoji=False, width=WIDE)

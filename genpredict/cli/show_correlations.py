@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 from rich.console import Console
 
-from genpredict.cli.show import results_console
+from genpredict.cli.console import results_console
 from genpredict.cli.spreadsheets import defused
 from genpredict.cli.tables import print_folding
 from genpredict.cli.text_tables import TEXT_TABLES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from genpredict.cli.show import results_console
+from genpredict.cli.console import results_console
 from genpredict.cli.spreadsheets import defused
 from genpredict.cli.tables import print_folding
 from genpredict.errors import GenpredictError
