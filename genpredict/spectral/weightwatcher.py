@@ -104,10 +104,12 @@ def pooled_eigenvalues(weights: Tensor) -> tuple[Tensor, Tensor]:
         Number of those whose root exceeds max(n_o, n_i)·ε times the largest root, float64.
     """
     B, n_o, n_i = weights.shape[:3]
-    positions = weights.double().flatten(3) if weights.ndim > 3 else weights.double().unsqueeze(-1)
-    matrices = positions.movedim(-1, 1).reshape(-1, n_o, n_i)
+    # a copy of a transposed matrix, which torch has a fast path for
+    positions = weights.double().reshape(B * n_o * n_i, -1).t().contiguous()
+    matrices = positions.reshape(-1, n_o, n_i)
     squares = _squared_singular_values(matrices if n_o <= n_i else matrices.mT)
-    pooled = ascending(squares.reshape(B, -1) * (0.5 if weights.ndim > 3 else 1.0))
+    squares = squares.reshape(len(positions), B, -1).transpose(0, 1).reshape(B, -1)
+    pooled = ascending(squares * (0.5 if weights.ndim > 3 else 1.0))
     roots = pooled.sqrt()
     smallest = roots[:, -1:] * max(n_o, n_i) * torch.finfo(torch.float64).eps
     return pooled, (roots > smallest).sum(-1).double()

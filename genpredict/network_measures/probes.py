@@ -1,0 +1,81 @@
+"""Measures of a `Subject`, as the table of network measures names them (docs/design.md 3.5)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from genpredict.network_measures import margins, sharpness
+from genpredict.network_measures.distances import distances_from_initialization
+from genpredict.network_measures.gradient_noise import gradient_signal_to_noise
+from genpredict.network_measures.hessian import hessian_largest_eigenvalue as _eigenvalue
+from genpredict.network_measures.hessian import hessian_trace as _trace
+from genpredict.network_measures.labelled_batches import mean_loss
+from genpredict.network_measures.path_norm import log_path_norm as _log_path_norm
+from genpredict.network_measures.subject import Subject, UnknownError
+
+
+def log_path_norm(subject: Subject) -> float:
+    """Return the logarithm of the path norm."""
+    return _log_path_norm(subject.network, subject.input_shape)
+
+
+def path_norm(subject: Subject) -> float:
+    """Return the path norm; ∞ where it exceeds the range of floats."""
+    log = log_path_norm(subject)
+    return math.exp(log) if log < math.log(torch.finfo(torch.float64).max) else math.inf
+
+
+def distance_from_initialization(subject: Subject) -> float:
+    """Return √Σ‖W − W₀‖²_F over layers."""
+    return _distances(subject)[0]
+
+
+def spectral_distance_from_initialization(subject: Subject) -> float:
+    """Return √Σ‖W − W₀‖²₂ over layers."""
+    return _distances(subject)[1]
+
+
+def _distances(subject: Subject) -> tuple[float, float]:
+    initial, names = subject.initial, list(subject.weights)
+    for name in names:
+        if name not in initial or initial[name].shape != subject.weights[name].shape:
+            raise UnknownError(f"the initial weights have no {name!r} of its shape")
+    starts = [initial[name] for name in names]
+    return distances_from_initialization(list(subject.weights.values()), starts)
+
+
+def cross_entropy(subject: Subject) -> float:
+    """Return the mean cross entropy, in nat."""
+    return float(mean_loss(subject.network, subject.labelled))
+
+
+def margin(subject: Subject) -> float:
+    """Return the 10th percentile of the output margin."""
+    return margins.margin(subject.network, subject.labelled)
+
+
+def average_sharpness(subject: Subject) -> float:
+    """Return the mean rise of the loss under random perturbations relative to |w|, in nat."""
+    return sharpness.average_sharpness(subject.network, subject.labelled)
+
+
+def worst_sharpness(subject: Subject) -> float:
+    """Return the largest rise of the loss found near the weights, relative to |w|, in nat."""
+    return sharpness.worst_sharpness(subject.network, subject.labelled)
+
+
+def hessian_trace(subject: Subject) -> float:
+    """Return the trace of the loss's Hessian."""
+    return _trace(subject.network, subject.labelled)
+
+
+def hessian_largest_eigenvalue(subject: Subject) -> float:
+    """Return the largest eigenvalue of the loss's Hessian."""
+    return _eigenvalue(subject.network, subject.labelled)
+
+
+def gradient_snr(subject: Subject) -> float:
+    """Return the signal-to-noise ratio of the gradients of batches."""
+    return gradient_signal_to_noise(subject.network, subject.labelled)
