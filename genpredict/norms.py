@@ -1,7 +1,8 @@
 """Norms of whole networks, the simplest rivals of any measure (docs/design.md 3.5).
 
 They are made of the raw norms of every layer, whatever its kind, its weight flattened to
-(n_o, rest). The kernel (`norms_of`) knows numbers alone; `norm_measures` adds the labels.
+(n_o, rest). The kernel (`norms_of`) knows numbers alone; the others are what the table of network
+measures names.
 
 References
 ----------
@@ -56,8 +57,45 @@ def norms_of(frobenius: Array, spectral: Array) -> dict[str, Array]:
     return measures
 
 
-def norm_measures(scores: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Return the norms of the networks of a Dataset.
+def log_prod_frobenius_norm(scores: xr.Dataset) -> xr.DataArray:
+    """Return Σ ln‖W‖²_F over the layers of each network."""
+    return _norm(scores, "log_prod_frobenius_norm")
+
+
+def log_prod_spectral_norm(scores: xr.Dataset) -> xr.DataArray:
+    """Return Σ ln σ_1² over the layers of each network."""
+    return _norm(scores, "log_prod_spectral_norm")
+
+
+def log_sum_frobenius_norm(scores: xr.Dataset) -> xr.DataArray:
+    """Return ln d + (Σ ln‖W‖²_F)/d over the d layers of each network."""
+    return _norm(scores, "log_sum_frobenius_norm")
+
+
+def log_sum_spectral_norm(scores: xr.Dataset) -> xr.DataArray:
+    """Return ln d + (Σ ln σ_1²)/d over the d layers of each network."""
+    return _norm(scores, "log_sum_spectral_norm")
+
+
+def fro_over_spec(scores: xr.Dataset) -> xr.DataArray:
+    """Return Σ‖W‖²_F/σ_1² over the layers of each network."""
+    return _norm(scores, "fro_over_spec")
+
+
+def param_norm(scores: xr.Dataset) -> xr.DataArray:
+    """Return Σ‖W‖²_F over the layers of each network."""
+    return _norm(scores, "param_norm")
+
+
+def _norm(scores: xr.Dataset, name: str) -> xr.DataArray:
+    return xr.DataArray(norms_of(*layer_norms(scores))[name], dims="checkpoint")
+
+
+def layer_norms(scores: xr.Dataset) -> tuple[Array, Array]:
+    """Return ‖W‖_F and σ_1 of every layer flattened to (n_o, rest).
+
+    A layer with one output has no unfolding of that shape; it is a vector, whose only singular
+    value is its Frobenius norm, the same in every unfolding.
 
     Parameters
     ----------
@@ -66,23 +104,18 @@ def norm_measures(scores: xr.Dataset) -> dict[str, xr.DataArray]:
 
     Returns
     -------
-    dict of str to DataArray, dims (checkpoint,)
+    tuple of array, shape (checkpoints, layers)
+        NaN where a network has no such layer.
     """
-    frobenius, spectral = _layer_norms(scores)
-    measures = norms_of(frobenius.values, spectral.values)
-    return {name: xr.DataArray(values, dims="checkpoint") for name, values in measures.items()}
-
-
-def _layer_norms(scores: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return ‖W‖_F and σ_1 of every layer flattened to (n_o, rest), dims (checkpoint, layer).
-
-    A layer with one output has no unfolding of that shape; it is a vector, whose only singular
-    value is its Frobenius norm, the same in every unfolding.
-    """
-    raw = scores[["frobenius_norm", "spectral_norm"]].sel(factorization="raw", drop=True)
-    by_output = raw.sel(unfolding="out_channel", drop=True)
-    vector = raw["frobenius_norm"].sel(unfolding="in_channel", drop=True)
-    frobenius = by_output["frobenius_norm"].fillna(vector)
-    spectral = by_output["spectral_norm"].fillna(vector)
-    order = ("checkpoint", "layer")
-    return frobenius.transpose(*order), spectral.transpose(*order)
+    order = ("checkpoint", "layer", "unfolding", "factorization")
+    raw = list(scores["factorization"].values).index("raw")
+    names = list(scores["unfolding"].values)
+    inputs, outputs = names.index("in_channel"), names.index("out_channel")
+    frobenius = scores["frobenius_norm"].transpose(*order).values[..., raw]
+    spectral = scores["spectral_norm"].transpose(*order).values[..., raw]
+    is_vector = np.isnan(frobenius[..., outputs])
+    vector = frobenius[..., inputs]
+    return (
+        np.where(is_vector, vector, frobenius[..., outputs]),
+        np.where(is_vector, vector, spectral[..., outputs]),
+    )

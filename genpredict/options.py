@@ -25,6 +25,7 @@ from genpredict.schema import (
     NETWORK_MEASURES,
     Measure,
     NetworkMeasure,
+    Probe,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ DEAD_TOLERANCE = 0.03
 NULL_TOLERANCE = 0.01
 #: What a choice decides: the numbers of a row, which rows there are, or neither.
 _NUMBERS, _ROWS = {"decides": "numbers"}, {"decides": "rows"}
+#: As `_NUMBERS`, of network measures alone that need more than weights.
+_PROBES = {"decides": "probes"}
+#: Training images that measures which need data are taken on.
+NUM_IMAGES = 500
 
 
 def check_method(estimator: str, dead_tolerance: float, null_tolerance: float) -> None:
@@ -71,6 +76,12 @@ class Options:
         Names of the layer measures, all of them; see `measuring`.
     network_measures : tuple of str
         Names of the network measures that are stored with the rows.
+    data, data_folder : str
+        Data set, and folder of its files, for measures that need images; as of `load_dataset`.
+    num_images : int
+        So many of its training images, the classes in proportion, drawn with seed 0.
+    initial : str
+        File of the weights before training, where a run does not keep them itself.
     nats_epochs, nats_datasets, indices
         Which rows of archives, as of `open_checkpoints`.
 
@@ -91,6 +102,10 @@ class Options:
     null_tolerance: float = field(default=NULL_TOLERANCE, metadata=_NUMBERS)
     measures: tuple[str, ...] = field(default=tuple(LAYER_MEASURES), metadata=_NUMBERS)
     network_measures: tuple[str, ...] = field(default=tuple(NETWORK_MEASURES), metadata=_NUMBERS)
+    data: str = field(default="", metadata=_PROBES)
+    data_folder: str = ""
+    num_images: int = field(default=NUM_IMAGES, metadata=_PROBES)
+    initial: str = field(default="", metadata=_PROBES)
     nats_epochs: tuple[int, ...] = field(default=(), metadata=_ROWS)
     nats_datasets: tuple[str, ...] = field(default=(), metadata=_ROWS)
     indices: str = field(default="", metadata=_ROWS)
@@ -108,8 +123,23 @@ class Options:
         object.__setattr__(self, "rows", measures_named(self.measures))
         object.__setattr__(self, "measures", tuple(row.name for row in self.rows))
         object.__setattr__(self, "network_rows", _network_rows(self.network_measures))
+        self._check_data()
         for name in ("nats_epochs", "nats_datasets"):
             object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
+
+    def _check_data(self) -> None:
+        """Raise where measures need images and no data set is named, or too few images."""
+        if self.num_images < 1:
+            raise GenpredictError(f"num_images must be at least 1, got {self.num_images}")
+        if not self.data and (names := [row.name for row in self.probes if row.needs == "data"]):
+            raise GenpredictError(
+                f"measures: {names[0]} needs images; name a data set (--data), such as digits"
+            )
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """The network measures that are taken when a checkpoint is loaded."""
+        return tuple(row for row in self.network_rows if isinstance(row, Probe))
 
     @classmethod
     def measuring(cls, wanted: Sequence[str] | str = (), **choices: Any) -> Options:
@@ -118,7 +148,8 @@ class Options:
         Parameters
         ----------
         wanted : sequence of str
-            Added to the measures of every score.
+            Added to the measures of every score. Where a data set is named and none of them needs
+            one, all that do.
         **choices
             As of the class.
 
@@ -128,6 +159,9 @@ class Options:
             For an unknown measure, or a choice that is none.
         """
         layers, networks = choose_measures(wanted), choose_network_measures(wanted)
+        if choices.get("data") and not any(map(_needs_data, networks)):
+            every = known_network_measures().values()
+            networks = (*networks, *(row for row in every if _needs_data(row)))
         names: dict[str, Any] = {
             "measures": tuple(row.name for row in layers),
             "network_measures": tuple(row.name for row in networks),
@@ -205,6 +239,10 @@ class Options:
         return replace(self, measures=held, network_measures=of_networks)
 
 
+def _needs_data(row: NetworkMeasure) -> bool:
+    return isinstance(row, Probe) and row.needs == "data"
+
+
 def _network_rows(names: Sequence[str]) -> tuple[NetworkMeasure, ...]:
     table = known_network_measures()
     if unknown := [name for name in names if name not in table]:
@@ -222,10 +260,13 @@ def _choices() -> list[str]:
 MIXED = "mixed"
 #: Choices that decide which rows a store holds: stores that differ in them can be merged.
 SELECTIONS = tuple(f.name for f in fields(Options) if f.metadata == _ROWS)
+#: Choices of measures that need more than weights, of no account for stores without such.
+PROBE_CHOICES = {f.name: f.default for f in fields(Options) if f.metadata == _PROBES}
 #: What must agree between a store and a run that continues it.
 IDENTITY = (
     "definitions",
     *(f.name for f in fields(Options) if f.metadata == _NUMBERS),
+    *PROBE_CHOICES,
     *SELECTIONS,
 )
 

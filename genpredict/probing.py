@@ -8,12 +8,13 @@ so once a measure and reason.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genpredict.errors import GenpredictError
 from genpredict.extensions import resolve
@@ -23,12 +24,14 @@ from genpredict.network_measures.subject import Subject, UnknownError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from genpredict.checkpoints import Checkpoint
     from genpredict.layers import Layer
     from genpredict.options import Options
     from genpredict.schema import Probe
 
-#: Side of the images (pixels) that networks for these data sets take; of others, the last one's.
-SIDES = {"digits": 8, "mnist": 28, "fashion_mnist": 28, "ImageNet16-120": 16, "cifar10": 32}
+#: Side of the images (pixels) of some data sets; others are taken to be like CIFAR's.
+SIDES = {"digits": 8, "mnist": 28, "fashion_mnist": 28, "ImageNet16-120": 16}
+CIFAR_SIDE = 32
 
 
 class Prober:
@@ -40,32 +43,30 @@ class Prober:
         What to measure.
     options : Options
         Which images, which initial weights, on which device.
+
+    Raises
+    ------
+    GenpredictError
+        When the data set is not there.
     """
 
     def __init__(self, rows: Sequence[Probe], options: Options) -> None:
         self.rows, self.options = rows, options
+        self._images = self._load_images()  # at the door: no data set fails before any work
         self._unknown: dict[tuple[str, str], list[str]] = {}
 
     def numbers(
-        self,
-        checkpoint_id: str,
-        source: str,
-        metadata: Mapping[str, Any],
-        tensors: Mapping[str, Tensor],
-        layers: Sequence[Layer],
-        module: nn.Module | None = None,
+        self, checkpoint: Checkpoint, tensors: Mapping[str, Tensor], layers: Sequence[Layer]
     ) -> dict[str, float]:
         """Measure one checkpoint.
 
         Parameters
         ----------
-        checkpoint_id, source, metadata
-            As of `Checkpoint`.
+        checkpoint : Checkpoint
         tensors : mapping of str to Tensor
+            Its tensors, loaded.
         layers : sequence of Layer
             Those that count.
-        module : nn.Module, optional
-            The network where it is at hand.
 
         Returns
         -------
@@ -76,12 +77,12 @@ class Prober:
             return {}
         subject = Subject(
             {layer.name: layer.weight for layer in layers},
-            partial(self._built, metadata, tensors, module),
-            _input_shape(layers, metadata, self._examples()),
-            partial(self._initial, source),
-            self._examples(),
+            partial(self._built, checkpoint, tensors),
+            partial(self._initial, checkpoint.source),
+            SIDES.get(str(checkpoint.metadata.get("dataset", "")), CIFAR_SIDE),
+            self._images,
         )
-        return {row.name: self._number(row, subject, checkpoint_id) for row in self.rows}
+        return {row.name: self._number(row, subject, checkpoint.id) for row in self.rows}
 
     def warn(self) -> None:
         """Say, once a measure and reason, of which checkpoints something was not known."""
@@ -103,18 +104,15 @@ class Prober:
         self._unknown.setdefault((row.name, reason), []).append(checkpoint_id)
         return math.nan
 
-    def _built(
-        self, metadata: Mapping[str, Any], tensors: Mapping[str, Tensor], module: nn.Module | None
-    ) -> nn.Module:
-        """Return the network in evaluation mode: a copy of the one at hand, or built by its name."""
+    def _built(self, checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> nn.Module:
+        """Return the network in evaluation mode: a copy of that at hand, or built by its name."""
         from genpredict.networks.rebuilding import rebuild_network
 
         device = self.options.torch_device()
-        if module is not None:
-            import copy
-
-            return copy.deepcopy(module).eval().to(device)
-        name = metadata.get("network")
+        if checkpoint.module is not None:
+            module: nn.Module = copy.deepcopy(checkpoint.module)
+            return module.eval().to(device)
+        name = checkpoint.metadata.get("network")
         if not name:
             raise UnknownError(
                 "which network it is, is not known; name it in the manifest's column network"
@@ -139,9 +137,9 @@ class Prober:
         tensors = next(iter(open_checkpoints(path))).tensors()
         return {layer.name: layer.weight for layer in select_layers(tensors)[0]}
 
-    def _examples(self) -> LabelledInputs | None:
+    def _load_images(self) -> LabelledInputs | None:
         options = self.options
-        if not options.data:
+        if not options.data or not self.rows:
             return None
         folder = options.data_folder or None
         return load_examples(options.data, folder, options.num_images, str(options.torch_device()))
@@ -178,15 +176,3 @@ def load_examples(name: str, folder: str | None, count: int, device: str) -> Lab
         )
     inputs = split.normalization(split.train_images)
     return LabelledInputs(inputs.to(device), split.train_labels.to(device))
-
-
-def _input_shape(
-    layers: Sequence[Layer], metadata: Mapping[str, Any], examples: LabelledInputs | None
-) -> tuple[int, ...]:
-    """Return the shape of one input: (features,) of a matrix, else (channels, side, side)."""
-    shape = layers[0].weight.shape
-    if len(shape) == 2:
-        return (int(shape[1]),)
-    side = SIDES.get(str(metadata.get("dataset", "")), 32)
-    sides = (side,) * (len(shape) - 2) if examples is None else tuple(examples.inputs.shape[2:])
-    return (int(shape[1]), *sides)

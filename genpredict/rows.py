@@ -50,6 +50,8 @@ class Row:
         The layers taken, in the order of depth.
     error : str
         Why it failed; empty where it did not.
+    numbers : mapping of str to float
+        Network measures taken when it was loaded.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Row:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     layers: list[tuple[str, str, str]] = field(default_factory=list)
     error: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 def to_dataset(

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
@@ -24,7 +25,8 @@ from genpredict.checkpoints.finding.sources import expanded
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers import Layer, count_parameters, select_layers
 from genpredict.layers.room import check_room
-from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, Options
+from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, NUM_IMAGES, Estimator, Options
+from genpredict.probing import Prober
 from genpredict.progress import tracked
 from genpredict.rows import Row, join_rows, to_dataset
 from genpredict.spectral import measure_weights
@@ -51,6 +53,10 @@ def score(
     overwrite: bool = False,
     progress: bool | None = None,
     measures: Sequence[str] | str = (),
+    data: str = "",
+    data_folder: str | Path = "",
+    num_images: int = NUM_IMAGES,
+    initial: str | Path = "",
     estimator: str = "global",
     dtype: str = "float64",
     device: str = "auto",
@@ -78,6 +84,13 @@ def score(
         Show a bar; by default in Jupyter and at an interactive prompt.
     measures : str or sequence of str
         Names and groups of measures, added to those of every score.
+    data, data_folder : str
+        Data set and folder of its files, as of `load_dataset`, for measures that need images; where
+        none is asked for, all of them.
+    num_images : int
+        So many of its training images, the classes in proportion, drawn with seed 0.
+    initial : path
+        File of the weights before training; runs of `train` keep theirs.
     estimator : {"global", "reference"}
         The exact EVBMF or the released code's.
     dtype : {"float64", "float32"}
@@ -117,6 +130,10 @@ def score(
     """
     options = Options.measuring(
         measures,
+        data=data,
+        data_folder=str(data_folder),
+        num_images=num_images,
+        initial=str(initial),
         estimator=estimator,
         dtype=dtype,
         device=device,
@@ -168,14 +185,16 @@ def measure_checkpoints(
     Dataset
         Rows in the order of `checkpoints`, without network measures.
     """
-    batch = _Batch(options)
+    prober = Prober(options.probes, options)
+    batch = _Batch(options, prober)
     for checkpoint in checkpoints:
         batch.add(checkpoint)
         if batch.weights >= (batch_weights or BATCH_WEIGHTS):
             yield batch.measure()
-            batch = _Batch(options)
+            batch = _Batch(options, prober)
     if batch.rows:
         yield batch.measure()
+    prober.warn()
 
 
 def read_items(items: Iterable[Item]) -> Iterator[Checkpoint | Row]:
@@ -208,8 +227,8 @@ def _too_much(row: Row, layers: Sequence[Layer], error: Exception) -> str:
 class _Batch:
     """Checkpoints gathered until there are enough weights for one call."""
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    def __init__(self, options: Options, prober: Prober) -> None:
+        self.options, self.prober = options, prober
         self.rows: list[Row] = []
         self.layers: list[list[Layer]] = []
         self.weights = 0
@@ -223,6 +242,7 @@ class _Batch:
         try:
             tensors = checkpoint.tensors()
             layers = self._select(checkpoint, tensors)
+            row.numbers = self.prober.numbers(checkpoint, tensors, layers)
             if "num_parameters" not in row.metadata:
                 row.metadata = {**row.metadata, "num_parameters": count_parameters(tensors)}
         except Exception as error:  # whatever one file does, the others go on
@@ -288,9 +308,12 @@ class _Batch:
         )
         keep = self._fail_not_finite(found.finite.cpu().numpy() == 1)
         arrays = {name: values.cpu().numpy()[keep] for name, values in found.items()}
-        return add_network_measures(
-            to_dataset(self.rows, arrays, options.rows), options.network_rows
-        )
+        scores = to_dataset(self.rows, arrays, options.rows)
+        done = scores["status"].values == "done"
+        for probe in options.probes:
+            numbers = np.array([row.numbers.get(probe.name, np.nan) for row in self.rows])
+            scores[probe.name] = ("checkpoint", np.where(done, numbers, np.nan), probe.attrs)
+        return add_network_measures(scores, options.network_rows)
 
     def _fail_not_finite(self, finite: Any) -> Any:
         """Fail the checkpoints that hold NaN or infinity; mark the layers of the others."""
@@ -340,7 +363,9 @@ def _checkpoints(
                 item for item in items if any(_is_in(item.path, path) for path in folders)
             )
         else:
-            yield Checkpoint(str(name), str(name), {}, partial(_tensors, str(name), source))
+            module = source if isinstance(source, nn.Module) else None
+            loader = partial(_tensors, str(name), source)
+            yield Checkpoint(str(name), str(name), {}, loader, module)
 
 
 def _is_in(path: Path, source: Path) -> bool:

@@ -38,6 +38,7 @@ STAGES = {
     "rows": 3,
     "aggregation": 3,
     "norms": 3,
+    "probing": 3,
     "targets": 3,
     "scoring": 3,
     "engine": 4,

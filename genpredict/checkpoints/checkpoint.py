@@ -26,6 +26,8 @@ class Checkpoint:
         A thing that is not known is left out, never NaN or "".
     loader : callable
         Returns the tensors by name, in file order.
+    module : nn.Module, optional
+        The network itself, where it was handed over from Python.
 
     Notes
     -----
@@ -37,6 +39,7 @@ class Checkpoint:
     source: str
     metadata: Metadata = field(default_factory=dict)
     loader: Callable[[], Mapping[str, Any]] = field(default=dict, repr=False, compare=False)
+    module: Any = field(default=None, repr=False, compare=False)
 
     def tensors(self) -> Mapping[str, Any]:
         """Load the tensors by name, on the CPU, in the order of the file.

@@ -15,7 +15,7 @@ from cyclopts.validators import Number
 
 from genpredict.cli.options import Output, commas
 from genpredict.errors import GenpredictError
-from genpredict.options import Estimator, Precision
+from genpredict.options import NUM_IMAGES, Estimator, Precision
 
 if TYPE_CHECKING:
     from genpredict.jobs.score_job import Outcome
@@ -55,6 +55,10 @@ def score(
     nats_datasets: Annotated[tuple[str, ...] | None, commas(str)] = None,
     indices: str | None = None,
     measures: Annotated[tuple[str, ...], commas(str)] = (),
+    data: str = "",
+    data_folder: Path | None = None,
+    num_images: Annotated[int, Parameter(validator=Number(gte=1))] = NUM_IMAGES,
+    initial: Path | None = None,
     estimator: Estimator = "global",
     device: str = "auto",
     dtype: Precision = "float64",
@@ -89,6 +93,15 @@ def score(
         Architectures to take from NATS-Bench archives: 0:32768, or 5, or 1,4,9; default all.
     measures
         Measures and groups of measures besides those of every score, separated by commas.
+    data
+        Data set for measures that need images, e.g. digits or cifar10; without --measures that
+        need one, all of them are taken.
+    data_folder
+        Folder of its files.
+    num_images
+        Training images that they are taken on.
+    initial
+        File of the weights before training, for the distance from them; runs keep theirs.
     estimator
         EVBMF at the global minimum of its free energy, or as in the released code.
     device
@@ -127,6 +140,8 @@ def score(
     _check_together(shard, overwrite, engine, scheduler)
     options = Options.measuring(
         measures, estimator=estimator, dtype=dtype, device=device,
+        data=data, data_folder=str(data_folder or ""), num_images=num_images,
+        initial=str(initial or ""),
         include=tuple(include or ()), exclude=tuple(exclude or ()),
         nats_epochs=nats_epochs or (), nats_datasets=nats_datasets or (), indices=indices or "",
     )  # fmt: skip

@@ -19,7 +19,14 @@ from genpredict.aggregation import add_network_measures
 from genpredict.errors import StoreError
 from genpredict.jobs.repeated_rows import Prefer, chosen
 from genpredict.locking import check_unlocked, lock_of, locked
-from genpredict.options import MIXED, SELECTIONS, identity_of, measures_of, network_measures_of
+from genpredict.options import (
+    MIXED,
+    PROBE_CHOICES,
+    SELECTIONS,
+    identity_of,
+    measures_of,
+    network_measures_of,
+)
 from genpredict.outputs import replace_folder, restore_replaced
 from genpredict.rows import join_rows
 from genpredict.schema import NETWORK_MEASURES
@@ -205,6 +212,10 @@ def _joint_attrs(paths: Sequence[Path]) -> dict[str, Any]:
         theirs = identity_of(attrs)
         for name in mine:
             if name in ("measures", "network_measures") or theirs[name] == mine[name]:
+                continue
+            if name in PROBE_CHOICES and PROBE_CHOICES[name] in (mine[name], theirs[name]):
+                if mine[name] == PROBE_CHOICES[name]:  # of the one store that has such measures
+                    joint[name] = mine[name] = theirs[name]
                 continue
             if name not in SELECTIONS:
                 raise StoreError(

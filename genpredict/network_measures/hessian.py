@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from genpredict.network_measures.labelled_batches import LabelledInputs
 
 #: Random vectors of the trace; a network with no more parameters has its trace exactly.
-PROBES = 100
+PROBES = 30
 #: Relative accuracy of the largest eigenvalue, and the most restarts of its search.
 TOLERANCE, RESTARTS = 1e-4, 300
 Product = Callable[[Tensor], Tensor]

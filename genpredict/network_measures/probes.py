@@ -14,6 +14,7 @@ from genpredict.network_measures.hessian import hessian_trace as _trace
 from genpredict.network_measures.labelled_batches import mean_loss
 from genpredict.network_measures.path_norm import log_path_norm as _log_path_norm
 from genpredict.network_measures.subject import Subject, UnknownError
+from genpredict.spectral import singular_values
 
 
 def log_path_norm(subject: Subject) -> float:
@@ -54,6 +55,38 @@ def cross_entropy(subject: Subject) -> float:
 def margin(subject: Subject) -> float:
     """Return the 10th percentile of the output margin."""
     return margins.margin(subject.network, subject.labelled)
+
+
+def margin_over_frobenius_norms(subject: Subject) -> float:
+    """Return γ/√Π‖W‖²_F, of the margin's 10th percentile γ."""
+    return margin(subject) * math.exp(-_norms(subject)["log_prod_frobenius_norm"] / 2)
+
+
+def margin_over_spectral_norms(subject: Subject) -> float:
+    """Return γ/√Πσ_1²."""
+    return margin(subject) * math.exp(-_norms(subject)["log_prod_spectral_norm"] / 2)
+
+
+def margin_over_param_norm(subject: Subject) -> float:
+    """Return γ/√Σ‖W‖²_F."""
+    return margin(subject) / math.sqrt(_norms(subject)["param_norm"])
+
+
+def margin_over_path_norm(subject: Subject) -> float:
+    """Return γ over the root of the path norm."""
+    return margin(subject) * math.exp(-log_path_norm(subject) / 2)
+
+
+def _norms(subject: Subject) -> dict[str, float]:
+    """Return the norms of docs/design.md 3.5 of the layers that count."""
+    matrices = [weight.detach().double().flatten(1) for weight in subject.weights.values()]
+    squares = torch.stack([matrix.square().sum() for matrix in matrices])
+    largest = torch.stack([singular_values(matrix).amax().square() for matrix in matrices])
+    return {
+        "log_prod_frobenius_norm": float(squares.log().sum()),
+        "log_prod_spectral_norm": float(largest.log().sum()),
+        "param_norm": float(squares.sum()),
+    }
 
 
 def average_sharpness(subject: Subject) -> float:

@@ -25,18 +25,18 @@ class Subject:
         Its layers' weights, shape (n_o, n_i, *kernel), by name.
     build : callable
         Returns the module in evaluation mode; raises `UnknownError` where that cannot be.
-    input_shape : tuple of int
-        Of one input: (channels, height, width) or (features,).
     find_initial : callable
         Returns the weights before training, like `weights`; raises `UnknownError`.
+    side : int
+        Height and width of its inputs where no images are at hand.
     examples : LabelledInputs, optional
         None where no data set was named.
     """
 
     weights: Mapping[str, Tensor]
     build: Callable[[], nn.Module]
-    input_shape: tuple[int, ...]
     find_initial: Callable[[], Mapping[str, Tensor]]
+    side: int = 32
     examples: LabelledInputs | None = None
 
     @cached_property
@@ -49,6 +49,23 @@ class Subject:
         """The weights before training, looked for at their first use."""
         return self.find_initial()
 
+    @cached_property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: (features,) where the first weight is a matrix, else channels first.
+
+        Raises
+        ------
+        UnknownError
+            When the network has no weight with inputs.
+        """
+        shapes = [parameter.shape for parameter in self.network.parameters() if parameter.ndim > 1]
+        if not shapes:
+            raise UnknownError("has no layer that says what inputs it takes")
+        sides = (self.side,) * (len(shapes[0]) - 2)
+        if self.examples is not None:
+            sides = tuple(self.examples.inputs.shape[2:])[: len(sides)]
+        return (int(shapes[0][1]), *sides)
+
     @property
     def labelled(self) -> LabelledInputs:
         """The labelled inputs.
@@ -59,10 +76,10 @@ class Subject:
             When no data set was named, or its images do not fit the network.
         """
         if self.examples is None:
-            raise UnknownError("needs images; name a data set with --data")
+            raise UnknownError("it needs images; name a data set with --data")
         shape = tuple(self.examples.inputs.shape[1:])
-        if shape[0] != self.input_shape[0]:
+        if shape != self.input_shape:
             raise UnknownError(
-                f"takes images of {self.input_shape[0]} channels, the data set's have {shape[0]}"
+                f"the network takes inputs of shape {self.input_shape}, the data set has {shape}"
             )
         return self.examples
