@@ -281,14 +281,14 @@ class _Batch:
             (row,), (layers,) = self.rows, self.layers
             if not layers:
                 raise
-            alone = _Batch(self.options)
+            alone = _Batch(self.options, self.prober)
             alone.add(Row(row.id, row.source, row.metadata, error=_too_much(row, layers, error)))
             return alone.measure()
 
     def _one_by_one(self) -> Iterator[_Batch]:
         """Yield a batch of its own for every checkpoint."""
         for row, layers in zip(self.rows, self.layers, strict=True):
-            alone = _Batch(self.options)
+            alone = _Batch(self.options, self.prober)
             alone._append(row, layers)
             yield alone
 

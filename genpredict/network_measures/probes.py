@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from genpredict.network_measures import margins, sharpness
+from genpredict.network_measures import sharpness
 from genpredict.network_measures.distances import distances_from_initialization
 from genpredict.network_measures.gradient_noise import gradient_signal_to_noise
 from genpredict.network_measures.hessian import hessian_largest_eigenvalue as _eigenvalue
@@ -54,27 +54,27 @@ def cross_entropy(subject: Subject) -> float:
 
 def margin(subject: Subject) -> float:
     """Return the 10th percentile of the output margin."""
-    return margins.margin(subject.network, subject.labelled)
+    return subject.margin
 
 
 def margin_over_frobenius_norms(subject: Subject) -> float:
     """Return γ/√Π‖W‖²_F, of the margin's 10th percentile γ."""
-    return margin(subject) * math.exp(-_norms(subject)["log_prod_frobenius_norm"] / 2)
+    return subject.margin * math.exp(-_norms(subject)["log_prod_frobenius_norm"] / 2)
 
 
 def margin_over_spectral_norms(subject: Subject) -> float:
     """Return γ/√Πσ_1²."""
-    return margin(subject) * math.exp(-_norms(subject)["log_prod_spectral_norm"] / 2)
+    return subject.margin * math.exp(-_norms(subject)["log_prod_spectral_norm"] / 2)
 
 
 def margin_over_param_norm(subject: Subject) -> float:
     """Return γ/√Σ‖W‖²_F."""
-    return margin(subject) / math.sqrt(_norms(subject)["param_norm"])
+    return subject.margin / math.sqrt(_norms(subject)["param_norm"])
 
 
 def margin_over_path_norm(subject: Subject) -> float:
     """Return γ over the root of the path norm."""
-    return margin(subject) * math.exp(-log_path_norm(subject) / 2)
+    return subject.margin * math.exp(-log_path_norm(subject) / 2)
 
 
 def _norms(subject: Subject) -> dict[str, float]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from genpredict.network_measures.labelled_batches import LabelledInputs
+from genpredict.network_measures.margins import margin
 
 
 class UnknownError(Exception):
@@ -65,6 +66,11 @@ class Subject:
         if self.examples is not None:
             sides = tuple(self.examples.inputs.shape[2:])[: len(sides)]
         return (int(shapes[0][1]), *sides)
+
+    @cached_property
+    def margin(self) -> float:
+        """The 10th percentile of its output margin; raises `UnknownError`."""
+        return margin(self.network, self.labelled)
 
     @property
     def labelled(self) -> LabelledInputs:
