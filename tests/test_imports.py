@@ -55,7 +55,7 @@ STAGES = {
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
     {"_version", "errors", "schema", "extensions", "registry", "options"},
-    {"rows", "aggregation", "targets", "scoring"},
+    {"rows", "aggregation", "norms", "probing", "targets", "scoring"},
     {"errors", "atomic", "locking", "outputs"},
     {"engine", "store", "jobs"},
 )
