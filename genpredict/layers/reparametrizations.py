@@ -8,13 +8,18 @@ Factors whose shapes do not fit each other stay as they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_ENDINGS = ("weight_v", "weight_orig", "weight.original1", "weight.original")
+_FACTOR = re.compile(
+    r"(?P<stem>.*weight(?:_(?:ih|hh|hr)(?:_l\d+(?:_reverse)?)?)?)_(?P<form>v|orig|bar|raw)"
+)
+_PARAMETRIZED = re.compile(r"(?P<path>.*)\.original(?P<number>1?)")
+_PARAMETRIZATIONS = "parametrizations."
 _Form = tuple[str, tuple[str, ...], Callable[..., "Tensor | None"]]
 
 
@@ -34,13 +39,13 @@ def merge_factors(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     made: dict[str, tuple[str, Tensor]] = {}
     used: set[str] = set()
     for name, tensor in tensors.items():
-        if name.endswith(_ENDINGS) and _is_weight(tensor):
-            for stem, factors, merge in _forms(name):
+        if "weight" in name and _is_weight(tensor):
+            for stem, factors, merge in _forms(name, tensors):
                 if name not in made and all(factor in tensors for factor in factors):
                     weight = merge(tensor, *(tensors[factor] for factor in factors))
                     if weight is not None:
                         made[name] = stem, weight
-                        used.update(factors)
+                        used.update((*factors, stem))
     if not made:
         return tensors
     merged = {}
@@ -51,6 +56,23 @@ def merge_factors(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         elif name not in used:
             merged[name] = tensor
     return merged
+
+
+def stale_factors(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return tensors that are made anew from a factor at every step, and so are no parameters.
+
+    Examples
+    --------
+    >>> stale_factors({"rnn.weight_hh_l0_raw": 1, "rnn.module.weight_hh_l0": 2})
+    {'rnn.module.weight_hh_l0': 'made from rnn.weight_hh_l0_raw at every step'}
+    """
+    stale = {}
+    for name in tensors:
+        if name.endswith("_raw") and (match := _FACTOR.fullmatch(name)):
+            stem = _stem_of_raw(match["stem"], tensors)
+            if stem in tensors:
+                stale[stem] = f"made from {name} at every step"
+    return stale
 
 
 def _is_weight(tensor: Tensor) -> bool:
@@ -66,22 +88,42 @@ def _is_weight(tensor: Tensor) -> bool:
     )
 
 
-def _forms(name: str) -> Iterator[_Form]:
-    """Yield, for each form a name may have, the weight's name, the other factors and the rule."""
-    if name.endswith("weight_v"):
-        stem = name.removesuffix("_v")
-        yield stem, (f"{stem}_g",), _weight_norm
-    elif name.endswith("weight_orig"):
-        stem = name.removesuffix("_orig")
-        yield stem, (f"{stem}_mask",), _pruned
-        yield stem, (f"{stem}_u", f"{stem}_v"), _spectral_norm
-    else:
-        path = name.rpartition(".")[0]
-        stem = "".join(path.rsplit("parametrizations.", 1))
-        if name.endswith(".original1"):
+def _forms(name: str, tensors: Mapping[str, Tensor]) -> Iterator[_Form]:
+    """Yield, for each form a name may have, the weight's name, the other factors and the rule.
+
+    The last one of each takes the factor itself for the weight: parametrizations that are not known
+    here, equalized learning rates.
+    """
+    if match := _FACTOR.fullmatch(name):
+        stem, form = match["stem"], match["form"]
+        if form == "v":
+            yield stem, (f"{stem}_g",), _weight_norm
+        elif form == "raw":
+            yield _stem_of_raw(stem, tensors), (), _alone
+        else:
+            yield stem, (f"{stem}_mask",), _pruned
+            yield stem, (f"{stem}_u", f"{stem}_v"), _spectral_norm
+            yield stem, (), _alone
+    elif _PARAMETRIZATIONS in name and (match := _PARAMETRIZED.fullmatch(name)):
+        path = match["path"]
+        stem = "".join(path.rsplit(_PARAMETRIZATIONS, 1))
+        if match["number"]:
             yield stem, (f"{path}.original0",), _weight_norm
         else:
             yield stem, (f"{path}.0._u", f"{path}.0._v"), _spectral_norm
+            yield stem, (), _alone
+
+
+def _stem_of_raw(stem: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return the name of a weight that is dropped out of a raw one (weight-dropped recurrences)."""
+    path, _, leaf = stem.rpartition(".")
+    inner = f"{path}.module." if path else "module."
+    return f"{inner}{leaf}" if any(name.startswith(inner) for name in tensors) else stem
+
+
+def _alone(weight: Tensor) -> Tensor:
+    """Return the factor itself."""
+    return weight
 
 
 def _weight_norm(direction: Tensor, length: Tensor) -> Tensor | None:

@@ -109,7 +109,6 @@ def test_what_only_sounds_like_an_embedding(name: str, shape: tuple[int, ...]) -
         ("pos_embed", (1, 17, 8)),
         ("cls_token", (1, 1, 8)),
         ("relative_position_bias_table", (49, 4)),
-        ("experts.gate_up_proj", (2, 4, 8)),
         ("attn.bias", (1, 1, 4, 4)),
         ("log_scale", (3, 4)),
     ],

@@ -40,7 +40,7 @@ from genpredict.checkpoints.nats.unpickling import (
     load_nats_pickle,
 )
 from genpredict.errors import CheckpointError, GenpredictError
-from genpredict.layers.selection import is_statistic
+from genpredict.layers.constants import is_statistic
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,7 +21,7 @@ from genpredict.spectral import unfoldings
 from genpredict.training.optimizers.rmsgd.sharded import whole
 
 _PARAMETRIZED = re.compile(r"(.*?)parametrizations\.([^.]+)\.original[01]?")
-_FACTOR = re.compile(r"((?:.*\.)?weight)_(?:orig|g|v)")
+_FACTOR = re.compile(r"((?:.*\.)?weight)_(?:orig|g|v|bar)")
 #: Lengths and directions of weight normalization, old form and new, which `select_layers` merges.
 _LENGTHS = ("weight_g", ".original0")
 _MERGED = (*_LENGTHS, "weight_v", ".original1")
@@ -53,6 +53,12 @@ class Measured:
         for index, owner in enumerate(self.owners):
             found.setdefault(owner, []).append(index)
         return found
+
+
+def _owner(name: str, index_of: Mapping[str, int]) -> int | None:
+    """Return the index of the parameter that a weight is, or the main factor of."""
+    main = (name, f"{name}_v", f"{name}_raw")
+    return next((index_of[factor] for factor in main if factor in index_of), None)
 
 
 def named_layers(parameters: Mapping[str, Tensor], *, linear: bool) -> Measured:
@@ -100,7 +106,8 @@ def named_layers(parameters: Mapping[str, Tensor], *, linear: bool) -> Measured:
     kept = [
         (layer, owner)
         for layer in layers
-        if free[owner := index_of[layer.name.partition("[")[0]]]
+        if (owner := _owner(layer.name.partition("[")[0], index_of)) is not None
+        and free[owner]
         and (linear or layer.kind == "conv")
     ]
     owners = [owner for _, owner in kept]

@@ -1,0 +1,56 @@
+"""How a tensor is stored: its type, its place in memory, and whether it can be measured at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FLOATS = ("torch.float32", "torch.float16", "torch.bfloat16", "torch.float64")
+
+
+def why_unfit(tensor: Tensor) -> str | None:
+    """Return why a tensor cannot be measured, by its type and shape; None where it can be."""
+    if tensor.ndim < 2:
+        return "a scalar" if tensor.ndim == 0 else "1-D: a bias, a normalization or a statistic"
+    return why_unfit_type(tensor)
+
+
+def why_unfit_type(tensor: Tensor) -> str | None:
+    """Return why a tensor cannot be measured, by its type; None where it can be."""
+    dtype = dtype_name(tensor)
+    if tensor.is_quantized or dtype.startswith(("q", "float8", "float4", "uint4", "int4")):
+        return f"quantized ({dtype}); measure the network before quantization"
+    if tensor.is_complex():
+        return f"complex ({dtype})"
+    if not tensor.is_floating_point():
+        return f"{dtype}: an integer buffer, or a weight quantized outside torch"
+    if str(tensor.dtype) not in _FLOATS:
+        return f"of type {dtype}; convert it to float32"
+    if str(tensor.layout) != "torch.strided":
+        return "sparse; save it dense"
+    if tensor.is_meta:
+        return "without data (meta device); save the real weights"
+    if tensor.numel() == 0:
+        return "empty"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return "expanded: fewer entries stored than shown; save it contiguous"
+    return None
+
+
+def is_number(tensor: Tensor) -> bool:
+    """Return whether entries are parameters by type: floating, complex or torch-quantized."""
+    return tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized
+
+
+def place_of(tensor: Tensor) -> tuple[Any, ...] | None:
+    """Return where a tensor's entries lie in memory; equal places are the same view."""
+    if tensor.is_meta or str(tensor.layout) != "torch.strided" or tensor.numel() == 0:
+        return None
+    return (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
+
+
+def dtype_name(tensor: Tensor) -> str:
+    """Return float32 for torch.float32."""
+    return str(tensor.dtype).removeprefix("torch.")
