@@ -68,7 +68,7 @@ class Options:
         Arithmetic of Gram matrices and eigenvalues.
     device : str
         "auto" takes CUDA where there is one. Of no account for a store's identity.
-    include, exclude : tuple of str
+    include, exclude, also : tuple of str
         Patterns on layer names, as of `select_layers`.
     dead_tolerance, null_tolerance : float
         What EVBMF sets aside.
@@ -98,6 +98,7 @@ class Options:
     device: str = "auto"
     include: tuple[str, ...] = field(default=(), metadata=_NUMBERS)
     exclude: tuple[str, ...] = field(default=(), metadata=_NUMBERS)
+    also: tuple[str, ...] = field(default=(), metadata=_NUMBERS, kw_only=True)
     dead_tolerance: float = field(default=DEAD_TOLERANCE, metadata=_NUMBERS)
     null_tolerance: float = field(default=NULL_TOLERANCE, metadata=_NUMBERS)
     measures: tuple[str, ...] = field(default=tuple(LAYER_MEASURES), metadata=_NUMBERS)

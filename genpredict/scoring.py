@@ -22,8 +22,9 @@ import genpredict
 from genpredict.aggregation import add_network_measures, with_network_measures
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_checkpoints
 from genpredict.checkpoints.finding.sources import expanded
+from genpredict.checkpoints.state_dicts import EMPTY_TENSORS, NamedTensors
 from genpredict.errors import CheckpointError, GenpredictError
-from genpredict.layers import Layer, count_parameters, select_layers
+from genpredict.layers import Layer, Selection, module_types, sort_tensors
 from genpredict.layers.room import check_room
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, NUM_IMAGES, Estimator, Options
 from genpredict.probing import Prober
@@ -62,6 +63,8 @@ def score(
     device: str = "auto",
     include: Sequence[str] | str = (),
     exclude: Sequence[str] | str = (),
+    also: Sequence[str] | str = (),
+    network: str = "",
     dead_tolerance: float = DEAD_TOLERANCE,
     null_tolerance: float = NULL_TOLERANCE,
 ) -> xr.Dataset:
@@ -97,8 +100,10 @@ def score(
         Arithmetic of Gram matrices and eigenvalues.
     device : str
         "auto" takes CUDA where there is one.
-    include, exclude : str or sequence of str
-        Patterns on layer names.
+    include, exclude, also : str or sequence of str
+        Patterns on layer names: only these, not these, these too.
+    network : str
+        Which network to take of files that hold several.
     dead_tolerance, null_tolerance : float
         What EVBMF sets aside (docs/design.md 3.3).
 
@@ -118,7 +123,8 @@ def score(
     Warns
     -----
     UserWarning
-        Of rows of the manifest without a file, and files without a row.
+        Of rows of the manifest without a file, files without a row, files that are passed over,
+        and of what cannot be measured or told of a network.
 
     Examples
     --------
@@ -139,13 +145,14 @@ def score(
         device=device,
         include=_several(include),
         exclude=_several(exclude),
+        also=_several(also),
         dead_tolerance=dead_tolerance,
         null_tolerance=null_tolerance,
     )
     attrs = options.attrs()
     known = len(sources) if isinstance(sources, Mapping) and not _is_state_dict(sources) else None
     checkpoints = tracked(
-        _checkpoints(sources, manifest), title="scoring", total=known, progress=progress
+        _checkpoints(sources, manifest, network), title="scoring", total=known, progress=progress
     )
     at_hand = isinstance(sources, nn.Module | Mapping)
     factor = AT_HAND if at_hand else 1
@@ -231,6 +238,7 @@ class _Batch:
         self.options, self.prober = options, prober
         self.rows: list[Row] = []
         self.layers: list[list[Layer]] = []
+        self.notes: list[str] = []
         self.weights = 0
 
     def add(self, checkpoint: Checkpoint | Row) -> None:
@@ -241,27 +249,34 @@ class _Batch:
         row = Row(checkpoint.id, checkpoint.source, checkpoint.metadata)
         try:
             tensors = checkpoint.tensors()
-            layers = self._select(checkpoint, tensors)
+            chosen = self._select(checkpoint, tensors)
+            layers = chosen.layers
             row.numbers = self.prober.numbers(checkpoint, tensors, layers)
+            self.notes += [f"{checkpoint.source}: {note}" for note in _notes(tensors, chosen)]
             if "num_parameters" not in row.metadata:
-                row.metadata = {**row.metadata, "num_parameters": count_parameters(tensors)}
+                row.metadata = {**row.metadata, "num_parameters": chosen.num_parameters}
         except Exception as error:  # whatever one file does, the others go on
             row.error = _reason(checkpoint.source, error)
             layers = []
         self._append(row, layers)
 
-    def _select(self, checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> list[Layer]:
-        include, exclude = self.options.include, self.options.exclude
-        layers, left_out = select_layers(tensors, include=include, exclude=exclude)
-        if not layers:
+    def _select(self, checkpoint: Checkpoint, tensors: Mapping[str, Any]) -> Selection:
+        options = self.options
+        chosen = sort_tensors(
+            tensors, include=options.include, exclude=options.exclude, also=options.also
+        )
+        whole = chosen.measured + chosen.quantized
+        if chosen.quantized > chosen.measured:
             raise CheckpointError(
                 checkpoint.source,
-                f"none of its {len(left_out)} tensors is a layer; see why with "
-                f"`genpredict show --layers`, and take others in with --include",
+                f"quantized: only {chosen.measured:,} of {whole:,} entries of its weights can be "
+                "measured; measure the network before quantization",
             )
+        if not chosen.layers:
+            raise CheckpointError(checkpoint.source, _why_no_layers(tensors, chosen))
         if self.options.torch_device().type == "cpu":
-            check_room(layers, checkpoint.source)
-        return layers
+            check_room(chosen.layers, checkpoint.source)
+        return chosen
 
     def _append(self, row: Row, layers: list[Layer]) -> None:
         row.layers = [
@@ -273,6 +288,8 @@ class _Batch:
 
     def measure(self) -> xr.Dataset:
         """Measure all layers and label the numbers; a checkpoint that cannot be measured fails."""
+        for note in self.notes:
+            warnings.warn(note, stacklevel=4)
         try:
             return self._measure_at_once()
         except (MemoryError, RuntimeError) as error:  # torch's own, of memory and of algorithms
@@ -340,16 +357,41 @@ class _Batch:
         return keep
 
 
+def _why_no_layers(tensors: Mapping[str, Any], chosen: Selection) -> str:
+    """Say why none of the tensors of a checkpoint is a layer."""
+    if tensors and all(tensor.numel() == 0 for tensor in tensors.values()):
+        return EMPTY_TENSORS
+    return (
+        f"none of its {len(chosen.left_out)} tensors is a layer; see why with "
+        f"`genpredict show --layers`, and take others in with --include"
+    )
+
+
+def _notes(tensors: Mapping[str, Any], chosen: Selection) -> list[str]:
+    """Return what must be said of a network that is scored all the same."""
+    notes = list(getattr(tensors, "notes", ()))
+    if chosen.quantized:
+        whole = chosen.measured + chosen.quantized
+        notes.append(
+            f"{chosen.quantized:,} of {whole:,} entries of its weights are quantized and cannot be "
+            "measured: the scores are those of the rest"
+        )
+    return notes
+
+
 def _checkpoints(
     sources: Scorable | Sequence[Scorable] | Mapping[str, Network],
     manifest: str | Path | pd.DataFrame | None,
+    network: str,
 ) -> Iterator[Checkpoint | Row]:
     """Yield the checkpoints of paths and of networks at hand, in order."""
     named = list(_named(sources))
     paths = [source for _, source in named if isinstance(source, str | Path)]
     if manifest is not None and not paths:
         raise GenpredictError("manifest: describes files, but there is no path among the sources")
-    found = open_checkpoints(paths, manifest=manifest) if paths else CheckpointSources([])
+    found = CheckpointSources([])
+    if paths:
+        found = open_checkpoints(paths, manifest=manifest, network=network)
     for warning in found.warnings:
         warnings.warn(warning, stacklevel=4)
     items = found.items
@@ -396,7 +438,10 @@ def _tensors(name: str, network: Network) -> Mapping[str, Tensor]:
     """Return the tensors of a Module or state dict."""
     if isinstance(network, nn.Module):
         state = network.state_dict()
-        return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+        tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+        return NamedTensors(tensors, module_types(network))
+    if isinstance(network, NamedTensors):
+        return network
     if _is_state_dict(network):
         return {key: value for key, value in network.items() if isinstance(value, Tensor)}
     raise CheckpointError(

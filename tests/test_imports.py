@@ -72,7 +72,7 @@ ONLY: dict[str, set[str]] = {
     "registry": {"errors", "schema", "extensions"},
     "options": {"_version", "errors", "schema", "registry"},
     "layers": {"errors", "schema"},
-    "checkpoints": {"errors", "atomic", "sidecars", "schema", "registry", "layers"},
+    "checkpoints": {"errors", "atomic", "sidecars", "schema", "registry", "layers", "extensions"},
     "spectral": {"errors", "schema", "registry", "options"},
     "networks": {"errors", "extensions"},
     "network_measures": {"errors", "spectral"},

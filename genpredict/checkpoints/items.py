@@ -37,6 +37,8 @@ class Item:
         Reads it.
     metadata : mapping
         What a manifest says; overrides what the file says.
+    network : str
+        Which of several networks in the file.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Item:
     rows_known: bool
     reader: Reader = field(repr=False, compare=False)
     metadata: Metadata = field(default_factory=dict, repr=False)
+    network: str = ""
 
     @property
     def is_whole_space(self) -> bool:

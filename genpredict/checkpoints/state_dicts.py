@@ -25,6 +25,7 @@ from genpredict.checkpoints.formats.stored_tensors import (
 from genpredict.checkpoints.module_trees import is_module, module_tensors
 from genpredict.checkpoints.roles import WRAPPERS, Role, role_of, words
 from genpredict.errors import CheckpointError
+from genpredict.layers.names import name_rule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +55,10 @@ MOMENTS = frozenset(
 )  # fmt: skip
 """What optimizers keep for each parameter."""
 NAMELESS = "its tensors have no names: positions stand for them, so that kinds go by shape alone"
+EMPTY_TENSORS = (
+    "its tensors are empty, as DeepSpeed's ZeRO stage 3 leaves them: the weights are in other "
+    "files; join them with zero_to_fp32.py"
+)
 SAVE = "save the weights with torch.save(model.state_dict(), path)"
 _WRAPPED = re.compile(f"(?:{'|'.join(map(re.escape, PREFIXES))})*")
 _LEAVES = frozenset(
@@ -96,6 +101,13 @@ class Network:
     def has_weight(self) -> bool:
         """Return whether anything in it has two axes or more."""
         return any(tensor.ndim >= 2 for tensor in self.tensors.values())
+
+    def is_named_so(self) -> bool:
+        """Return whether the name of any tensor is that of a weight, or tensors have no names."""
+        names = [name for name, tensor in self.tensors.items() if tensor.ndim >= 2]
+        rules = [name_rule(name) for name in names]
+        words_of_weights = any("weight" in n.lower() or "packed" in n for n in names)
+        return words_of_weights or any(r.is_weight or r.is_position or r.is_stack for r in rules)
 
     def shapes(self) -> list[tuple[int, ...]]:
         """Return the shapes of its tensors with two axes or more, sorted."""
@@ -432,6 +444,9 @@ def why_none(contents: Contents, loaded: object) -> str:
     aside = [reason for _, reason in contents.put_aside]
     if any("optimizer" in reason for reason in aside):
         return f"holds the state of an optimizer and no network; {SAVE}"
+    tensors = [t for network, _ in contents.put_aside for t in network.tensors.values()]
+    if tensors and all(tensor.numel() == 0 for tensor in tensors):
+        return EMPTY_TENSORS
     if isinstance(loaded, Mapping):
         keys = ", ".join(sorted(map(str, type(loaded).keys(loaded)))[:8])[:400] or "none"
         if any(network.tensors for network, _ in contents.put_aside):

@@ -69,6 +69,8 @@ def show(
     output: OptionalOutput = None,
     include: Annotated[list[str] | None, Parameter(negative=())] = None,
     exclude: Annotated[list[str] | None, Parameter(negative=())] = None,
+    also: Annotated[list[str] | None, Parameter(negative=())] = None,
+    network: str = "",
     overwrite: bool = False,
 ) -> int:
     """Show what is in a scores store, or in a checkpoint file.
@@ -88,6 +90,10 @@ def show(
         For a file: patterns on layer names, as for score.
     exclude
         For a file: patterns on layer names, as for score.
+    also
+        For a file: patterns on layer names, as for score.
+    network
+        For a file that holds several networks: the one to show.
     overwrite
         Replace a CSV file that this command has made.
     """
@@ -100,8 +106,8 @@ def show(
         if (path / "zarr.json").exists():
             show_store(path, layers=layers, json=json, output=output, overwrite=overwrite)
         else:
-            patterns = {"include": include or (), "exclude": exclude or ()}
-            show_checkpoints(path, **patterns, output=output, overwrite=overwrite)
+            patterns = {"include": include or (), "exclude": exclude or (), "also": also or ()}
+            show_checkpoints(path, **patterns, network=network, output=output, overwrite=overwrite)
     except OSError as error:
         raise GenpredictError(str(error)) from error
     return ALL_DONE

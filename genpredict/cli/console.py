@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings as python_warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -81,6 +82,21 @@ def warn(warnings: Sequence[str]) -> None:
         stderr.print(f"[yellow]warning:[/] {_plain(warning)}")
     if len(warnings) > MOST_WARNINGS:
         stderr.print(f"[yellow]warning:[/] … and {len(warnings) - MOST_WARNINGS} more like these")
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print what Python warns of during a block as this program's own warnings, each once."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *args: Any, **more: Any) -> None:
+        if str(message) not in said and issubclass(category, UserWarning):
+            said.add(str(message))
+            warn([str(message)])
+
+    with python_warnings.catch_warnings():
+        python_warnings.showwarning = show
+        yield
 
 
 def note(message: str) -> None:

@@ -70,6 +70,8 @@ def score(
     chunk_size: Annotated[int, Parameter(validator=Number(gte=1))] = 256,
     include: Annotated[list[str] | None, Parameter(negative=())] = None,
     exclude: Annotated[list[str] | None, Parameter(negative=())] = None,
+    also: Annotated[list[str] | None, Parameter(negative=())] = None,
+    network: str = "",
     overwrite: bool = False,
     retry_failed: bool = False,
 ) -> int:
@@ -126,6 +128,10 @@ def score(
         Take only layers whose names match this pattern, e.g. 'layer3.*'; may be repeated.
     exclude
         Leave out layers whose names match this pattern; may be repeated.
+    also
+        Take tensors in whose names match this pattern, beside the layers; may be repeated.
+    network
+        Of files that hold several networks, take the one of this name, be it a moving average.
     overwrite
         Delete an existing store first.
     retry_failed
@@ -142,7 +148,7 @@ def score(
         measures, estimator=estimator, dtype=dtype, device=device,
         data=data, data_folder=str(data_folder or ""), num_images=num_images,
         initial=str(initial or ""),
-        include=tuple(include or ()), exclude=tuple(exclude or ()),
+        include=tuple(include or ()), exclude=tuple(exclude or ()), also=tuple(also or ()),
         nats_epochs=nats_epochs or (), nats_datasets=nats_datasets or (), indices=indices or "",
     )  # fmt: skip
     found = open_checkpoints(
@@ -151,6 +157,7 @@ def score(
         nats_epochs=nats_epochs,
         nats_datasets=nats_datasets,
         indices=indices,
+        network=network,
     )
     console.warn(found.warnings)
     if not any(item.is_whole_space for item in found.items):  # files are chosen by their names
@@ -158,7 +165,7 @@ def score(
     settings: dict[str, Any] = {"attrs": {"command": _command()}, "workers": workers}
     settings |= {"chunk_size": chunk_size, "retry_failed": retry_failed}
     job = _job(share, engine, overwrite, scheduler, task_timeout)
-    with console.job_progress(len(found.items)) as progress:
+    with console.job_progress(len(found.items)) as progress, console.warnings_as_lines():
         outcome = job(output, found, options, progress=progress, **settings)
     return _report(output, outcome) if share is None else _report_shard(output, share, outcome)
 

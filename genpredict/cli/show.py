@@ -200,17 +200,21 @@ def show_checkpoints(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    also: Sequence[str] = (),
+    network: str = "",
     output: Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Print which tensors of a checkpoint are layers and which are not, and why.
+    """Print which networks a checkpoint holds, which of its tensors are layers, and why not.
 
     Parameters
     ----------
     path : Path
         A checkpoint file, or a folder or archive, whose first checkpoint is shown.
-    include, exclude : sequence of str
+    include, exclude, also : sequence of str
         Patterns on layer names.
+    network : str
+        Which of several networks in a file.
     output : Path, optional
         Write the table here as CSV.
     overwrite : bool
@@ -227,19 +231,23 @@ def show_checkpoints(
 
     if looks_like_store(path):
         check_store(path)  # says what is wrong with it
-    found = open_checkpoints(path)
+    found = open_checkpoints(path, network=network)
+    console.warn(found.warnings)
     checkpoint = next(iter(found), None)
     if checkpoint is None:
         raise CheckpointError(path, "holds no checkpoint")
-    table = tensor_table(checkpoint, include=include, exclude=exclude)
+    table = tensor_table(checkpoint, include=include, exclude=exclude, also=also)
     out = console.results_console()
+    for line in contents_lines(found.items[0].path):
+        out.print(line, markup=False, soft_wrap=True)
     taken = int((table["taken as"] != "").sum())
     out.print(
         f"{checkpoint.id}: {taken} layers, {len(table) - taken} tensors left out", markup=False
     )
     if len(found.items) > 1:
         out.print(
-            f"the first of {len(found.items)} files in {path}; name another to see it", markup=False
+            f"the first of {len(found.items)} networks in {path}; name another to see it",
+            markup=False,
         )
     for name, value in checkpoint.metadata.items():
         out.print(f"  {name}: {console.printable(value)}", markup=False)
@@ -251,6 +259,31 @@ def show_checkpoints(
         _print(out, table, title="tensors", most=len(table))
 
 
+def contents_lines(path: Path) -> list[str]:
+    """Say which networks a file holds, what is put aside and why, and which numbers stand in it.
+
+    Numbers such as ``best_acc`` are shown, and never taken as targets unless that is asked for.
+    """
+    from genpredict.checkpoints.file_targets import targets_in
+    from genpredict.checkpoints.formats.registry import peek_file
+
+    contents = peek_file(path)
+    if contents is None:
+        return []
+    lines = [f"  network {network.name}" for network in contents.networks if network.name]
+    lines += [
+        f"  put aside: {console.printable(network.name) or 'the file itself'}: {reason}"
+        for network, reason in contents.put_aside[:MOST_ROWS]
+    ]
+    targets = targets_in(contents.numbers)
+    lines += [
+        f"  says {console.printable(key)} = {value:g}"
+        + (f": --targets-from-file takes it as {targets[key]}" if key in targets else "")
+        for key, value in list(contents.numbers.items())[:MOST_ROWS]
+    ]
+    return lines
+
+
 def looks_like_store(path: Path) -> bool:
     """Return whether a path is, or is to be, a scores store rather than a checkpoint."""
     is_group = any((path / name).exists() for name in ("zarr.json", ".zgroup"))
@@ -258,14 +291,18 @@ def looks_like_store(path: Path) -> bool:
 
 
 def tensor_table(
-    checkpoint: Checkpoint, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    checkpoint: Checkpoint,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    also: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Return one row a layer, then one a tensor left out, with the reason.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-    include, exclude : sequence of str
+    include, exclude, also : sequence of str
         Patterns on layer names.
 
     Returns
@@ -275,7 +312,8 @@ def tensor_table(
     """
     from genpredict.layers import select_layers
 
-    layers, left_out = select_layers(checkpoint.tensors(), include=include, exclude=exclude)
+    tensors = checkpoint.tensors()
+    layers, left_out = select_layers(tensors, include=include, exclude=exclude, also=also)
     rows: list[tuple[str, str, str, str, str]] = [
         (layer.name, layer.kind, _shape(layer.weight.shape), _dtype(layer.weight.dtype), "")
         for layer in layers

@@ -6,6 +6,7 @@ cannot be measured; `reparametrizations` joins the factors of one weight, `parts
 gates and experts. No files, no mathematics.
 """
 
+from genpredict.layers.modules import module_types
 from genpredict.layers.parts import Layer
 from genpredict.layers.selection import (
     LeftOut,
@@ -15,4 +16,12 @@ from genpredict.layers.selection import (
     sort_tensors,
 )
 
-__all__ = ["Layer", "LeftOut", "Selection", "count_parameters", "select_layers", "sort_tensors"]
+__all__ = [
+    "Layer",
+    "LeftOut",
+    "Selection",
+    "count_parameters",
+    "module_types",
+    "select_layers",
+    "sort_tensors",
+]

@@ -54,6 +54,13 @@ class Surroundings:
         return bias if bias is not None and rule.leaf != "bias" else None
 
 
+def is_weight_class(kind: str) -> bool:
+    """Return whether a class of torch is one whose tensors of two axes or more are weights."""
+    if kind in _LINEAR or kind in ("Bilinear", *_TABLES):
+        return True
+    return bool(_CONV.fullmatch(kind) or _TRANSPOSED.fullmatch(kind) or _NORMS.fullmatch(kind))
+
+
 def why_no_weight(
     name: str,
     rule: NameRule,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from genpredict.errors import CheckpointError
-from genpredict.layers.selection import Layer
+from genpredict.layers.parts import Layer
 
 #: Bytes of a number in the arithmetic of spectra, at most.
 _WIDTH = 8

@@ -58,6 +58,7 @@ from genpredict.layers.evidence import (
     Surroundings,
     drop_leading_one,
     form_of,
+    is_weight_class,
     table_shapes,
     why_no_weight,
 )
@@ -254,7 +255,9 @@ class _Network:
         rule = name_rule(name)
         if rule.is_average and self.has_live_weights:
             return f"a moving average of weights{_TAKE}"
-        if not (rule.is_weight or rule.is_position or (rule.is_stack and tensor.ndim == 3)):
+        typed = is_weight_class(self.around.types.get(name, "")) and rule.leaf != "bias"
+        called = rule.is_weight or rule.is_position or (rule.is_stack and tensor.ndim == 3)
+        if not (called or typed):
             return f"not called weight{_TAKE}"
         if reason := why_constant(name, tensor, self.tensors):
             return f"{reason}{_TAKE}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,9 @@ from genpredict.checkpoints.finding.natural_order import natural_key
 from genpredict.checkpoints.items import Item, Reader
 from genpredict.checkpoints.nats.archives import Selection
 from genpredict.errors import GenpredictError
+
+MOST_NAMED = 8
+"""Files, or kinds of them, that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Found:
         Reads it.
     is_archive : bool
         Whether it holds several checkpoints.
+    network : str
+        Which of several networks in the file.
     above : tuple of str
         Names of the folders that may be put before the id, outermost first.
     """
@@ -40,11 +46,46 @@ class Found:
     size: int
     reader: Reader = field(repr=False)
     is_archive: bool = False
+    network: str = ""
     above: tuple[str, ...] = field(default=(), repr=False)
 
     def item(self, item_id: str) -> Item:
         """Return the item that reads it, under its final id."""
-        return Item(item_id, self.path, self.size, not self.is_archive, self.reader)
+        known = not self.is_archive
+        return Item(item_id, self.path, self.size, known, self.reader, network=self.network)
+
+
+@dataclass
+class PassedOver:
+    """Files of a source that are no checkpoints, to be counted and said.
+
+    Parameters
+    ----------
+    empty : list of str
+        Files of a known format that hold no network, with the reason.
+    unknown : Counter of str
+        Files of unknown kind, by suffix.
+    """
+
+    empty: list[str] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def warnings(self, root: Path) -> list[str]:
+        """Say how many files were passed over, and why."""
+        said = []
+        if self.empty:
+            more = f" and {len(self.empty) - MOST_NAMED} more" * (len(self.empty) > MOST_NAMED)
+            listed = "; ".join(self.empty[:MOST_NAMED])
+            said.append(
+                f"{root}: {len(self.empty)} files hold no network, passed over: {listed}{more}"
+            )
+        if self.unknown:
+            kinds = ", ".join(
+                f"{count} {kind}" for kind, count in self.unknown.most_common(MOST_NAMED)
+            )
+            total = sum(self.unknown.values())
+            said.append(f"{root}: {total} files of unknown kind passed over ({kinds})")
+        return said
 
 
 @dataclass
@@ -61,6 +102,12 @@ class Folder:
         What to take of archives.
     warnings : list of str
         Grows by what the user should know.
+    network : str
+        Which network to take of files that hold several.
+    passed : PassedOver
+        Grows by files that hold no network.
+    skipped : set of str
+        Names of subfolders that are not searched.
     """
 
     root: Path
@@ -68,6 +115,9 @@ class Folder:
     names: list[str]
     selection: Selection
     warnings: list[str]
+    network: str = ""
+    passed: PassedOver = field(default_factory=PassedOver)
+    skipped: set[str] = field(default_factory=set)
 
     @cached_property
     def real_path(self) -> Path:
@@ -84,6 +134,16 @@ class Folder:
         taken = set(names)
         self.names[:] = [name for name in self.names if name not in taken]
 
+    def skip(self, subfolders: Sequence[str]) -> None:
+        """Leave subfolders out of the search."""
+        self.skipped.update(subfolders)
+
+    def above(self, item_id: str) -> tuple[str, ...]:
+        """Return the names that may be put before an id, outermost first."""
+        above = self.real_root.parts[1:]
+        # a folder that is one checkpoint, named after itself
+        return above[:-1] if above[-1:] == (item_id,) else above
+
     def relative(self, name: str) -> str:
         """Return a file's path relative to the source, with forward slashes."""
         return (self.path / name).relative_to(self.root).as_posix()
@@ -96,6 +156,7 @@ class Folder:
         id: str | None = None,
         parts: Sequence[str] = (),
         archive: bool = False,
+        network: str = "",
     ) -> Found:
         """Describe a file of this folder.
 
@@ -111,6 +172,8 @@ class Folder:
             Further files of the same checkpoint; those that are missing are missed on reading.
         archive : bool
             Whether it holds several checkpoints.
+        network : str
+            Which of several networks; its name follows the id after a ``#``.
         """
         path = self.path / name
         real = path.resolve() if path.is_symlink() else self.real_path / name
@@ -118,13 +181,19 @@ class Folder:
         size = sum(file.stat().st_size for file in files)
         # file names need not be text
         item_id = os.fsencode(id or self.relative(name)).decode(errors="replace")
-        above = (self.real_path if archive else self.real_root).parts[1:]
-        if above[-1:] == (item_id,):  # a folder that is one checkpoint, named after itself
-            above = above[:-1]
-        return Found(item_id, path, real, size, reader, archive, above)
+        if network:
+            item_id = f"{item_id}#{network}"
+        above = self.real_path.parts[1:] if archive else self.above(item_id)
+        return Found(item_id, path, real, size, reader, archive, network, above)
 
 
-def walk(root: Path, selection: Selection, warnings: list[str]) -> Iterator[Folder]:
+def walk(
+    root: Path,
+    selection: Selection,
+    warnings: list[str],
+    network: str = "",
+    passed: PassedOver | None = None,
+) -> Iterator[Folder]:
     """Yield a source folder and its subfolders, each before what it holds, in natural order.
 
     Links are followed where they lead to a file within the source; others are reported in
@@ -139,8 +208,10 @@ def walk(root: Path, selection: Selection, warnings: list[str]) -> Iterator[Fold
     while pending:
         path = pending.pop()
         names, subfolders = _list(root, path, warnings)
-        yield Folder(root, path, names, selection, warnings)
-        pending += [path / name for name in reversed(subfolders)]
+        folder = Folder(root, path, names, selection, warnings, network, passed or PassedOver())
+        yield folder
+        left = [name for name in subfolders if name not in folder.skipped]
+        pending += [path / name for name in reversed(left)]
 
 
 def _list(root: Path, path: Path, warnings: list[str]) -> tuple[list[str], list[str]]:

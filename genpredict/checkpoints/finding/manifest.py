@@ -182,6 +182,8 @@ class _Places:
     def of(self, item: Item) -> tuple[Path, ...]:
         """Return what means an item: its file, and its folder where that is one checkpoint."""
         file = self.real(item.path)
+        if item.network:
+            return (file.with_name(f"{file.name}#{item.network}"),)
         is_folder = item.rows_known and item.id.rpartition("/")[2] == file.parent.name
         return (file, file.parent) if is_folder else (file,)
 

@@ -11,22 +11,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from genpredict.checkpoints.finding.folders import Folder, Found, walk
+from genpredict.checkpoints.finding.folders import Folder, Found, PassedOver, walk
+from genpredict.checkpoints.finding.networks import (
+    describe_file,
+    is_copy_of_weights,
+    model_parallel,
+    shard_index,
+    shard_of,
+    shards_reader,
+    weights_of,
+)
 from genpredict.checkpoints.finding.runs import is_of_run, read_run_checkpoint, recognize_runs
-from genpredict.checkpoints.formats.safetensors_files import (
-    SAFETENSORS_SUFFIX,
-    read_safetensors,
-    read_safetensors_shards,
+from genpredict.checkpoints.formats.registry import known_suffixes
+from genpredict.checkpoints.formats.torch_files import shard_map
+from genpredict.checkpoints.formats.unread import (
+    refuse_distributed,
+    refuse_shards,
+    refuse_unzipped,
 )
-from genpredict.checkpoints.formats.torch_files import (
-    TORCH_SUFFIXES,
-    read_torch_shards,
-    read_torch_tensors,
-    shard_map,
-)
-from genpredict.checkpoints.items import Reader, read_single
+from genpredict.checkpoints.items import read_single
 from genpredict.checkpoints.nats.archives import (
     ARCHIVE_SUFFIX,
     META_NAME,
@@ -43,61 +47,48 @@ from genpredict.checkpoints.nats.cache_files import (
 )
 from genpredict.errors import CheckpointError, GenpredictError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-HUGGING_FACE_WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
-"""Weights of a Hugging Face folder; the first that is there is taken."""
-
-_TRAINER_STATE = re.compile(
-    r"(optimizer|optim|scheduler|scaler|training_args|rng_state(_\d+)?)\.(pt|pth|bin)"
-)
-_SHARD = re.compile(r"(?P<stem>.*)-\d{5}-of-\d{5}(?P<suffix>\.safetensors|\.bin)")
-_SHARD_INDEX = re.compile(r"(?P<stem>.*)(?P<suffix>\.safetensors|\.bin)\.index\.json")
 _PEEKED_ARCHIVES = 5
 
 Recognizer = Callable[[Folder], Iterator[Found]]
 """Yields what it recognizes in a folder and claims what belongs to it."""
 
 
-def find_in_folder(root: Path, selection: Selection, warnings: list[str]) -> Iterator[Found]:
-    """Yield what a folder and its subfolders hold."""
-    for folder in walk(root, selection, warnings):
+def find_in_folder(
+    root: Path, selection: Selection, warnings: list[str], network: str = ""
+) -> Iterator[Found]:
+    """Yield what a folder and its subfolders hold; say what is passed over."""
+    passed = PassedOver()
+    for folder in walk(root, selection, warnings, network, passed):
         for recognize in RECOGNIZERS:
             yield from recognize(folder)
+    warnings += passed.warnings(root)
 
 
-def find_in_file(path: Path, selection: Selection) -> Found:
-    """Describe a file that is named as a source.
+def find_in_file(path: Path, selection: Selection, network: str = "") -> list[Found]:
+    """Describe a file that is named as a source: one checkpoint, or as many as it holds.
 
     Raises
     ------
     GenpredictError
-        When its suffix is unknown.
+        When it is of no known kind.
     """
-    folder = Folder(path.parent, path.parent, [path.name], selection, [])
-    if _SHARD_INDEX.fullmatch(path.name):
-        return next(recognize_shards(folder))
+    folder = Folder(path.parent, path.parent, [path.name], selection, [], network)
+    if shard_index(path.name):
+        return list(recognize_shards(folder))
     if path.name.endswith(ARCHIVE_SUFFIX):
-        return _archive(folder, path.name, peek_search_space(path))
+        return [_archive(folder, path.name, peek_search_space(path))]
     if path.name.endswith(CACHE_SUFFIX):
-        return _cached(folder, path.name, read_front(path.parent))
+        return [_cached(folder, path.name, read_front(path.parent))]
     if is_of_run(path.resolve()):
-        return folder.found(path.name, read_run_checkpoint)
-    if reader := _reader(path.name):
-        return folder.found(path.name, reader)
-    known = " ".join((*TORCH_SUFFIXES, SAFETENSORS_SUFFIX, ARCHIVE_SUFFIX))
-    raise GenpredictError(
-        f"{path}: unknown kind of file; known are {known} and *.index.json of shards; "
-        "rename it if it is one of these"
-    )
+        return [folder.found(path.name, read_run_checkpoint)]
+    described = describe_file(folder, path.name, alone=True)
+    if described is None:
+        known = " ".join((*known_suffixes(), ARCHIVE_SUFFIX))
+        raise GenpredictError(
+            f"{path}: unknown kind of file; known are {known} and *.index.json of shards, "
+            "whatever their suffix"
+        )
+    return described
 
 
 def recognize_nats(folder: Folder) -> Iterator[Found]:
@@ -129,33 +120,59 @@ def recognize_cache(folder: Folder) -> Iterator[Found]:
 
 
 def recognize_hugging_face(folder: Folder) -> Iterator[Found]:
-    """Recognize a Hugging Face folder: config.json and weights, one checkpoint."""
-    weights = [name for name in HUGGING_FACE_WEIGHTS if name in folder.names]
-    if "config.json" not in folder.names or not weights:
+    """Recognize a Hugging Face folder: config.json and weights, one checkpoint.
+
+    Copies in other precisions, for other frameworks and in other folders are not counted again.
+    """
+    if "model_index.json" in folder.names:  # a pipeline: its networks lie in the folders below
+        folder.claim([name for name in folder.names if name.endswith((".safetensors", ".ckpt"))])
+    chosen = weights_of(folder.names)
+    if "config.json" not in folder.names or chosen is None:
         return
-    shards = _shards(folder, weights[0])
-    folder.claim([*weights, *(part for name in weights for part in _shards(folder, name))])
+    shards = _shards(folder, chosen)
+    copies = [name for name in folder.names if is_copy_of_weights(name)]
+    folder.claim([chosen, *shards, *copies])
+    folder.skip(("openvino", "onnx", "original", "coreml", "tflite", "gguf"))
     name = folder.real_path.name if folder.path == folder.root else folder.relative("")
-    reader = _shards_reader(weights[0], folder) or _reader(weights[0])
+    reader = shards_reader(chosen, folder.real_root)
     if reader is not None:
-        yield folder.found(weights[0], reader, id=name, parts=shards)
+        yield folder.found(chosen, reader, id=name, parts=shards)
+        return
+    for one in describe_file(folder, chosen, alone=True) or []:
+        yield replace(one, id=name, above=folder.above(name))
+
+
+def recognize_parts(folder: Folder) -> Iterator[Found]:
+    """Recognize files that are only parts of a network, and fail as one."""
+    distributed = [name for name in folder.names if name.endswith(".distcp")]
+    parallel = model_parallel(folder.names)
+    for parts, refuse in ((distributed, refuse_distributed), (parallel, refuse_shards)):
+        if parts:
+            folder.claim(parts)
+            reader = partial(read_single, load=refuse)
+            yield folder.found(parts[0], reader, parts=parts[1:])
+    if {"data.pkl", "version"} <= set(folder.names):
+        folder.claim(list(folder.names))
+        folder.skip(("data", ".data"))
+        yield folder.found("data.pkl", partial(read_single, load=refuse_unzipped))
 
 
 def recognize_shards(folder: Folder) -> Iterator[Found]:
     """Recognize checkpoints in shards by their index files."""
     for name in list(folder.names):
-        if reader := _shards_reader(name, folder):
+        if reader := shards_reader(name, folder.real_root):
             shards = _shards(folder, name)
             folder.claim([name, *shards])
-            stem = folder.relative(name).removesuffix(".index.json")
+            stem = re.sub(r"\.index(\.[\w-]+)?\.json$", "", folder.relative(name))
             yield folder.found(name, reader, id=stem, parts=shards)
 
 
 def recognize_files(folder: Folder) -> Iterator[Found]:
-    """Recognize single files by suffix; states of optimizers and trainers are passed over."""
+    """Recognize single files by what they hold; those without a network are counted."""
     for name in folder.names:
-        if not _TRAINER_STATE.fullmatch(name) and (reader := _reader(name)):
-            yield folder.found(name, reader)
+        described = describe_file(folder, name, alone=False)
+        if described is not None:
+            yield from described
 
 
 RECOGNIZERS: tuple[Recognizer, ...] = (
@@ -164,51 +181,16 @@ RECOGNIZERS: tuple[Recognizer, ...] = (
     recognize_cache,
     recognize_hugging_face,
     recognize_shards,
+    recognize_parts,
     recognize_files,
 )
 
 
-def _reader(name: str) -> Reader | None:
-    """Return what reads a single file, None where the suffix is unknown."""
-    suffix = Path(name).suffix.lower()
-    if _SHARD.fullmatch(name):
-        return partial(read_single, load=_refuse_shard)
-    if suffix == SAFETENSORS_SUFFIX:
-        return partial(read_single, load=read_safetensors)
-    if suffix in TORCH_SUFFIXES:
-        return partial(read_single, load=read_torch_tensors)
-    return None
-
-
-def _refuse_shard(path: Path) -> dict[str, Tensor]:
-    """Fail on a part of a checkpoint that stands alone."""
-    raise CheckpointError(
-        path,
-        "one shard of several: part of a network; fetch the *.index.json that lists them into "
-        "its folder, or pass that as the SOURCE",
-    )
-
-
-def _shards_reader(name: str, folder: Folder) -> Reader | None:
-    """Return what reads the shards of an index, None for other files."""
-    match = _SHARD_INDEX.fullmatch(name)
-    if match is None:
-        return None
-    is_safetensors = match["suffix"] == SAFETENSORS_SUFFIX
-    read = read_safetensors_shards if is_safetensors else read_torch_shards
-    return partial(read_single, load=partial(read, within=folder.real_root))
-
-
 def _shards(folder: Folder, index: str) -> list[str]:
     """List the shards of an index, by its contents and by name; none for other files."""
-    match = _SHARD_INDEX.fullmatch(index)
-    if match is None:
+    if not shard_index(index):
         return []
-    shards = set()
-    for name in folder.names:
-        shard = _SHARD.fullmatch(name)
-        if shard and shard.groups() == match.groups():
-            shards.add(name)
+    shards = {name for name in folder.names if shard_of(name, index)}
     try:
         shards.update(shard_map(folder.path / index).values())
     except CheckpointError:

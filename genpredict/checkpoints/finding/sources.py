@@ -14,6 +14,7 @@ from genpredict.checkpoints.finding.folders import Found
 from genpredict.checkpoints.finding.manifest import join, read_manifest
 from genpredict.checkpoints.finding.recognizers import find_in_file, find_in_folder
 from genpredict.checkpoints.finding.runs import read_run_checkpoint
+from genpredict.checkpoints.formats.registry import known_suffixes
 from genpredict.checkpoints.items import Item
 from genpredict.checkpoints.nats.archives import Selection
 from genpredict.checkpoints.nats.indices import parse_indices
@@ -57,6 +58,7 @@ def open_checkpoints(
     nats_epochs: int | Iterable[int] | None = None,
     nats_datasets: str | Iterable[str] | None = None,
     indices: str | int | Iterable[int] | None = None,
+    network: str = "",
 ) -> CheckpointSources:
     """Find all checkpoints in files, folders and NATS-Bench archives.
 
@@ -75,11 +77,15 @@ def open_checkpoints(
     indices : str, int or iterable of int, optional
         Architectures to take from NATS-Bench archives: ``"0:32768"``, ``"5"``, ``"1,4,9"``,
         ``"0:100:10"``; default all.
+    network : str, optional
+        Of files that hold several networks, take the one of this name, be it one that is put aside
+        otherwise (a moving average, say); default all but those. A source and a path of a manifest
+        may also be ``FILE#name``.
 
     Returns
     -------
     CheckpointSources
-        Nothing but folder listings (and the first bytes of one archive a folder) has been read.
+        Read are folder listings, first bytes, and of files of torch what they hold; no weights.
 
     Raises
     ------
@@ -98,7 +104,7 @@ def open_checkpoints(
         raise GenpredictError("sources: none given; name at least one file or folder")
     selection = _selection(nats_epochs, nats_datasets, indices)
     warnings: list[str] = []
-    found = _without_repeats(_find(paths, selection, warnings), warnings)
+    found = _without_repeats(_find(paths, selection, warnings, network), warnings)
     _check_found(found, paths, selection, warnings)
     items = _named(found)
     if manifest is None:
@@ -144,25 +150,42 @@ def _selection(
     )
 
 
-def _find(paths: Sequence[Path], selection: Selection, warnings: list[str]) -> Iterator[Found]:
+def _find(
+    paths: Sequence[Path], selection: Selection, warnings: list[str], network: str
+) -> Iterator[Found]:
     """Yield what every source holds."""
     for path in paths:
+        named, wanted = path, network
+        if not path.exists() and "#" in path.name:
+            path, wanted = (
+                path.with_name(path.name.rpartition("#")[0]),
+                path.name.rpartition("#")[2],
+            )
         if not path.exists():
+            path = named
             raise GenpredictError(f"{path}: no such file or folder; check the path")
         if not path.is_dir() and not path.is_file():
             raise GenpredictError(f"{path}: is a pipe or device, not a file; save it to disk first")
         if path.is_dir():
-            yield from find_in_folder(path, selection, warnings)
+            yield from find_in_folder(path, selection, warnings, wanted)
         else:
-            yield find_in_file(path, selection)
+            yield from find_in_file(path, selection, wanted)
 
 
 def _without_repeats(found: Iterable[Found], warnings: list[str]) -> list[Found]:
     """Drop files that are reached twice, with a warning."""
-    kept: dict[Path, Found] = {}
+    kept: dict[tuple[Path, str], Found] = {}
+    suffixes = known_suffixes()
     for one in found:
-        first = kept.setdefault(one.real_path, one)
-        if first is not one:
+        place = one.real_path, one.network
+        first = kept.setdefault(place, one)
+        if first is one:
+            continue
+        # caches keep files under numbers, and links to them under their names
+        named = [file.path.name.lower().endswith(suffixes) for file in (first, one)]
+        if named == [False, True]:
+            kept[place] = one
+        elif named != [True, False]:
             warnings.append(f"{one.path}: the same file as {first.path}, taken once")
     return list(kept.values())
 
@@ -183,8 +206,8 @@ def _check_found(
         names = ", ".join(map(str, paths))
         notes = "".join(f"; {warning}" for warning in warnings)
         raise GenpredictError(
-            f"{names}: no checkpoints found (.pt .pth .th .ckpt .bin .tar .safetensors or "
-            f"NATS-Bench archives); check the path{notes}"
+            f"{names}: no checkpoints found ({' '.join(known_suffixes())} or NATS-Bench archives); "
+            f"check the path{notes}"
         )
 
 

@@ -272,8 +272,16 @@ def opened(path: Path) -> Iterator[Any]:
         that it names has been imported or run.
     """
     check_file(path)
-    size = path.stat().st_size
-    with reading(path), limited_memory(4 * size + MEMORY_ROOM), path.open("rb") as file:
+    with path.open("rb") as file, opened_bytes(file, path) as tree:
+        yield tree
+
+
+@contextmanager
+def opened_bytes(file: BinaryIO, path: Path) -> Iterator[Any]:
+    """Yield the tree of an open file, which is called by a path in errors."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    with reading(path), limited_memory(4 * size + MEMORY_ROOM):
         if _check_format(path, file):
             with zipfile.ZipFile(file) as archive:
                 yield read_zip(archive, _check_zip(path, archive))
@@ -342,7 +350,7 @@ def _check_format(path: Path, file: BinaryIO) -> bool:
 def _check_zip(path: Path, archive: zipfile.ZipFile) -> str:
     """Return the folder of a torch archive; raise where it is none, or lies about its entries."""
     entries = archive.infolist()
-    _check_sizes(path, entries)
+    check_sizes(path, entries)
     names = [entry.filename for entry in entries]
     pickles = [name for name in names if name.lower().rpartition("/")[2] == "data.pkl"]
     if not pickles:
@@ -363,7 +371,7 @@ def _check_zip(path: Path, archive: zipfile.ZipFile) -> str:
     return folder
 
 
-def _check_sizes(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+def check_sizes(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     """Raise on a decompression bomb before anything is unpacked."""
     if any(entry.compress_type not in _ZIP_KINDS for entry in entries):
         raise CheckpointError(path, f"compressed in a way that torch cannot read; {RESAVE}")

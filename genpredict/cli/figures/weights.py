@@ -32,6 +32,7 @@ class Method:
     null_tolerance: float = NULL_TOLERANCE
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,11 @@ def open_network(source: Path, name: str | None, estimator: Estimator | None) ->
 def _measured(checkpoint: Checkpoint, method: Method, others: int) -> Network:
     """Measure a network now."""
     scores = score(
-        {checkpoint.id: dict(checkpoint.tensors())},
+        {checkpoint.id: checkpoint.tensors()},
         estimator=method.estimator,
         include=method.include,
         exclude=method.exclude,
+        also=method.also,
         dead_tolerance=method.dead_tolerance,
         null_tolerance=method.null_tolerance,
     ).isel(checkpoint=0)
@@ -111,7 +113,9 @@ def _measured(checkpoint: Checkpoint, method: Method, others: int) -> Network:
 
 def _layers(checkpoint: Checkpoint, method: Method) -> list[Layer]:
     tensors = checkpoint.tensors()
-    return select_layers(tensors, include=method.include, exclude=method.exclude)[0]
+    return select_layers(tensors, include=method.include, exclude=method.exclude, also=method.also)[
+        0
+    ]
 
 
 def _from_files(source: Path, name: str | None) -> tuple[Checkpoint, int]:
@@ -159,7 +163,7 @@ def _from_store(path: Path, name: str | None, estimator: Estimator | None) -> Ne
     method = _method(scores.attrs)
     checkpoint = _found_again(path, row, method.estimator)
     if estimator is not None and estimator != method.estimator:
-        method = Method(estimator, include=method.include, exclude=method.exclude)
+        method = Method(estimator, include=method.include, exclude=method.exclude, also=method.also)
         return _measured(checkpoint, method, len(ids) - 1)
     layers = _layers(checkpoint, method)
     names = [str(label) for label in row["layer_name"].values if label]
@@ -180,6 +184,7 @@ def _method(attrs: dict[Any, Any]) -> Method:
         float(attrs.get("null_tolerance", default.null_tolerance)),
         tuple(attrs.get("include", ())),
         tuple(attrs.get("exclude", ())),
+        tuple(attrs.get("also", ())),
     )
 
 

@@ -202,7 +202,7 @@ def test_hugging_face_folders_are_one_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("path,seed\nhub/bert,1\nhub/gpt/pytorch_model.bin,2\n")
     joined = open_checkpoints(tmp_path / "hub", manifest=tmp_path / "m.csv")
     assert [dict(c.metadata) for c in joined] == [{"seed": 1}, {"seed": 2}, {}]
-    assert "no row for t5" in joined.warnings[0]
+    assert "no row for t5" in joined.warnings[-1]
 
 
 def test_errors_say_what_to_do(tmp_path: Path) -> None:
@@ -210,13 +210,13 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
         open_checkpoints([])
     with pytest.raises(GenpredictError, match="nowhere: no such file or folder; check the path"):
         open_checkpoints(tmp_path / "nowhere")
-    with pytest.raises(GenpredictError, match=r"no checkpoints found \(.pt .pth"):
+    with pytest.raises(GenpredictError, match=r"no checkpoints found \(.safetensors .*.pt .pth"):
         open_checkpoints(tmp_path)
-    (tmp_path / "net.onnx").touch()
+    (tmp_path / "net.xyz").write_bytes(b"nothing known")
     with pytest.raises(
-        GenpredictError, match=r"unknown kind of file; known are .pt .*.pickle.pbz2"
+        GenpredictError, match=r"unknown kind of file; known are .*.pt .*.pickle.pbz2"
     ):
-        open_checkpoints(tmp_path / "net.onnx")
+        open_checkpoints(tmp_path / "net.xyz")
     (tmp_path / "net.pt").symlink_to("none.pt")
     with pytest.raises(GenpredictError, match=r"no checkpoints found.*net\.pt: broken link"):
         open_checkpoints(tmp_path)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genpredict.errors import GenpredictError
-from genpredict.layers.selection import Layer
+from genpredict.layers import Layer
 from genpredict.schema import FACTORIZATIONS, POWERS
 from genpredict.spectral import LayerMeasures
 from genpredict.training.optimizers.rates import Progress, layer_stable_rank, next_progress

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genpredict.layers import select_layers
-from genpredict.layers.selection import Layer
+from genpredict.layers import Layer, select_layers
 from genpredict.spectral import unfoldings
 from genpredict.training.optimizers.rmsgd.sharded import whole
 

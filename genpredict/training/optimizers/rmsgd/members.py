@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from genpredict.errors import GenpredictError
-from genpredict.layers.selection import Layer
+from genpredict.layers import Layer
 from genpredict.training.optimizers.rmsgd.layers import (
     Measured,
     named_layers,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genpredict.errors import GenpredictError
-from genpredict.layers.selection import Layer
+from genpredict.layers import Layer
 from genpredict.spectral import Estimator, LayerMeasures, measure_weights
 from genpredict.training.optimizers.rmsgd.cautions import (
     warn_of_nameless,

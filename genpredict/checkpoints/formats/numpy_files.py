@@ -1,0 +1,81 @@
+"""Arrays in ``.npz`` and ``.npy`` files of numpy."""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genpredict.checkpoints.formats.torch_containers import MEMORY_ROOM, check_sizes, reading
+from genpredict.checkpoints.memory_limit import limited_memory
+from genpredict.checkpoints.state_dicts import NAMELESS, NamedTensors, strip_prefixes
+from genpredict.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_POSITION = re.compile(r"arr_\d+")
+_LONE = "weight"
+_MAGIC = b"\x93NUMPY"
+_KINDS = "fiubc"
+
+
+def read_numpy(path: Path) -> NamedTensors:
+    """Read the arrays of a file, of numbers alone: objects, which are pickles, are refused.
+
+    Raises
+    ------
+    CheckpointError
+        When it is damaged, or holds no array of two axes or more.
+    """
+    with reading(path), limited_memory(4 * path.stat().st_size + MEMORY_ROOM):
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                tensors = {_LONE: _tensor(_read_array(file, path.stat().st_size))}
+        else:
+            with zipfile.ZipFile(path) as archive:
+                check_sizes(path, archive.infolist())
+                tensors = {}
+                for entry in archive.infolist():
+                    with archive.open(entry) as file:
+                        array = _read_array(file, entry.file_size)
+                    if array.dtype.kind in _KINDS:
+                        tensors[entry.filename.removesuffix(".npy")] = _tensor(array)
+    if not any(tensor.ndim >= 2 for tensor in tensors.values()):
+        raise CheckpointError(
+            path, "holds no array of two axes or more; save the weights with numpy.savez(path, "
+            "**{name: array})"
+        )  # fmt: skip
+    nameless = all(_POSITION.fullmatch(name) for name in tensors)
+    return NamedTensors(strip_prefixes(tensors), {}, [NAMELESS] if nameless else [])
+
+
+def _read_array(file: Any, size: int) -> Any:
+    """Read one array whose header says no more than the file holds."""
+    import numpy as np
+
+    version = np.lib.format.read_magic(file)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject or dtype.kind not in f"{_KINDS}USV":
+        raise ValueError("arrays of objects, which are pickles")
+    count = math.prod(shape)
+    if count * dtype.itemsize > size:
+        raise ValueError(f"an array of {count:,} numbers where {size:,} bytes are stored")
+    raw = file.read(count * dtype.itemsize)
+    flat = np.frombuffer(raw, dtype=dtype, count=count)
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _tensor(array: Any) -> Tensor:
+    """Return an array as a tensor of its own."""
+    import torch
+
+    native = array.astype(array.dtype.newbyteorder("="), order="C", copy=True)
+    return torch.from_numpy(native)
