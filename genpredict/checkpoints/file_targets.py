@@ -16,8 +16,21 @@ _TARGETS: tuple[tuple[str, frozenset[str]], ...] = (
     ("validation_accuracy", frozenset(("val", "valid", "validation"))),
     ("test_accuracy", frozenset(("test", "best", "eval", "top"))),
 )
+_MOST_EPOCHS = 1e9
 _ACCURACY = frozenset(("acc", "accuracy", "prec", "precision", "top", "acc1", "prec1"))
-_OTHER = re.compile(r"loss|err|epoch|step|lr|time|top_?5|acc_?5|prec_?5", re.IGNORECASE)
+_OTHER = re.compile(r"loss|err|epoch|step|(?<![a-z])lr|time|top_?5|acc_?5|prec_?5", re.IGNORECASE)
+
+
+def is_accuracy(key: str) -> bool:
+    """Return whether a key is that of an accuracy.
+
+    Examples
+    --------
+    >>> is_accuracy("best_acc1"), is_accuracy("val_loss"), is_accuracy("top5_acc")
+    (True, False, False)
+    """
+    parts = set(words(key.rpartition(".")[2]))
+    return not parts.isdisjoint(_ACCURACY) and _OTHER.search(key) is None
 
 
 def targets_in(numbers: Mapping[str, float]) -> dict[str, str]:
@@ -40,9 +53,9 @@ def targets_in(numbers: Mapping[str, float]) -> dict[str, str]:
     """
     taken: dict[str, str] = {}
     for key, value in numbers.items():
-        parts = set(words(key.rpartition(".")[2]))
-        if parts.isdisjoint(_ACCURACY) or _OTHER.search(key) or not 0 <= value <= 100:
+        if not is_accuracy(key) or not 0 <= value <= 100:
             continue
+        parts = set(words(key.rpartition(".")[2]))
         default = "test_accuracy"
         target = next((name for name, known in _TARGETS if not parts.isdisjoint(known)), default)
         if target not in taken.values():
@@ -51,7 +64,7 @@ def targets_in(numbers: Mapping[str, float]) -> dict[str, str]:
 
 
 def accuracies(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Return the accuracies among the numbers of a file, in percent.
+    """Return the accuracies among the numbers of a file, in percent, and its epoch.
 
     A number of at most 1 is taken for a share, and so multiplied by 100.
 
@@ -60,7 +73,9 @@ def accuracies(numbers: Mapping[str, float]) -> dict[str, float]:
     >>> accuracies({"acc": 0.915})
     {'test_accuracy': 91.5}
     """
-    return {
+    epoch = numbers.get("epoch")
+    known = {"epoch": float(epoch)} if epoch is not None and 0 <= epoch < _MOST_EPOCHS else {}
+    return known | {
         target: float(numbers[key]) * (100 if numbers[key] <= 1 else 1)
         for key, target in targets_in(numbers).items()
     }

@@ -6,10 +6,13 @@ import re
 from typing import Any
 
 from genpredict.checkpoints.formats.inert_pickles import StandIn
+from genpredict.checkpoints.formats.pickle_costs import RefusedPickleError
 from genpredict.checkpoints.formats.stored_tensors import OldTensor, StoredSparse, StoredTensor
 
 DEEPEST = 100
 """Modules in each other that are looked into."""
+MOST_MODULES = 100_000
+"""Modules of one network, each counted as often as it has names."""
 _OF_TORCH = "torch.nn.modules."
 _SCRIPTED = "__torch__"
 _MANGLED = re.compile(r"\.___torch_mangle_\d+")
@@ -39,7 +42,7 @@ def module_tensors(root: StandIn) -> tuple[dict[str, Any], dict[str, str]]:
     """
     tensors: dict[str, Any] = {}
     types: dict[str, str] = {}
-    _gather(root, "", (), tensors, types)
+    _gather(root, "", (), tensors, types, [])
     return tensors, types
 
 
@@ -49,10 +52,14 @@ def _gather(
     above: tuple[int, ...],
     tensors: dict[str, Any],
     types: dict[str, str],
+    counted: list[int],
 ) -> None:
     """Take the tensors of a module and of those in it, in the order of its state dict."""
     if id(module) in above or len(above) > DEEPEST:
         return
+    counted.append(id(module))
+    if len(counted) > MOST_MODULES:
+        raise RefusedPickleError(f"more than {MOST_MODULES:,} modules in each other")
     state = _attributes(module)
     scripted = _is_scripted(module)
     kind = torch_type(module)
@@ -68,7 +75,7 @@ def _gather(
     children = state if scripted else state.get("_modules")
     for name, child in (children if isinstance(children, dict) else {}).items():
         if isinstance(child, StandIn) and not isinstance(child, OldTensor):
-            _gather(child, f"{front}{name}.", (*above, id(module)), tensors, types)
+            _gather(child, f"{front}{name}.", (*above, id(module)), tensors, types, counted)
 
 
 def torch_type(module: StandIn) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genpredict.checkpoints.file_targets import is_accuracy
 from genpredict.checkpoints.formats.inert_pickles import StandIn
 from genpredict.checkpoints.formats.stored_tensors import (
     OldTensor,
@@ -41,8 +42,8 @@ INNER_WRAPPERS = frozenset(
 """Parts of names that wrappers put anywhere in them."""
 DEEPEST = 12
 """Dicts and lists in each other that are looked into."""
-MOST_VISITED = 2_000_000
-"""Things in a file that are looked at."""
+MOST_VISITS = 4
+"""Times that one thing is looked at, by as many ways as lead to it; a cycle ends with them."""
 MOST_NUMBERS = 1000
 """Single numbers that are kept."""
 MOMENTS = frozenset(
@@ -126,11 +127,14 @@ class Contents:
         What else has tensors.
     numbers : mapping
         Single numbers beside the weights, by their keys.
+    is_strange : bool
+        Whether there is something, but nothing that has to do with tensors.
     """
 
     networks: list[Network] = field(default_factory=list)
     put_aside: list[tuple[Network, str]] = field(default_factory=list)
     numbers: dict[str, float] = field(default_factory=dict)
+    is_strange: bool = False
 
     def named(self, name: str) -> Network | None:
         """Return the network of a name, put aside or not."""
@@ -170,7 +174,12 @@ def networks_in(tree: object) -> Contents:
     """
     walk = _Walk()
     walk.visit(tree, ())
-    return _sorted(walk)
+    contents = _sorted(walk)
+    if (lone := as_tensor(tree)) is not None:
+        contents.put_aside.append((Network("", {"": lone}), "a tensor without a name"))
+    known = contents.put_aside or contents.networks
+    contents.is_strange = not known and not (type(tree) is dict and not tree)
+    return contents
 
 
 class _Walk:
@@ -180,27 +189,25 @@ class _Walk:
         self.networks: list[Network] = []
         self.optimizers: list[str] = []
         self.numbers: dict[str, float] = {}
-        self._open: set[int] = set()
-        self._visited = 0
+        self._visits: dict[int, int] = {}
 
     def visit(self, node: Any, path: tuple[str, ...]) -> None:
         """Look into a thing."""
-        self._visited += 1
-        if id(node) in self._open or len(path) > DEEPEST or self._visited > MOST_VISITED:
+        visits = self._visits[id(node)] = self._visits.get(id(node), 0) + 1
+        if visits > MOST_VISITS or len(path) > DEEPEST:
             return
-        self._open.add(id(node))
         if is_module(node):
             self._take(path, *module_tensors(node))
         elif is_optimizer(node):
             self.optimizers.append(".".join(path))
         elif (entries := entries_of(node)) is not None:
             self._visit_entries(node, entries, path)
-        self._open.discard(id(node))
 
     def _visit_entries(self, node: Any, entries: dict[Any, Any], path: tuple[str, ...]) -> None:
         """Look into a dict or list: one network, or things side by side."""
         nameless = isinstance(node, list | tuple) or all(type(key) is int for key in entries)
         tensors = dict(_tensors(entries, nameless=nameless))
+        self._scores(entries, tensors, path)
         before = len(self.networks)
         for key, child in entries.items():
             if isinstance(key, str | int) and as_tensor(child) is None:
@@ -234,6 +241,21 @@ class _Walk:
         order: tuple[Role, ...] = ("optimizer", "extra", "average", "copy", "teacher")
         role: Role = next((role for role in order if role in roles), "network")
         self.networks.append(Network(".".join(path), tensors, types or {}, list(notes), role))
+
+    def _scores(
+        self, entries: Mapping[Any, Any], tensors: Mapping[str, Any], path: tuple[str, ...]
+    ) -> None:
+        """Note accuracies that are tensors: by their names, or what a callback monitors."""
+        named = {n: t for n, t in tensors.items() if t.ndim == 0 and is_accuracy(n)}
+        monitor = entries.get("monitor")
+        if isinstance(monitor, str) and is_accuracy(monitor):
+            for key in ("current_score", "best_model_score"):
+                if (score := as_tensor(entries.get(key))) is not None and score.ndim == 0:
+                    named.setdefault(monitor, score)
+        for name, tensor in named.items():
+            loaded = tensor if not hasattr(tensor, "load") else tensor.load()
+            if not loaded.is_meta:
+                self._number(name, loaded.item(), path)
 
     def _number(self, key: Any, value: Any, path: tuple[str, ...]) -> None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -72,6 +72,7 @@ def score(
     exclude: Annotated[list[str] | None, Parameter(negative=())] = None,
     also: Annotated[list[str] | None, Parameter(negative=())] = None,
     network: str = "",
+    targets_from_file: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
 ) -> int:
@@ -132,6 +133,8 @@ def score(
         Take tensors in whose names match this pattern, beside the layers; may be repeated.
     network
         Of files that hold several networks, take the one of this name, be it a moving average.
+    targets_from_file
+        Take accuracies that a file says of itself (best_acc, …; `show` lists them) for targets.
     overwrite
         Delete an existing store first.
     retry_failed
@@ -158,6 +161,7 @@ def score(
         nats_datasets=nats_datasets,
         indices=indices,
         network=network,
+        targets_from_file=targets_from_file,
     )
     console.warn(found.warnings)
     if not any(item.is_whole_space for item in found.items):  # files are chosen by their names

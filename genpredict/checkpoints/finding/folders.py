@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from genpredict.checkpoints.checkpoint import Metadata
 from genpredict.checkpoints.finding.natural_order import natural_key
 from genpredict.checkpoints.items import Item, Reader
 from genpredict.checkpoints.nats.archives import Selection
@@ -36,6 +37,8 @@ class Found:
         Whether it holds several checkpoints.
     network : str
         Which of several networks in the file.
+    metadata : mapping
+        What the file says of itself, where that was asked for.
     above : tuple of str
         Names of the folders that may be put before the id, outermost first.
     """
@@ -47,12 +50,13 @@ class Found:
     reader: Reader = field(repr=False)
     is_archive: bool = False
     network: str = ""
+    metadata: Metadata = field(default_factory=dict, repr=False)
     above: tuple[str, ...] = field(default=(), repr=False)
 
     def item(self, item_id: str) -> Item:
         """Return the item that reads it, under its final id."""
         known = not self.is_archive
-        return Item(item_id, self.path, self.size, known, self.reader, network=self.network)
+        return Item(item_id, self.path, self.size, known, self.reader, self.metadata, self.network)
 
 
 @dataclass
@@ -104,6 +108,8 @@ class Folder:
         Grows by what the user should know.
     network : str
         Which network to take of files that hold several.
+    targets : bool
+        Whether accuracies that a file says become targets.
     passed : PassedOver
         Grows by files that hold no network.
     skipped : set of str
@@ -116,6 +122,7 @@ class Folder:
     selection: Selection
     warnings: list[str]
     network: str = ""
+    targets: bool = False
     passed: PassedOver = field(default_factory=PassedOver)
     skipped: set[str] = field(default_factory=set)
 
@@ -184,7 +191,7 @@ class Folder:
         if network:
             item_id = f"{item_id}#{network}"
         above = self.real_path.parts[1:] if archive else self.above(item_id)
-        return Found(item_id, path, real, size, reader, archive, network, above)
+        return Found(item_id, path, real, size, reader, archive, network, above=above)
 
 
 def walk(
@@ -192,6 +199,8 @@ def walk(
     selection: Selection,
     warnings: list[str],
     network: str = "",
+    *,
+    targets: bool = False,
     passed: PassedOver | None = None,
 ) -> Iterator[Folder]:
     """Yield a source folder and its subfolders, each before what it holds, in natural order.
@@ -208,7 +217,8 @@ def walk(
     while pending:
         path = pending.pop()
         names, subfolders = _list(root, path, warnings)
-        folder = Folder(root, path, names, selection, warnings, network, passed or PassedOver())
+        seen = passed if passed is not None else PassedOver()
+        folder = Folder(root, path, names, selection, warnings, network, targets, seen)
         yield folder
         left = [name for name in subfolders if name not in folder.skipped]
         pending += [path / name for name in reversed(left)]

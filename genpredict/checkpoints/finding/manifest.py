@@ -149,7 +149,9 @@ def join(
             raise _error(manifest.file, row.line, PATH_COLUMN, f"the file of line {first} again")
         else:
             rows_of[number] = row
-            joined[number] = replace(items[number], metadata=row.metadata)
+            joined[number] = replace(
+                items[number], metadata={**items[number].metadata, **row.metadata}
+            )
     if orphans:
         warnings.append(f"{manifest.file}: no checkpoint for {_listing(orphans)}")
     alone = [item for n, item in enumerate(items) if item.rows_known and n not in rows_of]

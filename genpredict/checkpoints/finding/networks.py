@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genpredict.checkpoints.checkpoint import Metadata
+from genpredict.checkpoints.file_targets import accuracies
 from genpredict.checkpoints.finding.folders import Folder, Found
 from genpredict.checkpoints.formats.registry import (
     Format,
@@ -182,6 +185,23 @@ def _networks(folder: Folder, name: str, row: Format, *, alone: bool) -> list[Fo
         contents, reason = _peek(folder.path / name, row)
     except CheckpointError:  # said again, as the reason of a failed row, when it is read
         return single
+    said: Metadata = accuracies(contents.numbers) if folder.targets else {}
+    return [
+        replace(one, metadata=said)
+        for one in _chosen(folder, name, contents, reason, single, alone=alone)
+    ]
+
+
+def _chosen(
+    folder: Folder,
+    name: str,
+    contents: Contents,
+    reason: str,
+    single: list[Found],
+    *,
+    alone: bool,
+) -> list[Found]:
+    """Return which of the networks of a file are checkpoints; say where there are none."""
     wanted = folder.network
     if wanted and (contents.named(wanted) is not None or len(contents.networks) > 1):
         chosen = [wanted]  # where it is not there, the reader says what is
@@ -190,7 +210,7 @@ def _networks(folder: Folder, name: str, row: Format, *, alone: bool) -> list[Fo
     else:
         chosen, reason = [], "tensors of which none is called a weight"
     if not chosen:
-        if alone:
+        if alone or contents.is_strange:
             return single
         folder.passed.empty.append(f"{folder.relative(name)} ({reason.partition(';')[0]:.100})")
         return []

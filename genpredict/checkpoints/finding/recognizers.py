@@ -54,17 +54,24 @@ Recognizer = Callable[[Folder], Iterator[Found]]
 
 
 def find_in_folder(
-    root: Path, selection: Selection, warnings: list[str], network: str = ""
+    root: Path,
+    selection: Selection,
+    warnings: list[str],
+    network: str = "",
+    *,
+    targets: bool = False,
 ) -> Iterator[Found]:
     """Yield what a folder and its subfolders hold; say what is passed over."""
     passed = PassedOver()
-    for folder in walk(root, selection, warnings, network, passed):
+    for folder in walk(root, selection, warnings, network, targets=targets, passed=passed):
         for recognize in RECOGNIZERS:
             yield from recognize(folder)
     warnings += passed.warnings(root)
 
 
-def find_in_file(path: Path, selection: Selection, network: str = "") -> list[Found]:
+def find_in_file(
+    path: Path, selection: Selection, network: str = "", *, targets: bool = False
+) -> list[Found]:
     """Describe a file that is named as a source: one checkpoint, or as many as it holds.
 
     Raises
@@ -72,7 +79,7 @@ def find_in_file(path: Path, selection: Selection, network: str = "") -> list[Fo
     GenpredictError
         When it is of no known kind.
     """
-    folder = Folder(path.parent, path.parent, [path.name], selection, [], network)
+    folder = Folder(path.parent, path.parent, [path.name], selection, [], network, targets)
     if shard_index(path.name):
         return list(recognize_shards(folder))
     if path.name.endswith(ARCHIVE_SUFFIX):

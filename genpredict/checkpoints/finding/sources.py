@@ -59,6 +59,7 @@ def open_checkpoints(
     nats_datasets: str | Iterable[str] | None = None,
     indices: str | int | Iterable[int] | None = None,
     network: str = "",
+    targets_from_file: bool = False,
 ) -> CheckpointSources:
     """Find all checkpoints in files, folders and NATS-Bench archives.
 
@@ -81,6 +82,9 @@ def open_checkpoints(
         Of files that hold several networks, take the one of this name, be it one that is put aside
         otherwise (a moving average, say); default all but those. A source and a path of a manifest
         may also be ``FILE#name``.
+    targets_from_file : bool
+        Take accuracies and the epoch that a file says of itself (``best_acc``, …) for coordinates
+        and targets; a manifest goes before them. Scripts mean many things by such numbers.
 
     Returns
     -------
@@ -104,7 +108,9 @@ def open_checkpoints(
         raise GenpredictError("sources: none given; name at least one file or folder")
     selection = _selection(nats_epochs, nats_datasets, indices)
     warnings: list[str] = []
-    found = _without_repeats(_find(paths, selection, warnings, network), warnings)
+    found = _without_repeats(
+        _find(paths, selection, warnings, network, targets=targets_from_file), warnings
+    )
     _check_found(found, paths, selection, warnings)
     items = _named(found)
     if manifest is None:
@@ -151,7 +157,12 @@ def _selection(
 
 
 def _find(
-    paths: Sequence[Path], selection: Selection, warnings: list[str], network: str
+    paths: Sequence[Path],
+    selection: Selection,
+    warnings: list[str],
+    network: str,
+    *,
+    targets: bool,
 ) -> Iterator[Found]:
     """Yield what every source holds."""
     for path in paths:
@@ -167,9 +178,9 @@ def _find(
         if not path.is_dir() and not path.is_file():
             raise GenpredictError(f"{path}: is a pipe or device, not a file; save it to disk first")
         if path.is_dir():
-            yield from find_in_folder(path, selection, warnings, wanted)
+            yield from find_in_folder(path, selection, warnings, wanted, targets=targets)
         else:
-            yield from find_in_file(path, selection, wanted)
+            yield from find_in_file(path, selection, wanted, targets=targets)
 
 
 def _without_repeats(found: Iterable[Found], warnings: list[str]) -> list[Found]:

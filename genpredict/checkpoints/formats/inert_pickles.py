@@ -24,7 +24,7 @@ from genpredict.checkpoints.formats.pickle_costs import RefusedPickleError
 
 MOST_GLOBALS = 10_000
 """Different names in one pickle; a large module has some 200. Each costs a class of 1 KB."""
-MOST_STAND_INS = 4_000_000
+MOST_STAND_INS = 1_000_000
 """Stand-ins in one pickle, at some 100 bytes each; a large module has some 10,000."""
 _ATOMS = (str, bytes, int, float, bool, type(None))
 _SIZED = frozenset(("builtins.bytearray", "builtins.bytes"))
