@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -286,31 +287,26 @@ def test_python_m_genpredict_is_the_command_line() -> None:
     assert done.stdout.strip() == genpredict.__version__
 
 
-def test_every_file_of_tests_can_be_run_alone() -> None:
-    """Helpers lie beside the tests that import them, or in a folder of pytest's `pythonpath`."""
+def test_every_file_of_tests_can_be_run_alone_and_with_all_others() -> None:
+    """Helpers lie beside their tests or on pytest's `pythonpath`; no two files have one name."""
     tests = ROOT.parent / "tests"
     options = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     shared = [ROOT.parent / folder for folder in options["pytest"]["ini_options"]["pythonpath"]]
-    helpers = {file.stem for file in tests.rglob("*.py")}
+    every = [file for file in tests.rglob("*.py") if file.stem != "conftest"]
+    counts = Counter(file.stem for file in every)
+    assert not [name for name, count in counts.items() if count > 1]
     lost = {
         f"{file.relative_to(tests)}: {name}"
-        for file in tests.rglob("*.py")
-        for name in helpers & set(imported(file))
+        for file in every
+        for name in {full.split(".")[-1] for full in imported(file)} & counts.keys()
         if not any((folder / f"{name}.py").exists() for folder in [file.parent, *shared])
     }
     assert not lost
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["show", "{}"],
-        ["correlate", "{}", "--targets", "test_accuracy", "--resamples", "9", "--cluster", "none"],
-    ],
-    ids=["show", "correlate"],
-)
-def test_what_reads_a_store_loads_no_torch(arguments: list[str]) -> None:
-    """Commands on scores start without it: it alone takes longer than their work."""
-    store = ROOT.parent / "data" / "results" / "digits-sweep.zarr"
-    filled = [argument.format(store) for argument in arguments]
-    assert "torch" not in loaded_after(f"import genpredict.cli; genpredict.cli.run({filled!r})")
+    folders = {folder.name for folder in tests.iterdir() if folder.is_dir()}
+    through_folders = {
+        f"{file.relative_to(tests)}: {name}"
+        for file in every
+        for name in imported(file)
+        if "." in name and name.split(".")[0] in folders
+    }
+    assert not through_folders, "import helpers by their own names"

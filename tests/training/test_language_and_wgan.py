@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from broken_runs import Interrupter, assert_same_result
 from torch import nn
-from training.broken_runs import Interrupter, assert_same_result
 
 import genpredict
 from genpredict.datasets.text import load_text, made_up_lines, unigram_perplexity

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from broken_runs import Interrupter, assert_same_result
 from spectral.synchronisation import NoSynchronisation
 from torch import nn
-from training.broken_runs import Interrupter, assert_same_result
 
 import genpredict
 from genpredict.errors import GenpredictError

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 import xarray as xr
+from broken_runs import Interrupter, assert_same_result
 from safetensors.torch import load_file
-from training.broken_runs import Interrupter, assert_same_result
 
 from genpredict.checkpoints import open_checkpoints
 from genpredict.checkpoints.finding.runs import RUN_FILE, initial_of

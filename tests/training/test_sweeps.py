@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training.broken_runs import assert_same_result
+from broken_runs import assert_same_result
 
 import genpredict
 from genpredict.errors import GenpredictError

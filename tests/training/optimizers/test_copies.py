@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_training import make_closure, tiny_batches, tiny_network, train_steps
 from torch import nn
-from training.optimizers.tiny_training import make_closure, tiny_batches, tiny_network, train_steps
 
 from genpredict.errors import GenpredictError
 from genpredict.training.optimizers import OPTIMIZERS, build_optimizer

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from digits_problem import batches, closure_of, digits, small_network
 from spectral.synchronisation import NoHostReads, NoSynchronisation, refused
 from torch import nn
-from training.optimizers.digits_problem import batches, closure_of, digits, small_network
 
 from genpredict.errors import GenpredictError
 from genpredict.spectral import measure_weights

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from algorithm1 import Algorithm1, Options
+from digits_problem import batches, closure_of, small_network
 from torch import nn
-from training.optimizers.algorithm1 import Algorithm1, Options
-from training.optimizers.digits_problem import batches, closure_of, small_network
 
 from genpredict.training.optimizers import RMSGD
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from digits_problem import batches, closure_of, small_network
 from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
-from training.optimizers.digits_problem import batches, closure_of, small_network
 
 from genpredict.errors import GenpredictError
 from genpredict.training.optimizers import RMSGD

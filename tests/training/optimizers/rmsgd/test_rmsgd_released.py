@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from digits_problem import batches, closure_of, small_network
 from torch import nn
-from training.optimizers.digits_problem import batches, closure_of, small_network
 
 from genpredict.errors import GenpredictError
 from genpredict.training.optimizers import RMSGD
