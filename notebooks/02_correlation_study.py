@@ -15,9 +15,9 @@
 # # 2. A correlation study
 #
 # Does a number read off trained weights alone predict how a network generalizes? We ask it of 32
-# small networks that come with the repository, and of 14 published CIFAR-10 networks where they
-# are at hand. The answer is mostly *no*, with one *yes, but*; the point of the study is how one
-# can tell.
+# small networks that come with the repository, of the 90 of a sweep over optimizers, and of 14
+# published CIFAR-10 networks where they are at hand. The answer is mostly *no*, with one *yes,
+# but*; the point of the study is how one can tell.
 #
 # ## What would count as an answer
 #
@@ -150,6 +150,14 @@ pd.Series(counts, name="ROCC").to_frame()
 # at $\rho = +0.50$, p = 0.004. Of this many tests one expects one or so below 0.05 by chance
 # alone. After adjustment, nothing is left.
 #
+# A star depends on the family of tests that it stands in, so the family has to be said. The
+# README's table asks fewer questions of the same networks (the default measures, the gap alone:
+# eight tests), and there the same p-value earns a star. Here we look through ten measures,
+# baselines
+# and two targets, and what is found by looking at more must be stronger to count. The family of
+# this
+# notebook is the one that we draw conclusions from.
+#
 # Note the sign, too. It is *positive*: higher quality, larger gap. The claim that we set out to
 # test would have it the other way round.
 #
@@ -166,9 +174,12 @@ genpredict.summary(held)
 
 # %% [markdown]
 # For test accuracy nothing changes: every interval holds zero. For the gap several measures grow
-# stronger, and two survive Holm's adjustment: `Q_adjusted` and, with the opposite sign,
-# `effective_rank_raw`. Both say the same: weights that have moved further from their random start
-# (a few strong directions stand out of the noise) go with a larger gap.
+# stronger, and four of them survive Holm's adjustment: `Q_adjusted`, the low-rank stable rank, the
+# raw condition number, and the plain `rank`. All say the same: weights that have moved further from
+# their random start (directions that stand out of the noise) go with a larger gap. So does a count
+# that needs no quality, `num_rank_zero`, with the opposite sign. Where an estimate stands without
+# an
+# interval, ranks and values disagree on what the covariates explain, and none is given.
 #
 # Is it a law or a mixture? Split the networks by whether they saw wrong labels at all.
 
@@ -298,6 +309,81 @@ print(f"networks needed to know ρ ≈ 0 to within ±0.1: about {needed}")
 # useful predictor from a useless one, hundreds are wanted; this is what benchmarks such as
 # NATS-Bench are for.
 #
+# ## Ninety trained networks are not ninety draws: the digits sweep
+#
+# The repository holds the scores of a sweep: ten optimizers, three networks, three seeds each.
+# Seeds
+# of one setting are no independent draws, and `correlate` warns of that until it is told how they
+# count. Three looks at one question, whether `Q` ranks test accuracy:
+
+# %%
+sweep = genpredict.open_scores(ROOT / "data" / "results" / "digits-sweep.zarr")
+asked = {"measures": [MAIN, "Q_adjusted_low_rank_p2"], "targets": "test_accuracy"}
+SETTING = ["network", "optimizer"]
+looks = {
+    "as independent": genpredict.correlate(sweep, by="network", cluster=None, **asked),
+    "by setting": genpredict.correlate(sweep, by="network", cluster=SETTING, **asked),
+}
+story = pd.concat(
+    {
+        name: genpredict.to_table(part)
+        .query("label == @MAIN")
+        .set_index("group")[
+            ["n", "n_clusters", "icc_measure", "rocc", "rocc_lower", "rocc_upper", "rocc_pvalue"]
+        ]
+        for name, part in looks.items()
+    }
+)
+story.round(3)
+
+# %%
+resnet = {name: part.sel(measure=MAIN, target="test_accuracy", group="network=resnet20")
+          for name, part in looks.items()}  # fmt: skip
+for name, part in resnet.items():
+    print(
+        f"resnet20, {name}: ρ = {float(part['rocc']):+.2f} "
+        f"[{float(part['rocc_lower']):+.2f}, {float(part['rocc_upper']):+.2f}], "
+        f"p = {float(part['rocc_pvalue']):.3f}"
+    )
+print(f"alike within a setting: {float(resnet['by setting']['icc_measure']):.2f} of the variance")
+print(genpredict.stats.power_sentence(looks["by setting"], "test_accuracy", "network=resnet20"))
+
+# %% [markdown]
+# Within resnet20, thirty networks taken as independent make `Q` a finding. But what varies is the
+# optimizer: three seeds of it are nearly one value of `Q` (the intraclass correlation says so), and
+# counted as ten draws the interval holds zero. Within the groups, pooled, and whether they differ:
+
+# %%
+within_sweep = genpredict.within_groups(sweep, "network", cluster=SETTING, **asked)
+columns = ["groups", "n", "rocc", "rocc_lower", "rocc_upper", "rocc_pvalue",
+           "rocc_heterogeneity_pvalue"]  # fmt: skip
+within_sweep[columns].sel(measure=asked["measures"]).to_dataframe()[columns].round(3)
+
+# %% [markdown]
+# And how much of it is a choice? `Q` is one of 252 ways to make one number of a network's layers.
+# Under each of them, within resnet20:
+
+# %%
+curves = genpredict.multiverse(
+    sweep, "test_accuracy", where="network == 'resnet20'", cluster=SETTING
+)
+figure = genpredict.plot_multiverse(curves)
+curve = curves.isel(group=0)
+shown = curve["estimate"]
+print(f"ROCC from {float(shown.min()):+.2f} to {float(shown.max()):+.2f}")
+print(f"{float(curve['share_positive']):.0%} of the specifications above 0")
+print(f"p of the curve's median: {float(curve['median_pvalue']):.3f}")
+by_empty = shown.sel(specification=shown["factorization"] == "low_rank").groupby("empty")
+by_empty.median().to_series().round(2)
+
+# %% [markdown]
+# The sign hangs on one convention: what an entry of rank 0 counts as. As zero (the paper's way),
+# `Q`
+# goes with test accuracy; left out, it goes the other way. What ranks the networks is how many
+# entries have no signal at all, and `num_rank_zero`, which needs no quality, says as much. A
+# finding
+# that a convention can turn round is no finding about networks.
+#
 # ## Published CIFAR-10 networks
 #
 # Three ResNets and eleven networks of one small architecture (`basecnn`), trained by other people
@@ -376,9 +462,16 @@ if has_published:
 # label noise and number of training images held fixed. `Q` is clearly weaker than train accuracy.
 #
 # **What does, with a caveat.** The generalization gap is tied to how much signal stands out in the
-# weights (`Q_adjusted`, effective rank), once label noise and number of training images are held
+# weights (`rank`, stable rank, `Q_adjusted`), once label noise and number of training images are
+# held
 # fixed. The tie is carried by the networks trained on wrong labels, has the opposite sign of what
 # a quality should have, and was found by exploration.
+#
+# **The digits sweep.** The one correlation in the paper's favour rests on three seeds of ten
+# optimizers
+# taken as thirty networks; by setting its interval holds zero, and its sign depends on what entries
+# of
+# rank 0 count as.
 #
 # **Published networks** (where they are at hand). The pooled correlations of 14 networks rest on
 # two clusters; within 11 networks of one architecture no spectral measure survives adjustment, and
@@ -401,9 +494,9 @@ def cells(part, target, name="rocc"):
 
 
 def hold_zero(part, target="test_accuracy"):
-    """Tell whether the intervals of all spectral measures hold zero."""
+    """Tell whether the intervals of all spectral measures that have one hold zero."""
     lower, upper = (cells(part, target, f"rocc_{end}") for end in ("lower", "upper"))
-    return bool(((lower < 0) & (upper > 0)).all())
+    return bool((((lower < 0) & (upper > 0)) | lower.isnull()).all())
 
 
 gap_held = cells(held, "generalization_gap", "rocc_pvalue_holm") < 0.05
@@ -418,13 +511,26 @@ claims = {
     "Q is weaker than train accuracy": differences.loc[1, "p"] < 0.05,
     "Q and Q_adjusted: not decided": differences.loc[0, "p"] > 0.05,
     "nothing survives Holm on the zoo": counts["after Holm"] == 0,
-    "held fixed, two measures of the gap survive Holm": set(gap_held["measure"].values[gap_held])
-    == {"Q_adjusted_low_rank_p2", "effective_rank_raw"},
+    "held fixed, four measures of the gap survive Holm": set(gap_held["measure"].values[gap_held])
+    == {
+        *("Q_adjusted_low_rank_p2", "stable_rank_low_rank_p2"),
+        *("condition_number_raw", "rank"),
+    },
     "gap: positive with wrong labels": gap_noisy["rocc_lower"] > 0,
     "gap: not known without": gap_clean["rocc_lower"] < 0 < gap_clean["rocc_upper"],
     "no spectral measure doubles the overlap of chance": (
         overlaps.loc[SPECTRAL, "overlap"] < 2 * overlaps.loc[SPECTRAL, "overlap_chance"]
     ).all(),
+}
+by_count = by_empty.median().to_series()
+claims |= {
+    "sweep: Q is a finding of thirty networks": resnet["as independent"]["rocc_pvalue"] < 0.05,
+    "sweep: its interval holds zero by setting": (
+        resnet["by setting"]["rocc_lower"] < 0 < resnet["by setting"]["rocc_upper"]
+    ),
+    "sweep: seeds of a setting are nearly one Q": resnet["by setting"]["icc_measure"] > 0.9,
+    "sweep: rank 0 decides the sign": by_count["zero"] > 0 > by_count["skip"],
+    "sweep: the curve's median is no finding at 1 %": curve["median_pvalue"] > 0.01,
 }
 if has_published:
     inside = within.isel(group=0).sel(target="test_accuracy")

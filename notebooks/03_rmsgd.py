@@ -337,7 +337,11 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message=".*no row for", category=UserWarning)
     scores = genpredict.score([ZOO, RUNS], manifest=ZOO / "manifest.csv")
 trained_here = scores["run"] != ""
-scores = scores.assign_coords(origin=("checkpoint", np.where(trained_here, "this notebook", "zoo")))
+scores = scores.assign_coords(
+    origin=("checkpoint", np.where(trained_here, "this notebook", "zoo")),
+    # two seeds of one optimizer are one setting, and no two independent draws
+    setting=("checkpoint", np.where(trained_here, scores["optimizer"], scores["checkpoint"])),
+)
 workplace.cleanup()  # the runs are read; nothing below needs their files
 
 MEASURES = ["Q_low_rank_p2", "Q_adjusted_low_rank_p2"]
@@ -354,7 +358,7 @@ table.round(3)
 # %%
 zoo = scores.isel(checkpoint=~trained_here.values)
 found = {
-    name: genpredict.correlate(part, measures=MEASURES, targets="test_accuracy")
+    name: genpredict.correlate(part, measures=MEASURES, targets="test_accuracy", cluster="setting")
     .isel(group=0, target=0)
     .sel(measure=MEASURES)
     for name, part in [("zoo", zoo), ("zoo and runs", scores)]

@@ -110,6 +110,7 @@ def warn_of_repetition(scores: xr.Dataset) -> str:
     if not settings:
         return ""
     frame = pd.DataFrame({name: scores[name].values for name in [*settings, "seed"]})
+    settings = _telling(frame, settings)
     sizes = frame.groupby(settings, dropna=False)["seed"].nunique()
     if len(sizes) == len(frame) or int(sizes.max()) < 2:
         return ""
@@ -121,6 +122,17 @@ def warn_of_repetition(scores: xr.Dataset) -> str:
     )
     warnings.warn(text, GenpredictWarning, stacklevel=3)
     return text
+
+
+def _telling(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return names that tell all settings apart; what others decide already is left out."""
+    kept: list[str] = []
+    count = 1
+    for name in names:
+        finer = frame.groupby([*kept, name], dropna=False).ngroups
+        if finer > count:
+            kept, count = [*kept, name], finer
+    return kept
 
 
 def setting_names(scores: xr.Dataset) -> list[str]:

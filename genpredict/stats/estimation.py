@@ -35,6 +35,7 @@ from genpredict.stats.reasons import (
 )
 from genpredict.stats.sample import Sample, sample_of
 
+_APART = f"no interval of {COEFFICIENTS['rocc'].title}: covariates explain ranks and values apart"
 #: What a table says of every pair beside the coefficients.
 COUNTS = ("n", "n_clusters", "icc_measure", "icc_target")
 
@@ -199,7 +200,9 @@ def estimate_sample(
         table[key + "_pvalue"] = np.where(unknown, np.nan, pvalues[key])
         unknown = unknown | (constancy != "")
         if sample.independent and isinstance(method, Spearman):
-            unknown = unknown | disagreeing(method)
+            apart = disagreeing(method)
+            table["note"] = np.where(apart & (table["note"] == ""), _APART, table["note"])
+            unknown = unknown | apart
         nothing = np.full_like(method.estimate, np.nan)
         for end, bound in zip(
             ("_lower", "_upper"), bounds.get(key, (nothing, nothing)), strict=True
