@@ -126,7 +126,7 @@ SEEN: dict[str, tuple[Damage, str]] = {
     "another state": (values("status", ["done"] * 5 + ["dome"]), "'dome'"),
     "noise for states": (content("status/c/0", b"noise" * 9), "status/c/0 is damaged"),
     "noise for ids": (content("checkpoint/c/0", b"noise" * 9), "checkpoint/c/0 is damaged"),
-    "noise for quality": (content("quality/c/0/0/0/0/0", b"noise" * 9), "quality/c/0/0/0/0/0"),
+    "noise for a column": (content("num_parameters/c/0", b"noise" * 9), "num_parameters/c/0"),
     "noise for the list of files": (content("files/size/c/0", b"noise" * 9), "delete the folder"),
     "half a zarr.json of the list": (content("files/id/zarr.json", b'{"z'), "delete the folder"),
     "10**15 files": (metadata("files/size", shape=[ABSURD]), "delete the folder"),
@@ -144,7 +144,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 )
 #: What some do not look at or mend by themselves, and merge sees as rows that differ.
 LOST = ("no numbers of quality", "no numbers of rank", "a folder for a chunk")
-MENDED = (*LOST, "another state", "noise for quality", "a row too few",
+MENDED = (*LOST, "another state", "noise for a column", "a row too few",
           "10**7 rows of 10**5 layers")  # fmt: skip
 
 
@@ -183,11 +183,11 @@ def test_every_command_ends_in_one_clear_line(
     assert not (tmp_path / "u.zarr").exists()
 
 
+@pytest.mark.parametrize("chunk", ["condition_number/c/0/0/0/0", "quality/c/0/0/0/0/0"])
 def test_a_measure_that_only_some_look_at(
-    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], chunk: str
 ) -> None:
     """Where it is looked at, the chunk is named; elsewhere the store is as good as ever."""
-    chunk = "condition_number/c/0/0/0/0"
     damaged(good, tmp_path, content(chunk, b"noise" * 9))
     store = str(tmp_path / "s.zarr")
     assert run(["show", store]) == 0
@@ -196,7 +196,8 @@ def test_a_measure_that_only_some_look_at(
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{chunk} is damaged" in line
     assert "delete that file and status/c/0" in line
-    assert run(["correlate", store, "--measures", "condition_number", "--resamples", "100"]) == 1
+    name = chunk.partition("/")[0]
+    assert run(["correlate", store, "--measures", name, "--resamples", "100"]) == 1
     assert f"{chunk} is damaged" in capsys.readouterr().err
 
 
