@@ -124,6 +124,9 @@ class Given:
         Height and width, in pixels, to scale images to.
     annotations
         CSV file with the labels, for the data set folder.
+    stream
+        Leave the images of the data set folder in their files until a batch needs them, for sets
+        larger than the memory; needs --image-size, and crops at random as for ImageNet.
     seed
         Of initial weights, order of images, augmentation and dropout; default 0.
     budget_seconds
@@ -162,6 +165,7 @@ class Given:
     sequence_length: Positive = None
     image_size: Positive = None
     annotations: Path | None = None
+    stream: bool | None = None
     seed: int | None = None
     budget_seconds: float | None = None
     checkpoint_epochs: Annotated[tuple[int, ...] | None, commas(int)] = None

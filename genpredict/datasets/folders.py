@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from genpredict.datasets.annotations import Labelled, list_images, read_annotations
-from genpredict.datasets.decoding import decode_images
+from genpredict.datasets.decoding import COLOUR, decode_images
 from genpredict.datasets.images import ImageSplit, class_of, stratified_order
+from genpredict.datasets.streaming import FileImages
 from genpredict.errors import GenpredictError
 
 FOLDER = "folder"
@@ -26,6 +28,7 @@ def read_folder(
     channels: int | None = None,
     num_test: int | None = None,
     seed: int = 0,
+    stream: bool = False,
 ) -> ImageSplit:
     """Read a folder of images.
 
@@ -52,6 +55,9 @@ def read_folder(
         Number of images to hold out where nothing tells the parts; None takes a fifth.
     seed : int
         Seed of that choice.
+    stream : bool
+        Leave the images in their files (`FileImages`), as squares of `image_size` pixels, in
+        colour unless `channels` says otherwise.
 
     Returns
     -------
@@ -68,6 +74,8 @@ def read_folder(
     labelled = _list(folder, annotations)
     if not labelled.files:
         raise GenpredictError(f"folder: {folder} holds no images")
+    if stream:
+        return _in_files(labelled, image_size or 0, channels or COLOUR, num_test, seed)
     images = decode_images(
         labelled.files, where=str(folder), image_size=image_size, channels=channels
     )
@@ -76,6 +84,19 @@ def read_folder(
     names = labelled.class_names
     return ImageSplit(
         images[train], labels[train], images[test], labels[test], len(names), class_names=names
+    )
+
+
+def _in_files(
+    labelled: Labelled, side: int, channels: int, num_test: int | None, seed: int
+) -> ImageSplit:
+    """Return the split with its images unread."""
+    train, test = _parts(labelled, num_test, seed)
+    images = FileImages(labelled.files, side=side, channels=channels, is_random=True)
+    parts: list[Any] = [images.subset(train), images.subset(test).centred()]
+    labels, names = labelled.labels, labelled.class_names
+    return ImageSplit(
+        parts[0], labels[train], parts[1], labels[test], len(names), class_names=names
     )
 
 

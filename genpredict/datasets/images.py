@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from genpredict.datasets.normalization import IDENTITY, Normalization
+from genpredict.datasets.streaming import centred, pick
 from genpredict.errors import GenpredictError
 
 
 @dataclass(frozen=True)
 class ImageSplit:
-    """Images to train on and images held out, as tensors.
+    """Images to train on and images held out, as tensors, or in files (`FileImages`).
 
     Attributes
     ----------
@@ -115,9 +116,9 @@ def hold_out(split: ImageSplit, count: int, *, seed: int) -> ImageSplit:
     held, kept = order[:count].sort().values, order[count:].sort().values
     return replace(
         split,
-        train_images=split.train_images[kept],
+        train_images=pick(split.train_images, kept),
         train_labels=split.train_labels[kept],
-        validation_images=split.train_images[held],
+        validation_images=centred(pick(split.train_images, held)),
         validation_labels=split.train_labels[held],
     )
 

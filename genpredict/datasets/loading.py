@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,7 @@ from genpredict.datasets.images import (
 )
 from genpredict.datasets.locating import DatasetFiles, Wanted, find_files
 from genpredict.datasets.normalization import Normalization, measure_normalization
+from genpredict.datasets.streaming import FileImages, pick
 from genpredict.errors import GenpredictError
 
 DIGITS = "digits"
@@ -44,6 +46,8 @@ DATASETS = (DIGITS, *_READERS, FOLDER)
 
 _NORMALIZATIONS = {"cifar10": CIFAR10_NORMALIZATION}
 _NUM_TEST_DIGITS = 597
+#: Images in files that mean and standard deviation are measured on.
+_MEASURED = 2000
 
 
 def load_dataset(
@@ -59,6 +63,7 @@ def load_dataset(
     label_noise: float = 0.0,
     noise_seed: int | None = None,
     annotations: str | Path | None = None,
+    stream: bool = False,
 ) -> ImageSplit:
     """Load labelled images, split into a training and a test part.
 
@@ -98,6 +103,9 @@ def load_dataset(
         Seed of the replaced labels; None takes `seed`.
     annotations : str or Path, optional
         CSV file with the labels of a ``folder``; None takes the only one that lies in it.
+    stream : bool
+        Leave the images of a ``folder`` in their files until a batch needs them, for sets larger
+        than the memory: random resized crops of `image_size` to train on, centres to test on.
 
     Returns
     -------
@@ -127,10 +135,13 @@ def load_dataset(
             num_test=num_test,
             seed=seed,
             annotations=annotations,
+            stream=stream,
         )
         split = hold_out(whole, num_validation, seed=seed + 1)  # not the order that limit cuts
         return _add_noise(split, label_noise, seed if noise_seed is None else noise_seed)
     _check(name, folder, image_size, channels, annotations)
+    if stream and (name != FOLDER or image_size is None):
+        raise GenpredictError("stream: is for the data set 'folder', and needs an image_size")
     noise = label_noise, seed if noise_seed is None else noise_seed
     if name == DIGITS:
         split = _load_digits(limit, num_test, seed, noise)
@@ -142,6 +153,7 @@ def load_dataset(
             channels=channels,
             num_test=num_test,
             seed=seed,
+            stream=stream,
         )
     else:
         wanted, read = _READERS[name]
@@ -208,7 +220,11 @@ def _normalization(name: str, split: ImageSplit) -> Normalization:
     known = _NORMALIZATIONS.get(name)
     if known is not None and len(known.mean) == split.train_images.shape[1]:
         return known
-    return measure_normalization(split.train_images)
+    sample: Any = split.train_images
+    if isinstance(sample, FileImages):
+        every = max(len(sample) // _MEASURED, 1)
+        return measure_normalization(sample.centred()[slice(None, None, every)])
+    return measure_normalization(sample)
 
 
 def _choose(split: ImageSplit, limit: int | None, num_test: int | None, seed: int) -> ImageSplit:
@@ -217,9 +233,9 @@ def _choose(split: ImageSplit, limit: int | None, num_test: int | None, seed: in
     test = _first("num_test", split.test_labels, num_test, seed)
     return replace(
         split,
-        train_images=split.train_images[train],
+        train_images=pick(split.train_images, train),
         train_labels=split.train_labels[train],
-        test_images=split.test_images[test],
+        test_images=pick(split.test_images, test),
         test_labels=split.test_labels[test],
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from genpredict.datasets import Augmentation, ImageSplit, load_dataset
+from genpredict.datasets.streaming import FileImages, centred
 from genpredict.networks import build_network
 from genpredict.training.epochs import EpochMeans, train_epoch
 from genpredict.training.evaluation import Evaluation, evaluate
@@ -63,7 +65,7 @@ class Materials(TrainingState):
     def evaluate(self) -> dict[str, float]:
         """Evaluate on the training, the test and, if there are any, the validation images."""
         split = self.split
-        train = self._evaluate(split.train_images, split.train_labels)
+        train = self._evaluate(centred(split.train_images), split.train_labels)
         test = self._evaluate(split.test_images, split.test_labels)
         numbers = {
             **_named("train", train),
@@ -113,6 +115,10 @@ def prepare(settings: Settings) -> Materials:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     optimizer = build_optimizer(settings.optimizer, network, **settings.hyperparameters)
     keep_first_rates(optimizer)
+    shuffle = stream(settings.seed, ORDER, torch.device("cpu"))
+    images: Any = split.train_images
+    if isinstance(images, FileImages):  # random parts resume with the order
+        split = replace(split, train_images=images.drawing_from(shuffle))
     return Materials(
         network=network,
         optimizer=optimizer,
@@ -127,7 +133,7 @@ def prepare(settings: Settings) -> Materials:
         ),
         clip_norm=settings.clip_norm,
         draws=stream(settings.seed, DRAWS, device),
-        shuffle=stream(settings.seed, ORDER, torch.device("cpu")),
+        shuffle=shuffle,
         initial=initial,
         seed=settings.seed,
     )
@@ -140,6 +146,7 @@ def _load(settings: Settings) -> ImageSplit:
         folder=settings.data_folder,
         image_size=settings.image_size,
         annotations=settings.annotations,
+        stream=settings.stream,
         limit=settings.num_train,
         num_test=settings.num_test,
         num_validation=settings.num_validation,

@@ -31,7 +31,17 @@ _IN_STEM = {
     *("checkpoint_epochs", "budget", *NO_PART_OF_RESULT),
 }
 #: Settings that came after runs were made.
-_ADDED = (*("num_test", "num_validation", "eval_every", "clip_norm", "sequence_length", "budget"),)
+_ADDED = (
+    *(
+        "num_test",
+        "num_validation",
+        "eval_every",
+        "clip_norm",
+        "sequence_length",
+        "budget",
+        "stream",
+    ),
+)
 
 
 class Settings(BaseModel):
@@ -76,6 +86,9 @@ class Settings(BaseModel):
         Height and width to scale images to; None leaves them as they are.
     annotations : str, optional
         CSV file with the labels of the data set "folder".
+    stream : bool
+        Whether the images of the data set "folder" stay in their files until a batch needs them;
+        needs `image_size`, and crops at random as ImageNet's are.
     seed : int
         Of initial weights, order of images, augmentation and dropout.
     budget_seconds : float, optional
@@ -114,6 +127,7 @@ class Settings(BaseModel):
     num_train: _Count | None = None
     image_size: _Count | None = None
     annotations: str | None = None
+    stream: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     num_test: _Count | None = None
     num_validation: _Count | None = None
