@@ -138,16 +138,18 @@ def _checked(row: Row) -> Row:
 def _excess(row: Row) -> str:
     """Say of what a row has more than a store can hold; nothing where it fits."""
     if len(row.layers) > MOST_LAYERS:
-        return (
-            f"has {len(row.layers):,} layers, a store holds up to {MOST_LAYERS:,}; leave layers "
-            f"out with --exclude"
-        )
+        return too_many_layers(len(row.layers))
     longest = max((len(layer[0]) for layer in row.layers), default=0)
     if longest > MOST_CHARACTERS:
         return f"has a layer with a name of {longest:,} characters; rename it"
     if len(row.metadata) > MOST_COORDINATES:
         return f"has {len(row.metadata):,} settings, a row holds up to {MOST_COORDINATES}"
     return ""
+
+
+def too_many_layers(count: int) -> str:
+    """Say that a network has more layers than a store can hold."""
+    return f"has {count:,} layers, a store holds up to {MOST_LAYERS:,}; leave some out by --exclude"
 
 
 def shortened(text: str) -> str:

@@ -29,7 +29,7 @@ from genpredict.layers.room import check_room
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, NUM_IMAGES, Estimator, Options
 from genpredict.probing import Prober
 from genpredict.progress import tracked
-from genpredict.rows import Row, join_rows, to_dataset
+from genpredict.rows import MOST_LAYERS, Row, join_rows, to_dataset, too_many_layers
 from genpredict.spectral import measure_weights
 from genpredict.targets import Targets, with_targets
 
@@ -274,6 +274,8 @@ class _Batch:
             )
         if not chosen.layers:
             raise CheckpointError(checkpoint.source, _why_no_layers(tensors, chosen))
+        if len(chosen.layers) > MOST_LAYERS:  # the row would fail, once all were measured
+            raise CheckpointError(checkpoint.source, too_many_layers(len(chosen.layers)))
         if self.options.torch_device().type == "cpu":
             check_room(chosen.layers, checkpoint.source)
         return chosen

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from genpredict.layers.names import words
+from genpredict.layers.names import remembered, words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +66,7 @@ def copy_reasons(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     return reasons
 
 
-@lru_cache(maxsize=2**16)
+@remembered
 def _suspicious(name: str) -> tuple[str, str] | None:
     """Return the first part of a name that may mean a copy, with what comes before it."""
     parts = name.split(".")

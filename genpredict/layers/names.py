@@ -6,8 +6,10 @@ Names repeat from network to network, so that every answer is remembered.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 _WEIGHT = re.compile(r"(?:.+_)?weight")
 _RECURRENT = re.compile(r"weight_(?P<which>ih|hh|hr)(?P<tail>_l\d+(?:_reverse)?)?")
@@ -40,6 +42,20 @@ _QKV, _KV = ("q", "k", "v"), ("k", "v")
 _FUSED = {"qkv": _QKV, "to_qkv": _QKV, "kv": _KV, "to_kv": _KV}
 _FUSED_WHERE_SQUARE = {"qkv_proj": _QKV, "wqkv": _QKV, "c_attn": _QKV}
 _WHOLE = ("",)
+#: Characters of names whose answers are remembered.
+_SHORT = 200
+Answer = TypeVar("Answer")
+
+
+def remembered(answer: Callable[[str], Answer]) -> Callable[[str], Answer]:
+    """Remember answers about short names; long ones would fill the memory, and do not recur."""
+    known = lru_cache(maxsize=2**14)(answer)
+
+    @wraps(answer)
+    def remembering(name: str) -> Answer:
+        return known(name) if len(name) <= _SHORT else answer(name)
+
+    return remembering
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +107,7 @@ class NameRule:
     recurrent_state: str | None
 
 
-@lru_cache(maxsize=2**16)
+@remembered
 def name_rule(name: str) -> NameRule:
     """Read a tensor's name.
 
@@ -131,7 +147,7 @@ def name_rule(name: str) -> NameRule:
     )
 
 
-@lru_cache(maxsize=2**14)
+@remembered
 def words(name: str) -> tuple[str, ...]:
     """Split a name into lower-case words.
 

@@ -16,6 +16,8 @@ from genpredict.layers.parts import Layer
 _WIDTH = 8
 #: Copies of the weights, and of the square matrix of the shorter side, that measuring takes.
 _COPIES, _SQUARES = 2, 3
+#: Bytes that any machine has: not worth a look at how many are free.
+SMALL = 2**26
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -58,10 +60,9 @@ def check_room(layers: Iterable[Layer], source: str) -> None:
     CheckpointError
         Naming the layer, its size and the remedy.
     """
-    free = free_bytes()
     for layer in layers:
         needed = needed_bytes(tuple(layer.weight.shape))
-        if free is not None and needed > free:
+        if needed > SMALL and (free := free_bytes()) is not None and needed > free:
             shape = " x ".join(map(str, layer.weight.shape))
             raise CheckpointError(
                 source,

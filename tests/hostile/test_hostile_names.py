@@ -138,6 +138,7 @@ def test_a_layer_too_large_for_the_machine_is_a_failed_row(
 ) -> None:
     """It says its size before the memory is full, and the others are measured."""
     monkeypatch.setattr(room, "free_bytes", lambda: 10**6)
+    monkeypatch.setattr(room, "SMALL", 10**5)
     scores = genpredict.score(networks(20, 300, 30))
     assert scores["status"].values.tolist() == ["done", "failed", "done"]
     text = str(scores["error"].values[1])

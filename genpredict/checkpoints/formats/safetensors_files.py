@@ -168,7 +168,7 @@ def read_layout(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
         file.seek(8)
         text = file.read(length)
     try:
-        header = dict(json.loads(text).items())
+        header = dict(json.loads(text.decode("utf-8")).items())
         metadata = dict(header.pop("__metadata__", {}).items())
         header = dict(sorted(header.items(), key=lambda entry: entry[1]["data_offsets"]))
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
