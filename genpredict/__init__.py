@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         training,
     )
     from genpredict.aggregation import aggregate
-    from genpredict.checkpoints import Checkpoint, open_checkpoints
+    from genpredict.checkpoints import Checkpoint, open_checkpoints, register_format
     from genpredict.errors import CheckpointError, GenpredictError, GenpredictWarning, StoreError
     from genpredict.figures import (
         plot_evolution,
@@ -105,7 +105,7 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "checkpoints": ("Checkpoint", "open_checkpoints"),
+    "checkpoints": ("Checkpoint", "open_checkpoints", "register_format"),
     "layers": ("select_layers",),
     "spectral": (
         "unfold",
@@ -188,6 +188,7 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 __all__ = [
     "Checkpoint",
     "open_checkpoints",
+    "register_format",
     "select_layers",
     "unfold",
     "dead_channels",

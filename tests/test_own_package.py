@@ -99,7 +99,15 @@ def test_an_installed_measure_is_everywhere_against_numpy(installed: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    "section", ["A coefficient of correlation", "An optimizer", "A network", "A figure"]
+    "section",
+    [
+        "A measure of networks",
+        "A file format",
+        "A coefficient of correlation",
+        "An optimizer",
+        "A network",
+        "A figure",
+    ],
 )
 def test_what_the_page_shows_runs(section: str, tmp_path: Path) -> None:
     """Files where they are importable, the rest as a program."""

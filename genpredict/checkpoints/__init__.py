@@ -7,6 +7,7 @@ read what is there.
 
 from genpredict.checkpoints.checkpoint import Checkpoint
 from genpredict.checkpoints.finding.sources import CheckpointSources, open_checkpoints
+from genpredict.checkpoints.formats.registry import register_format
 from genpredict.checkpoints.items import Item
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "CheckpointSources",
     "Item",
     "open_checkpoints",
+    "register_format",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from broken_runs import Interrupter, assert_same_result
-from spectral.synchronisation import NoSynchronisation
+from synchronisation import NoSynchronisation
 from torch import nn
 
 import genpredict

@@ -13,7 +13,7 @@ import nats_bench
 import numpy as np
 import pytest
 import torch
-from datasets.dataset_files import random_images, write_parquet
+from dataset_files import random_images, write_parquet
 from nats_archives import write_size_space_archive
 from nats_bench.api_utils import ArchResults, ResultsCount, pickle_load, pickle_save
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from digits_problem import batches, closure_of, digits, small_network
-from spectral.synchronisation import NoHostReads, NoSynchronisation, refused
+from synchronisation import NoHostReads, NoSynchronisation, refused
 from torch import nn
 
 from genpredict.errors import GenpredictError
