@@ -160,6 +160,16 @@ KINDS: dict[str, tuple[str, Mutate, str]] = {
     "run, files beside weights": ("run files", any_file(TEXT_PIECES), "run"),
     "run, state": ("state", any_file(), "run"),
     "run, state, inside": ("state", inside_zip, "run"),
+    "whole module": ("module", inside_zip, "score"),
+    "plain pickle": ("plain", any_file(PICKLE_PIECES), "score"),
+    "TorchScript": ("scripted", inside_zip, "score"),
+    "Keras, HDF5": ("keras", any_file(TEXT_PIECES), "score"),
+    "Keras, archive": ("keras zip", inside_zip, "score"),
+    "ONNX": ("onnx", any_file(), "score"),
+    "numpy archive": ("npz", inside_zip, "score"),
+    "numpy array": ("npy", any_file(TEXT_PIECES), "score"),
+    "flax": ("msgpack", any_file(), "score"),
+    "stable-baselines": ("sb3", inside_zip, "score"),
     "rows of a shard": ("part", any_file(TEXT_PIECES), "part"),
 }
 
@@ -212,7 +222,67 @@ def make_seeds(folder: Path) -> dict[str, Files]:
         for path in sorted((folder / "s.zarr").rglob("*"))
         if path.is_file()
     }
-    return seeds | _of_jobs(folder, plain)
+    return seeds | _of_jobs(folder, plain) | _of_forms(plain)
+
+
+def _of_forms(tensors: dict[str, Any]) -> dict[str, Files]:
+    """Make files of the other forms that weights are saved in."""
+    import h5py
+    import msgpack
+    import numpy as np
+    import onnx
+    import torch
+    from onnx import helper, numpy_helper
+
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items() if tensor.ndim}
+    seeds: dict[str, Files] = {"plain": {"n.pkl": pickle.dumps(arrays, protocol=2)}}
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    for kind, thing in {"module": {"model": net, "epoch": 3}, "policy": net.state_dict()}.items():
+        buffer = io.BytesIO()
+        torch.save(thing, buffer)
+        seeds[kind] = {"n.pt": buffer.getvalue()}
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(net), buffer)
+    seeds["scripted"] = {"n.pt": buffer.getvalue()}
+    policy = seeds.pop("policy")["n.pt"]
+    seeds["sb3"] = {"n.zip": _zipped({"data": b"{}", "policy.pth": policy})}
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["model_weights/conv2d/conv2d/kernel:0"] = np.ones((3, 3, 3, 4), "f4")
+        file["model_weights/dense/dense/kernel:0"] = np.ones((4, 5), "f4")
+        file["model_weights"].attrs["layer_names"] = [b"conv2d", b"dense"]
+        file.attrs["model_config"] = json.dumps(
+            {"config": {"layers": [{"class_name": "Conv2D", "config": {"name": "conv2d"}}]}}
+        )
+    seeds["keras"] = {"n.h5": buffer.getvalue()}
+    inner = io.BytesIO()
+    with h5py.File(inner, "w") as file:
+        file["layers/dense/vars/0"] = np.ones((4, 5), "f4")
+    parts = {"config.json": b"{}", "metadata.json": b"{}", "model.weights.h5": inner.getvalue()}
+    seeds["keras zip"] = {"n.keras": _zipped(parts)}
+    weight = numpy_helper.from_array(np.ones((4, 3, 3, 3), "f4"), "w")
+    graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "g", [], [], [weight])
+    seeds["onnx"] = {"n.onnx": onnx.helper.make_model(graph).SerializeToString()}
+    buffer = io.BytesIO()
+    np.savez(buffer, **dict(list(arrays.items())[:4]))
+    seeds["npz"] = {"n.npz": buffer.getvalue()}
+    buffer = io.BytesIO()
+    np.save(buffer, np.ones((4, 5)))
+    seeds["npy"] = {"n.npy": buffer.getvalue()}
+    kernel = np.ones((4, 5), "f4")
+    packed = msgpack.packb((kernel.shape, "float32", kernel.tobytes()))
+    tree = {"params": {"Dense_0": {"kernel": msgpack.ExtType(1, packed)}}}
+    seeds["msgpack"] = {"n.msgpack": msgpack.packb(tree)}
+    return seeds
+
+
+def _zipped(parts: dict[str, bytes]) -> bytes:
+    """Pack a zip archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
 
 
 def _of_jobs(folder: Path, plain: dict[str, Any]) -> dict[str, Files]:
