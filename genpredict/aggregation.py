@@ -12,6 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -23,6 +24,9 @@ from genpredict.extensions import resolve
 from genpredict.schema import INTEGERS, KINDS, NETWORK_MEASURES, TARGETS, NetworkMeasure
 
 Aggregation = Literal["l2", "mean", "geometric_mean"]
+#: What a layer measure can be aggregated by.
+AnyAggregation = Literal["l2", "mean", "geometric_mean", "sum"]
+Weights = Literal["entries", "parameters"]
 Empty = Literal["zero", "skip"]
 RankOne = Literal["limit", "worst", "skip"]
 _ENTRY = ("layer", "unfolding")
@@ -31,72 +35,115 @@ _ENTRY = ("layer", "unfolding")
 def aggregate(
     scores: xr.Dataset,
     *,
-    aggregation: Aggregation = "l2",
+    measure: str = "quality",
+    aggregation: AnyAggregation = "l2",
+    weights: Weights = "entries",
     kinds: Sequence[str] = ("conv",),
     empty: Empty = "zero",
     rank_one: RankOne = "limit",
     unfolding: str | None = None,
 ) -> xr.DataArray:
-    """Aggregate the quality of a network's entries (layer, unfolding) into one number, Q.
+    """Aggregate a measure of a network's entries (layer, unfolding) into one number, by default Q.
 
     Parameters
     ----------
     scores : Dataset
-        With `quality`, `stable_rank`, `rank`, `spectral_norm` and `layer_kind`, as `score` makes.
-    aggregation : {"l2", "mean", "geometric_mean"}
-        √(mean of squares) is the paper's Eq. 5 [1]_.
+        With `quality`, `stable_rank`, `rank`, `spectral_norm` and the labels of layers, as `score`
+        makes.
+    measure : str
+        Any layer measure that the scores hold.
+    aggregation : {"l2", "mean", "geometric_mean", "sum"}
+        √(mean of squares) is the paper's Eq. 5 [1]_. Entries that are NaN count in none.
+    weights : {"entries", "parameters"}
+        Every entry counts alike, or as many times as its layer has weights.
     kinds : sequence of str
         Kinds of layers that count; all layers of a network that has none of these.
     empty : {"zero", "skip"}
         Entries of rank 0 count as 0, or leave the norm and the count, as in GenProb [2]_.
     rank_one : {"limit", "worst", "skip"}
         Entries of rank 1 count as π/2, the limit of Eq. 4; or, having no second singular value to
-        compare with, take condition number 1; or leave the norm and the count.
+        compare with, take condition number 1 (of quality alone); or leave the norm and the count.
     unfolding : str, optional
         Count the entries of this unfolding alone.
 
     Returns
     -------
-    DataArray, dims (checkpoint, factorization, p)
-        In radians. NaN where no entry counts. The choices are in its `attrs`.
+    DataArray, dims (checkpoint, factorization, p), as far as the measure has them
+        Q in radians. NaN where no entry counts. The choices are in its `attrs`.
 
     Raises
     ------
     ValueError
-        For an option that is none of the above.
+        For an option that is none of the above, or a measure that is not there or no number an
+        entry.
+
+    Examples
+    --------
+    >>> mean_alpha = aggregate(scores, measure="alpha", aggregation="mean")  # doctest: +SKIP
     """
-    _check(aggregation, empty, rank_one, kinds)
-    counted = _entries(scores, kinds, unfolding)
-    rank = _spectrum_rank(scores)
-    value = scores["quality"]
-    if rank_one == "worst":
-        value = value.where(rank != 1, np.arctan(scores["stable_rank"]))
-    if empty == "skip":
-        counted = counted & (rank != 0)
-    if rank_one == "skip":
-        counted = counted & (rank != 1)
-    order = ("checkpoint", "factorization", "p", *_ENTRY)
+    _check(aggregation, weights, empty, rank_one, kinds)
+    value = _value(scores, measure, empty, rank_one)
+    counted = _entries(scores, kinds, unfolding if "unfolding" in value.dims else None)
+    if "unfolding" not in value.dims:
+        counted = counted.any("unfolding").expand_dims(unfolding=1)
+        value = value.expand_dims(unfolding=1)
+    order = [dim for dim in ("checkpoint", "factorization", "p") if dim in value.dims]
+    arrays = [value.where(counted).transpose(*order, *_ENTRY)]
+    arrays += [_parameters(scores)] if weights == "parameters" else []
     found: xr.DataArray = xr.apply_ufunc(
         aggregate_entries,
-        value.where(counted).transpose(*order),
-        input_core_dims=[list(_ENTRY)],
+        *arrays,
+        input_core_dims=[list(_ENTRY), ["layer"]][: len(arrays)],
         kwargs={"aggregation": aggregation},
     )
     choices: dict[str, Any] = {"aggregation": aggregation, "kinds": list(kinds), "empty": empty}
     choices |= {"rank_one": rank_one, "unfolding": unfolding or "both"}
-    return found.rename("Q").assign_attrs(NETWORK_MEASURES["Q"].attrs | choices)
+    if measure == "quality" and weights == "entries":
+        return found.rename("Q").assign_attrs(NETWORK_MEASURES["Q"].attrs | choices)
+    label = f"{aggregation} of {scores[measure].attrs.get('long_name', measure)}"
+    choices |= {"weights": weights, "units": scores[measure].attrs.get("units", "1")}
+    return found.rename(f"{measure}_{aggregation}").assign_attrs(long_name=label, **choices)
+
+
+def _value(scores: xr.Dataset, measure: str, empty: str, rank_one: str) -> xr.DataArray:
+    """Return a layer measure, NaN at the entries that leave it by their rank."""
+    dims = {"checkpoint", *_ENTRY, "factorization", "p"}
+    held = scores.data_vars.get(measure)
+    if held is None or "layer" not in held.dims or set(held.dims) - dims or held.dtype.kind != "f":
+        raise ValueError(f"measure must be a number of every layer here, got {measure!r}")
+    value: xr.DataArray = held
+    if "factorization" not in value.dims:
+        return value
+    rank = _spectrum_rank(scores)
+    if rank_one == "worst" and measure == "quality":
+        value = value.where(rank != 1, np.arctan(scores["stable_rank"]))
+    if empty == "skip":
+        value = value.where(rank != 0)
+    return value.where(rank != 1) if rank_one == "skip" else value
+
+
+def _parameters(scores: xr.Dataset) -> xr.DataArray:
+    """Count the weights of every layer."""
+    shapes = scores["layer_shape"].values
+    counts = [[prod(map(int, text.split("x"))) if text else 0 for text in row] for row in shapes]
+    return xr.DataArray(np.array(counts, dtype=np.float64), dims=("checkpoint", "layer"))
 
 
 def aggregate_entries(
-    values: NDArray[np.float64], *, aggregation: Aggregation = "l2"
+    values: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+    *,
+    aggregation: AnyAggregation = "l2",
 ) -> NDArray[np.float64]:
     """Aggregate over the last two axes, where NaN entries do not count.
 
     Parameters
     ----------
     values : array, shape (..., layers, unfoldings)
-        Non-negative.
-    aggregation : {"l2", "mean", "geometric_mean"}
+        Non-negative for a geometric mean.
+    weights : array, shape (..., layers), optional
+        How many times an entry counts; by default once.
+    aggregation : {"l2", "mean", "geometric_mean", "sum"}
 
     Returns
     -------
@@ -109,16 +156,19 @@ def aggregate_entries(
     array(3.53553391)
     """
     there = ~np.isnan(values)
-    count = there.sum((-2, -1))
+    share = there if weights is None else there * weights[..., np.newaxis]
+    count = share.sum((-2, -1))
     with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = −∞ and 0/0 = NaN are meant
         if aggregation == "l2":
-            total = _sum(np.where(there, values**2, 0.0))
+            total = _sum(np.where(there, values**2, 0.0) * share)
             found = np.sqrt(total / count)  # Eq. 5
         elif aggregation == "mean":
-            found = _sum(np.where(there, values, 0.0)) / count
+            found = _sum(np.where(there, values, 0.0) * share) / count
+        elif aggregation == "sum":
+            found = np.where(count, _sum(np.where(there, values, 0.0) * share), np.nan)
         else:
             logs = np.log(np.where(there, values, 1.0))
-            found = np.exp(_sum(logs) / count)
+            found = np.exp(_sum(np.where(there, logs * share, 0.0)) / count)
     return np.asarray(found)
 
 
@@ -274,11 +324,12 @@ def _spectrum_rank(scores: xr.Dataset) -> xr.DataArray:
     return scores["rank"].where(scores["factorization"] == "low_rank", raw)
 
 
-def _check(aggregation: str, empty: str, rank_one: str, kinds: Sequence[str]) -> None:
+def _check(aggregation: str, weights: str, empty: str, rank_one: str, kinds: Sequence[str]) -> None:
     if isinstance(kinds, str) or not kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f"kinds must be a sequence of some of {KINDS}, got {kinds!r}")
     for name, value, known in (
-        ("aggregation", aggregation, get_args(Aggregation)),
+        ("aggregation", aggregation, get_args(AnyAggregation)),
+        ("weights", weights, get_args(Weights)),
         ("empty", empty, get_args(Empty)),
         ("rank_one", rank_one, get_args(RankOne)),
     ):

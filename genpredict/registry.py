@@ -195,7 +195,8 @@ def measures_in(group: str) -> tuple[str, ...]:
     >>> measures_in("statistics")
     ('weight_statistics',)
     """
-    return tuple(row.name for row in known_measures().values() if row.group == group)
+    rows = (*known_measures().values(), *known_network_measures().values())
+    return tuple(row.name for row in rows if row.group == group)
 
 
 def known_network_measures() -> dict[str, NetworkMeasure]:

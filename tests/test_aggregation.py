@@ -11,6 +11,7 @@ import pytest
 import reference
 import torch
 import xarray as xr
+from torch import nn
 
 from genpredict import schema
 from genpredict.aggregation import (
@@ -314,3 +315,39 @@ def test_kinds_that_do_not_exist_are_refused(kinds: object) -> None:
     scores = score({"net": {"conv.weight": torch.randn(4, 4, 3, 3)}}, device="cpu")
     with pytest.raises(ValueError, match="kinds must be a sequence of some of"):
         aggregate(scores, kinds=kinds)  # type: ignore[arg-type]
+
+
+def test_any_layer_measure_against_numpy() -> None:
+    """Mean, sum and weights by parameters of measures of entries, of layers and of spectra."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 3), nn.Linear(16, 9)]
+    scores = score({"net": nn.Sequential(*layers)}, measures="weightwatcher")
+    sizes = np.array([8 * 27, 16 * 72])
+    alpha = scores["ww_alpha"].values[0, :2]
+    hill = scores["hill_alpha"].values[0, :2]
+    both = np.repeat(sizes[:, None], 2, axis=1)
+    stable = scores["stable_rank"].sel(factorization="raw", p=2).values[0, :2]
+    weighted = {"aggregation": "mean", "weights": "parameters"}
+    for measure, options, expected in (
+        ("ww_alpha", {"aggregation": "mean"}, alpha.mean()),
+        ("ww_alpha", {"aggregation": "sum"}, alpha.sum()),
+        ("ww_alpha", weighted, np.average(alpha, weights=sizes)),
+        ("hill_alpha", weighted, np.average(hill, weights=both)),
+        ("hill_alpha", {"aggregation": "sum", "unfolding": "in_channel"}, hill[:, 0].sum()),
+        ("stable_rank", {"aggregation": "geometric_mean"}, np.exp(np.log(stable).mean())),
+    ):
+        result = aggregate(scores, measure=measure, **options).isel(checkpoint=0)
+        if "factorization" in result.dims:
+            result = result.sel(factorization="raw", p=2)
+        assert float(result) == pytest.approx(expected, rel=1e-12), (measure, options)
+    everything = aggregate(scores, measure="ww_alpha", aggregation="sum", kinds=("conv", "linear"))
+    assert everything.item() == pytest.approx(float(scores["ww_alpha"].sum()))
+    assert everything.attrs["long_name"] == "sum of WeightWatcher's power-law exponent α"
+
+
+@pytest.mark.parametrize("measure", ["alpha", "layer_name", "Q"])
+def test_what_is_no_layer_measure_is_refused(measure: str) -> None:
+    """A measure that the scores lack, a label, a network measure."""
+    scores = score({"net": nn.Conv2d(3, 8, 3)})
+    with pytest.raises(ValueError, match=f"a number of every layer here, got '{measure}'"):
+        aggregate(scores, measure=measure)
