@@ -1,22 +1,8 @@
 """Which measures there are: the rows of `genpredict.schema`, and those of other packages.
 
-A layer measure is a function and a row that names it. The function is given its arguments by name:
-
-=====================  ============================================================================
-``singular_values``    spectra in descending order, shape (..., n), zeros beyond the rank
-``rank``               number of singular values of each spectrum, shape (...), int64
-``rows``, ``columns``  L ≤ M, the sides of the full unfolding, shape (...), int64
-``p``                  one of `schema.POWERS`, for a measure with powers: called once a power
-a measure's name       numbers of an earlier measure, shape (...), with a last axis of powers where
-                       this measure has powers and takes no ``p``
-``weights``            weights of one shape (B, n_o, n_i, *kernel): a measure of layers; earlier
-                       measures then have the shape (B, ...)
-``biases``             their biases, shape (B, n_o), NaN where a layer has none
-=====================  ============================================================================
-
-It returns a tensor of shape (...), or (..., P) with powers and without ``p``, or (B,) of weights.
-Arguments with a default that are none of these keep it. A network measure is a function of a
-scores Dataset (`schema.NetworkMeasure`), computed as the rows are.
+A layer measure is a function, which `genpredict.measure_calls` calls, and a row that names it.
+A network measure is a function of a scores Dataset (`schema.NetworkMeasure`), computed as the rows
+are.
 
 Another package registers its measures with an entry point of the group ``genpredict.measures``
 that names a callable without arguments, which calls `register_measure` or
@@ -25,14 +11,14 @@ that names a callable without arguments, which calls `register_measure` or
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
 
 from genpredict.errors import GenpredictError
-from genpredict.extensions import load_extensions, resolve
+from genpredict.extensions import load_extensions
+from genpredict.measure_calls import OF_LAYERS, OF_SPECTRA, Call
 from genpredict.schema import (
     AXES,
     COORDINATES,
@@ -52,9 +38,6 @@ from genpredict.schema import (
 
 #: Entry points of other packages' measures.
 ENTRY_POINTS = "genpredict.measures"
-#: Arguments that are no earlier measure: of spectra, and of layers.
-OF_SPECTRA = ("singular_values", "rank", "rows", "columns")
-OF_LAYERS = ("weights", "biases")
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _LAYER = ("checkpoint", "layer")
 _ENTRY = (*_LAYER, "unfolding")
@@ -90,7 +73,8 @@ def register_measure(
         Of the variable in scores.
     function : str
         "module:function"; imported when the measure is first computed, in worker processes too.
-        Which arguments it may take says the module's docstring.
+        `genpredict.measure_calls` says which arguments it
+        may take.
     long_name, units : str
         For labels: in plain words, and "1" where the measure has no unit.
     powers : bool
@@ -302,68 +286,3 @@ def _with_dims(row: Measure, earlier: Mapping[str, Measure]) -> Measure:
     if row.name in _registered and Call.of(row, earlier).is_of_layers(earlier):
         return replace(row, dims=(*_LAYER, *row.dims[len(row.dims) - ("p" in row.dims) :]))
     return row
-
-
-@dataclass(frozen=True)
-class Call:
-    """How the function of a measure is called.
-
-    Parameters
-    ----------
-    row : Measure
-    function : callable, optional
-        None for what the factorization itself gives.
-    arguments : tuple of str
-        By name.
-    """
-
-    row: Measure
-    function: Callable[..., Any] | None
-    arguments: tuple[str, ...]
-
-    @classmethod
-    def of(cls, row: Measure, measures: Collection[str]) -> Call:
-        """Import a measure's function and read its arguments off its signature.
-
-        Parameters
-        ----------
-        row : Measure
-        measures : collection of str
-            Names of measures that it may build on.
-
-        Raises
-        ------
-        GenpredictError
-            Where it cannot be imported, or wants an argument that is not known.
-        """
-        if not row.function:
-            return cls(row, None, ())
-        function = resolve(row.function, f"measure {row.name}")
-        known = {*OF_SPECTRA, *OF_LAYERS, *measures, *(("p",) if "p" in row.dims else ())}
-        parameters = inspect.signature(function).parameters.values()
-        for parameter in parameters:
-            if parameter.name not in known and _is_required(parameter):
-                raise GenpredictError(
-                    f"measure {row.name}: {row.function} wants an argument {parameter.name!r}; "
-                    f"there are {', '.join((*OF_SPECTRA, *OF_LAYERS))}, p for a measure with "
-                    f"powers, and the measures {', '.join(measures)}"
-                )
-        return cls(row, function, tuple(p.name for p in parameters if p.name in known))
-
-    @property
-    def earlier(self) -> tuple[str, ...]:
-        """Names of the measures among the arguments."""
-        own = {*OF_SPECTRA, *OF_LAYERS, "p"}
-        return tuple(name for name in self.arguments if name not in own)
-
-    def is_of_layers(self, earlier: Mapping[str, Measure]) -> bool:
-        """Return whether this is a measure of weights, or made of such."""
-        if set(self.arguments) & set(OF_LAYERS):
-            return True
-        made_of = [earlier[name] for name in self.earlier]
-        return any(row.function and "unfolding" not in row.dims for row in made_of)
-
-
-def _is_required(parameter: inspect.Parameter) -> bool:
-    variadic = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    return parameter.default is parameter.empty and parameter.kind not in variadic

@@ -57,7 +57,7 @@ class Measure(Variable):
         Of the variable.
     function : str
         "module:function", imported where it is called. Its arguments are given by name: see
-        `genpredict.registry`. Empty for what the factorization itself gives.
+        `genpredict.measure_calls`. Empty for what the factorization itself gives.
     output : str
         Field of the named tuple that the function returns; rows that name several fields of one
         function share one call. Empty where it returns a tensor.

@@ -27,6 +27,7 @@ STAGES = {
     "locking": 0,
     "outputs": 0,
     "extensions": 0,
+    "measure_calls": 0,
     "registry": 0,
     "options": 0,
     "layers": 1,
@@ -55,7 +56,7 @@ STAGES = {
 }
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
-    {"_version", "errors", "schema", "extensions", "registry", "options"},
+    {"_version", "errors", "schema", "extensions", "measure_calls", "registry", "options"},
     {"rows", "aggregation", "norms", "probing", "targets", "scoring"},
     {"errors", "atomic", "locking", "outputs"},
     {"engine", "store", "jobs"},
@@ -70,11 +71,12 @@ ONLY: dict[str, set[str]] = {
     "locking": {"errors"},
     "outputs": {"errors", "atomic", "locking"},
     "extensions": {"errors"},
-    "registry": {"errors", "schema", "extensions"},
+    "measure_calls": {"errors", "schema", "extensions"},
+    "registry": {"errors", "schema", "extensions", "measure_calls"},
     "options": {"_version", "errors", "schema", "registry"},
     "layers": {"errors", "schema"},
     "checkpoints": {"errors", "atomic", "sidecars", "schema", "registry", "layers", "extensions"},
-    "spectral": {"errors", "schema", "registry", "options"},
+    "spectral": {"errors", "schema", "registry", "measure_calls", "options"},
     "networks": {"errors", "extensions"},
     "network_measures": {"errors", "spectral"},
     "datasets": {"errors"},

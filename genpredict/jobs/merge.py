@@ -30,14 +30,14 @@ from genpredict.options import (
 from genpredict.outputs import replace_folder, restore_replaced
 from genpredict.rows import join_rows
 from genpredict.schema import NETWORK_MEASURES
+from genpredict.store.damage import damage_named, open_group
 from genpredict.store.ledger import read_ledger
 from genpredict.store.reading import (
     check_store,
-    damage_named,
-    open_group,
     open_rows,
 )
-from genpredict.store.writing import CHUNK_SIZE, Writer, open_writer
+from genpredict.store.writer import Writer
+from genpredict.store.writing import CHUNK_SIZE, open_writer
 
 _WRITTEN = "was written to while it was read; merge again when nothing writes to it"
 _KEPT = ("genpredict_format", "chunk_size", "coordinates")  # the writer's own

@@ -20,7 +20,8 @@ from genpredict.options import Options
 from genpredict.rows import Row, coordinates, join_rows
 from genpredict.schema import LAYER_MEASURES
 from genpredict.store.ledger import Stamp, changed, stamp_of
-from genpredict.store.writing import CHUNK_SIZE, Writer, continued, open_writer
+from genpredict.store.writer import Writer
+from genpredict.store.writing import CHUNK_SIZE, continued, open_writer
 
 #: Results wait at most this long (seconds), or until they fill so many chunks, to be written.
 WRITE_EVERY = 20.0

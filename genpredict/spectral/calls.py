@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from genpredict.errors import GenpredictError
-from genpredict.registry import Call
+from genpredict.measure_calls import Call
 from genpredict.schema import AXES, EXTRA_AXES, FACTORIZATIONS, POWERS, Measure
 
 _RAW = FACTORIZATIONS.index("raw")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 import genpredict
 from genpredict.aggregation import with_network_measures
-from genpredict.errors import GenpredictError, StoreError
+from genpredict.errors import StoreError
 from genpredict.options import measures_of, network_measures_of
 from genpredict.outputs import replaced
 from genpredict.rows import axis_coords
@@ -30,8 +29,9 @@ from genpredict.schema import (
     TARGETS,
 )
 from genpredict.sidecars import check_regular
-from genpredict.store.arrays import STATES, arrays, check_axes, check_ledger, dimensions, lazy
-from genpredict.store.chunks import DamagedChunkError, check_metadata
+from genpredict.store.arrays import STATES, arrays, check_axes, check_ledger, lazy
+from genpredict.store.chunks import check_metadata
+from genpredict.store.damage import ANEW, open_group, reading
 
 #: Version of the layout on disk; another one is refused.
 FORMAT = 1
@@ -41,7 +41,6 @@ _INCOMPLETE = (
     "being written right now, interrupted or damaged; run the command that made it again to "
     "complete it"
 )
-_ANEW = "score again with --overwrite, or bring back a copy of it"
 
 
 def open_scores(path: str | Path) -> xr.Dataset:
@@ -170,92 +169,6 @@ def open_rows(path: Path) -> xr.Dataset:
     return stored.set_coords([name for name in named if name in found])
 
 
-@contextmanager
-def damage_named(path: Path) -> Iterator[None]:
-    """Turn what decoders raise on damaged bytes into an error that names the file.
-
-    Raises
-    ------
-    StoreError
-        When a chunk of the store cannot be decoded, its metadata are none of genpredict's, or what
-        it says of its size does not fit into memory.
-    """
-    try:
-        yield
-    except (GenpredictError, OSError):
-        raise
-    except MemoryError as error:
-        raise StoreError(
-            f"{path}: does not fit into memory ({error}); where it cannot be so large, it is "
-            f"damaged: {_ANEW}"
-        ) from error
-    except Exception as error:  # decoders raise what they like
-        chunk = error.chunk if isinstance(error, DamagedChunkError) else _damaged_chunk(path)
-        if chunk is None:
-            what = str(error).strip() or type(error).__name__
-            raise StoreError(f"{path}: {what:.300}; the store is damaged: {_ANEW}") from error
-        remedy = _ANEW
-        if (rows := _status_chunk(chunk, path)) is not None:
-            remedy = (
-                f"delete that file and status/c/{rows}, then run the command that made the store "
-                f"again to measure these rows anew, or --overwrite all"
-            )
-        raise StoreError(
-            f"{path}: {chunk.relative_to(path)} is damaged ({error}); {remedy}"
-        ) from error
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Name damage, and disks that cannot be read, where nothing is written.
-
-    Raises
-    ------
-    StoreError
-        As of `damage_named`, and instead of an OSError.
-    """
-    try:
-        with damage_named(path):
-            yield
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error}; check the disk") from error
-
-
-def _damaged_chunk(path: Path) -> Path | None:
-    """Return the first chunk of a store that cannot be decoded."""
-    try:
-        found = dict(arrays(path, open_group(path)))
-    except Exception:  # the metadata themselves are damaged
-        return None
-    for name, array in found.items():
-        for chunk in sorted((path / name / "c").rglob("*")):
-            parts = chunk.relative_to(path / name / "c").parts
-            if chunk.is_file() and all(part.isdecimal() for part in parts):
-                try:
-                    array.get_block_selection(tuple(map(int, parts)))
-                except Exception:  # decoders raise what they like
-                    return chunk
-    return None
-
-
-def open_group(path: Path) -> zarr.Group:
-    """Open a store's group for reading, of Zarr's version 3 and no other.
-
-    Version 2 knows filters that unpickle; nothing of such a store is read.
-    """
-    return zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-
-
-def _status_chunk(chunk: Path, path: Path) -> int | None:
-    """Return the number of the status chunk of the rows of a chunk; None where it has no rows."""
-    name, _, number, *_ = chunk.relative_to(path).parts
-    group = open_group(path)
-    array, status = (cast("zarr.Array[Any]", group[n]) for n in (name, "status"))
-    if dimensions(array)[:1] != ("checkpoint",):
-        return None
-    return int(number) * array.chunks[0] // status.chunks[0]
-
-
 def check_store(path: Path, *, any_format: bool = False, ledger: bool = True) -> Mapping[str, Any]:
     """Return the attributes of a store.
 
@@ -371,7 +284,7 @@ def _check_contents(
         names = ", ".join(sorted(missing))
         raise StoreError(
             f"{path}: interrupted or damaged: rows are marked as done, but arrays of theirs are "
-            f"gone ({names} missing); {_ANEW}"
+            f"gone ({names} missing); {ANEW}"
         )
 
 
