@@ -118,7 +118,8 @@ def prepare(settings: Settings) -> Materials:
     shuffle = stream(settings.seed, ORDER, torch.device("cpu"))
     images: Any = split.train_images
     if isinstance(images, FileImages):  # random parts resume with the order
-        split = replace(split, train_images=images.drawing_from(shuffle))
+        drawing: Any = images.drawing_from(shuffle)
+        split = replace(split, train_images=drawing)
     return Materials(
         network=network,
         optimizer=optimizer,
