@@ -14,7 +14,6 @@ import xarray as xr
 
 import genpredict
 from genpredict.figures import save
-from genpredict.norms import norm_measures
 
 HERE = Path(__file__).parent
 DPI = 150
@@ -49,7 +48,7 @@ def main(output: Path = HERE / "results") -> None:
     """Correlate over all networks, with the network held fixed, and within each; draw."""
     output.mkdir(exist_ok=True)
     scores = genpredict.open_scores(SCORES)
-    scores = scores.assign(norm_measures(scores))
+
     chosen = {"measures": MEASURES, "targets": TARGETS, "where": TRAINED, "cluster": "optimizer"}
     within = genpredict.correlate(scores, by="network", family="group", **chosen)
     fixed = genpredict.correlate(scores, partial="network", **chosen)

@@ -17,7 +17,6 @@ from matplotlib.axes import Axes
 
 import genpredict
 from genpredict.figures import save
-from genpredict.norms import norm_measures
 
 HERE = Path(__file__).parent
 DPI = 150
@@ -90,10 +89,9 @@ def main(output: Path = HERE / "results") -> None:
 
 
 def joined() -> xr.Dataset:
-    """Open the families that there are, norms of networks included."""
+    """Open the families that there are."""
     stores = {name: path for name, (path, _) in FAMILIES.items() if path.exists()}
-    scores = genpredict.join_scores({n: genpredict.open_scores(p) for n, p in stores.items()})
-    return scores.assign(norm_measures(scores))
+    return genpredict.join_scores({n: genpredict.open_scores(p) for n, p in stores.items()})
 
 
 def present(scores: xr.Dataset) -> list[str]:
