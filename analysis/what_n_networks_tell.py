@@ -21,7 +21,7 @@ from genpredict.stats.power import effective_number
 from genpredict.stats.sample import sample_of
 
 ROOT = Path(__file__).resolve().parents[1]
-DESIGNS = ((10, 3), (30, 3), (10, 10))
+LAYOUTS = ((10, 3), (30, 3), (10, 10))
 ALIKE = 0.9
 
 
@@ -86,5 +86,5 @@ def draw_conventions() -> None:
 if __name__ == "__main__":
     draw_power()
     draw_conventions()
-    for design in DESIGNS:
+    for design in LAYOUTS:
         print(design, "false positives, by cluster, coverage:", levels(*design))

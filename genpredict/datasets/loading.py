@@ -125,6 +125,7 @@ def load_dataset(
     >>> split.train_images.shape, split.num_classes
     (torch.Size([100, 1, 8, 8]), 10)
     """
+    noise = label_noise, seed if noise_seed is None else noise_seed
     if num_validation is not None:
         whole = load_dataset(
             name,
@@ -137,12 +138,9 @@ def load_dataset(
             annotations=annotations,
             stream=stream,
         )
-        split = hold_out(whole, num_validation, seed=seed + 1)  # not the order that limit cuts
-        return _add_noise(split, label_noise, seed if noise_seed is None else noise_seed)
-    _check(name, folder, image_size, channels, annotations)
-    if stream and (name != FOLDER or image_size is None):
-        raise GenpredictError("stream: is for the data set 'folder', and needs an image_size")
-    noise = label_noise, seed if noise_seed is None else noise_seed
+        # another seed than that of the order that limit cuts
+        return _add_noise(hold_out(whole, num_validation, seed=seed + 1), *noise)
+    _check(name, folder, image_size, channels, annotations, stream)
     if name == DIGITS:
         split = _load_digits(limit, num_test, seed, noise)
     elif name == FOLDER:
@@ -171,6 +169,7 @@ def _check(
     image_size: int | None,
     channels: int | None,
     annotations: str | Path | None,
+    stream: bool,
 ) -> None:
     if name not in DATASETS:
         raise GenpredictError(f"name: unknown data set {name!r}; known are {', '.join(DATASETS)}")
@@ -186,6 +185,8 @@ def _check(
         raise GenpredictError(f"image_size: must be at least 1, not {image_size}")
     if channels not in (None, 1, 3):
         raise GenpredictError(f"channels: must be 1 (grey) or 3 (colour), not {channels}")
+    if stream and (name != FOLDER or image_size is None):
+        raise GenpredictError("stream: is for the data set 'folder', and needs an image_size")
 
 
 def _load_digits(

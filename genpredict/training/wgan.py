@@ -187,12 +187,7 @@ def prepare_wgan(settings: Settings) -> WganMaterials:
         limit=settings.num_train,
         num_test=settings.num_test,
     )
-    _, channels, height, side = split.train_images.shape
-    if height != side or side % SIDE_MULTIPLE:
-        raise GenpredictError(
-            f"image_size: wgan needs square images whose side is a multiple of {SIDE_MULTIPLE}, "
-            f"not {height} × {side}; give an image_size"
-        )
+    channels, side = _channels_and_side(split.train_images)
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed: GPUs' as well
         network = Pair(channels, side)
@@ -215,6 +210,17 @@ def prepare_wgan(settings: Settings) -> WganMaterials:
         initial=initial,
         seed=settings.seed,
     )
+
+
+def _channels_and_side(images: Tensor) -> tuple[int, int]:
+    """Return the number of channels and the side of square images that halve twice."""
+    _, channels, height, side = images.shape
+    if height != side or side % SIDE_MULTIPLE:
+        raise GenpredictError(
+            f"image_size: wgan needs square images whose side is a multiple of {SIDE_MULTIPLE}, "
+            f"not {height} × {side}; give an image_size"
+        )
+    return channels, side
 
 
 def _centred(images: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from genpredict.stats.methods import wald_pvalues
 from genpredict.stats.sample import sample_of
 from genpredict.stats.tables import choices_text
 
-DESIGNS = [(g, s, icc) for g, s in ((10, 3), (30, 3), (10, 10)) for icc in (0.0, 0.5, 0.9)]
+LAYOUTS = [(g, s, icc) for g, s in ((10, 3), (30, 3), (10, 10)) for icc in (0.0, 0.5, 0.9)]
 QUICK: dict[str, Any] = {"interval": "jackknife", "permutations": 0}
 
 
@@ -38,7 +38,7 @@ def clustered(
     return np.sqrt(icc) * between + np.sqrt(1 - icc) * rng.normal(size=between.shape), codes
 
 
-@pytest.mark.parametrize(("count", "size", "icc"), DESIGNS)
+@pytest.mark.parametrize(("count", "size", "icc"), LAYOUTS)
 def test_level_and_coverage_of_clusters_against_theory(count: int, size: int, icc: float) -> None:
     """5 % of 1,600 unrelated pairs are significant, 95 % of their intervals hold 0."""
     rng = np.random.default_rng([count, size, round(10 * icc)])
