@@ -125,18 +125,23 @@ def prepare(settings: Settings) -> Materials:
         optimizer=optimizer,
         device=device,
         split=split,
-        augmentation=Augmentation(
-            flip=settings.flip,
-            crop_padding=settings.crop_padding,
-            cutout_holes=settings.cutout_holes,
-            cutout_length=settings.cutout_length,
-            cutout_fill=split.normalization.mean,  # 0 once normalized, as DeVries & Taylor do
-        ),
+        augmentation=_augmentation(settings, split),
         clip_norm=settings.clip_norm,
         draws=stream(settings.seed, DRAWS, device),
         shuffle=shuffle,
         initial=initial,
         seed=settings.seed,
+    )
+
+
+def _augmentation(settings: Settings, split: ImageSplit) -> Augmentation:
+    """Return what is done to training images at random."""
+    return Augmentation(
+        flip=settings.flip,
+        crop_padding=settings.crop_padding,
+        cutout_holes=settings.cutout_holes,
+        cutout_length=settings.cutout_length,
+        cutout_fill=split.normalization.mean,  # 0 once normalized, as DeVries & Taylor do
     )
 
 
