@@ -19,13 +19,13 @@ _STRONG = frozenset(
     ("ema", "swa", "averaged", "average", "avg", "shadow", "polyak", "teacher", "ewa")
 )
 """Words that make a copy of what has the same shapes beside it, whatever that is called."""
-_WEAK = frozenset(("target", "targ", "tgt", "momentum", "slow", "old", "stale", "key"))
+_WEAK = frozenset(("target", "targ", "tgt", "momentum", "slow", "old", "stale"))
 """Words that make a copy only of what is called the same without them."""
-_LIVE = frozenset(
-    ("online", "live", "base", "main", "current", "local", "new", "student", "query", "fast")
-)
+_LIVE = frozenset(("online", "live", "base", "main", "current", "local", "new", "student", "fast"))
 _TRANSLATION = frozenset(("source", "src"))
-_KEY_ENCODER = re.compile(r"(?P<stem>.*(?:encoder|backbone|net|model|branch))_k")
+_KEY_ENCODER = re.compile(
+    r"(?P<stem>.*(?:encoder|backbone|net|model|branch))_k|key_(?P<noun>encoder|backbone|net|model)"
+)
 _REPLACED = "original_module"
 _REPLACES = "modules_to_save"
 _WRAPPER = "module."
@@ -99,7 +99,7 @@ def _followed(part: str, siblings: Mapping[str, Mapping[str, Any]]) -> str | Non
     if part == _REPLACED:
         return _REPLACES if _REPLACES in siblings else None
     if match := _KEY_ENCODER.fullmatch(part):
-        query = f"{match['stem']}_q"
+        query = f"{match['stem']}_q" if match["stem"] else f"query_{match['noun']}"
         return query if query in siblings else None
     called = set(words(part))
     if "teacher" in called and any("student" in words(name) for name in others):

@@ -83,7 +83,8 @@ def test_a_leading_one_is_dropped() -> None:
     [
         ("online_network", "target_network"), ("q_net", "q_net_target"), ("model", "ema_net"),
         ("model", "teacher"), ("online_model", "ema_model"), ("model", "average_model.module"),
-        ("encoder_q", "encoder_k"), ("base_encoder", "momentum_encoder"), ("policy", "policy_old"),
+        ("encoder_q", "encoder_k"), ("query_encoder", "key_encoder"),
+        ("base_encoder", "momentum_encoder"), ("policy", "policy_old"),
         ("critic", "critic_target"), ("modules_to_save", "original_module"),
     ],
 )  # fmt: skip
@@ -101,7 +102,8 @@ def test_copies_beside_what_they_follow_are_left_out(live: str, copy: str) -> No
     ("one", "other"),
     [
         ("src_proj", "tgt_proj"), ("student", "teacher"), ("proj_q", "proj_k"),
-        ("encoder", "decoder"), ("generator", "discriminator"),
+        ("attn.query", "attn.key"), ("q", "k"), ("encoder", "decoder"),
+        ("generator", "discriminator"),
     ],
 )  # fmt: skip
 def test_what_only_looks_like_a_copy(one: str, other: str) -> None:

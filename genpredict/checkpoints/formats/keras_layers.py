@@ -77,8 +77,8 @@ class KerasLayer:
         """Yield its tensors in torch's layout, under torch's names."""
         arrays = self._named()
         front = f"{self.name}." if self.name else ""
-        if self.kind in _RECURRENT and "recurrent_kernel" in arrays:
-            yield from _recurrent(front, self.kind, arrays)
+        if "recurrent_kernel" in arrays and (kind := _recurrent_kind(arrays)):
+            yield from _recurrent(front, kind, arrays)
             return
         if self.kind.startswith("convlstm"):
             yield from _conv_recurrent(front, arrays)
@@ -101,9 +101,10 @@ class KerasLayer:
         """Return the arrays by name, where Keras 3 numbers them."""
         if not all(leaf.isdecimal() for leaf in self.arrays):
             return self.arrays
-        names = _VARIABLES.get(self.kind, ("kernel", "bias"))
+        kind = "lstm" if self.name.rpartition(".")[2] == _CELL else self.kind
+        names = _VARIABLES.get(kind, ("kernel", "bias"))
         ordered = sorted(self.arrays.items(), key=lambda entry: int(entry[0]))
-        if self.kind not in _VARIABLES and (not ordered or ordered[0][1].ndim < 2):
+        if kind not in _VARIABLES and (not ordered or ordered[0][1].ndim < 2):
             return {f"variable_{leaf}": array for leaf, array in ordered}
         named = dict(zip(names, (array for _, array in ordered), strict=False))
         rest = {f"variable_{leaf}": array for leaf, array in ordered[len(names) :]}
@@ -128,6 +129,15 @@ class KerasLayer:
         if kernel.ndim == 3:  # attention: (n_i, heads, n_head)
             return name, kernel.flatten(1).T, "Linear"
         return name, conv_kernel(kernel), f"Conv{dims}"
+
+
+def _recurrent_kind(arrays: Mapping[str, Tensor]) -> str:
+    """Return the kind of a recurrent layer, by how many gates its state's kernel (u, k·u) has."""
+    state = arrays["recurrent_kernel"]
+    if state.ndim != 2 or not state.shape[0] or state.shape[1] % state.shape[0]:
+        return ""
+    gates = state.shape[1] // state.shape[0]
+    return next((kind for kind, names in _RECURRENT.items() if len(names) == gates), "")
 
 
 def _recurrent(front: str, kind: str, arrays: Mapping[str, Tensor]) -> Parts:
