@@ -239,7 +239,8 @@ def describe_sweep(outcomes: Sequence[Outcome], output: Path) -> None:
         note(f"… and {len(failed) - _MOST_NAMED} more")
     note(
         f"next: genpredict score {shlex.quote(str(output))} -o scores.zarr && "
-        f"genpredict figure scatter scores.zarr --hue optimizer -o scatter.png; "
+        f"genpredict correlate scores.zarr --cluster network,optimizer (seeds of a setting are "
+        f"no independent draws); "
         f"or genpredict compare {shlex.quote(str(output))}"
     )
 
