@@ -462,8 +462,8 @@ if has_published:
 #
 # **What does, with a caveat.** The generalization gap is tied to how much signal stands out in the
 # weights (stable rank, condition number, `Q_adjusted`), once label noise and number of training
-# images are held fixed. The tie is carried by the networks trained on wrong labels, has the opposite
-# sign of what a quality should have, and was found by exploration.
+# images are held fixed. The tie is carried by the networks trained on wrong labels, has the
+# opposite sign of what a quality should have, and was found by exploration.
 #
 # **The digits sweep.** The one correlation in the paper's favour rests on three seeds of ten
 # optimizers
