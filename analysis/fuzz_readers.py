@@ -39,7 +39,7 @@ from typing import Any
 PATIENCE = 10.0
 ROOM = 2 * 2**30
 #: Files a process reads before it makes way for a new one, seconds a kind has before the next.
-TURN = 15.0
+TURN = 60.0
 NUMBERS = (0, 1, -1, 127, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63)
 PICKLE_PIECES = (
     b"cos\nsystem\n", b"c__builtin__\neval\n", b"ccollections\nOrderedDict\n", b"(", b"t", b"R",

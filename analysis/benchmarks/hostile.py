@@ -23,6 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+#: Seconds that a process may take to start.
+STARTING = 60
 ROOM = 6 * 2**30
 
 
@@ -181,7 +183,7 @@ def giant_sidecar(folder: Path) -> str:
 
 INPUTS: dict[str, Callable[[Path], str]] = {
     "tensor of a size without data, 0.2 KB": size_constructor,
-    "set of tuples in tuples, 1 KB": lambda folder: deep_keys(folder, run=False),
+    "set of tuples in tuples, 120 KB": lambda folder: deep_keys(folder, run=False),
     "the same in state.pt": lambda folder: deep_keys(folder, run=True),
     "the same in DATA.PKL after data.pkl": second_pickle,
     "100,001 layers": many_layers,
@@ -257,7 +259,8 @@ def measured(name: str, patience: float) -> tuple[str, str, str, str]:
         how = INPUTS[name](folder)
         command = [sys.executable, __file__, "--work", how, str(folder)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=patience + 20)
+            limit = patience + STARTING
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
         except subprocess.TimeoutExpired:
             return name, f"> {patience:.0f}", "", "no end"
         finally:

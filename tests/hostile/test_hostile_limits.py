@@ -211,3 +211,14 @@ def test_what_is_remembered_of_names_is_bounded() -> None:
     kept = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert kept < 2**20
+
+
+@pytest.mark.parametrize("name", ["n.pkl", "000001.pickle.pbz2"])
+def test_a_place_of_the_memo_beyond_the_file_is_refused(tmp_path: Path, name: str) -> None:
+    """A few bytes for which Python would reserve and fill a gigabyte."""
+    bomb, before = b"\x80\x02Nr\x00\x00\x00\x04.", peak()
+    is_archive = name.endswith("pbz2")
+    (tmp_path / name).write_bytes(bz2.compress(bomb) if is_archive else bomb)
+    with pytest.raises(CheckpointError, match=r"refused: (asks for more memory|it holds a place)"):
+        [checkpoint.tensors() for checkpoint in open_checkpoints(tmp_path / name)]
+    assert peak() - before < 2**26

@@ -204,7 +204,7 @@ def test_odd_files_in_a_run_are_named(place: Path, name: str, put: Callable[[Pat
         getattr(run_, read)
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, "{}", "nothing"])
+@pytest.mark.parametrize("text", ["[" * 200_000, "{}", "nothing", '{"front": "\\ud800"}'])
 def test_odd_sidecars_of_caches_and_shards_are_passed_over(place: Path, text: str) -> None:
     """Brackets in brackets end in no traceback."""
     from genpredict.checkpoints.nats.cache_files import read_front

@@ -16,6 +16,7 @@ MOST = 256
 MOST_BESIDE = 2**16
 """The same for what is no key; the state of Python's random numbers is a tuple of 625."""
 TOO_COSTLY = "tuples in tuples, or numbers of so many digits, that would take very long to read"
+TOO_LARGE = "a place in its memo beyond its own length, for which gigabytes would be reserved"
 PIECE = 2**16
 """Bytes that are followed at a time."""
 _WORD = 8
@@ -70,6 +71,7 @@ class PickleCosts:
         self._memo: dict[int, int] = {}  # of what costs more than a step
         self._memoized = 0
         self._puts = False
+        self._seen = 0  # bytes so far: what writes pickles numbers the places of the memo in turn
         self._rest = b""  # an opcode of which the end is still to come
         self._skip = 0  # bytes to come that are contents
         self.is_over = False
@@ -83,6 +85,7 @@ class PickleCosts:
             Where something would take more than `MOST` steps to hash, and where the bytes are no
             pickle or use opcodes that no archive does.
         """
+        self._seen += len(piece)
         if self._skip >= len(piece):
             self._skip -= len(piece)
             return
@@ -216,6 +219,8 @@ class PickleCosts:
         """Keep what is on top; the two ways to keep things know nothing of each other here."""
         if self._memoized:
             raise RefusedPickleError("PUT beside MEMOIZE")
+        if index > self._seen:
+            raise RefusedPickleError(TOO_LARGE)
         self._puts = True
         if (cost := self._stack[-1]) != 1:
             self._memo[index] = cost

@@ -23,6 +23,7 @@ import torch
 from genpredict.checkpoints.formats.inert_pickles import ActingPickleError, InertUnpickler, Step
 from genpredict.checkpoints.formats.pickle_costs import (
     TOO_COSTLY,
+    TOO_LARGE,
     RefusedPickleError,
     follow_pickles,
 )
@@ -216,14 +217,14 @@ def _load_from_bytes(raw: Any = None) -> Storage:
 
 
 def check_costs(pickled: bytes, count: int) -> None:
-    """Raise RefusedPickleError on keys that would take ages to hash.
+    """Raise RefusedPickleError on keys that would take ages to hash, and on memos of gigabytes.
 
     What is wrong with the bytes in other ways is the unpickler's to say.
     """
     try:
         follow_pickles(io.BytesIO(pickled), count)
     except RefusedPickleError as error:
-        if str(error) == TOO_COSTLY:
+        if str(error) in (TOO_COSTLY, TOO_LARGE):
             raise
 
 

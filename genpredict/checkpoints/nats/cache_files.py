@@ -265,7 +265,8 @@ def read_front(folder: Path) -> str | None:
     """Return what leads the numbers of a folder's cache files, None where nothing says so."""
     try:
         front = read_json(folder / FRONT_FILE)["front"]
-    except (OSError, ValueError, KeyError, TypeError):
+        front.encode()  # half a character leads no id
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return front if isinstance(front, str) else None
 

@@ -17,7 +17,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from genpredict.checkpoints.formats.pickle_costs import TOO_COSTLY, PickleCosts, RefusedPickleError
+from genpredict.checkpoints.formats.pickle_costs import (
+    TOO_COSTLY,
+    TOO_LARGE,
+    PickleCosts,
+    RefusedPickleError,
+)
 from genpredict.checkpoints.formats.unpickling import check_file
 from genpredict.checkpoints.memory_limit import limited_memory
 from genpredict.checkpoints.nats.storages import (
@@ -60,6 +65,9 @@ class _ArchiveUnpickler(pickle.Unpickler):
                 # given, and must not reach into the next file
                 return lambda *args: NumpyType(*args)
         raise pickle.UnpicklingError(f"GLOBAL {module_name}.{global_name}")
+
+
+_TOO_MUCH_MEMORY = "refused: asks for more memory than any archive needs; do not trust this file"
 
 
 class _TooLargeError(Exception):
@@ -163,8 +171,7 @@ def load_nats_pickle(path: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) -> Any:
     except (EOFError, OSError) as error:
         raise CheckpointError(path, _bad_stream(path, error)) from error
     except MemoryError as error:
-        reason = "refused: asks for more memory than any archive needs; do not trust this file"
-        raise CheckpointError(path, reason) from error
+        raise CheckpointError(path, _TOO_MUCH_MEMORY) from error
     except Exception as error:  # a damaged or hostile pickle can fail in any way
         reason = f"not a NATS-Bench archive or damaged ({str(error) or type(error).__name__})"
         raise CheckpointError(path, f"{reason}; fetch it again") from error
@@ -201,6 +208,8 @@ def _refusal(error: Exception) -> str:
             f"refused: it asks for {text.removeprefix('GLOBAL ')}, which NATS-Bench archives do "
             "not hold and which could run code; nothing was run. Fetch the archive from its source"
         )
+    if text == TOO_LARGE:
+        return _TOO_MUCH_MEMORY
     if text == TOO_COSTLY:
         return (
             f"refused: it holds {text}, which no archive does; do not trust this file, fetch it "
