@@ -270,6 +270,7 @@ def all_rounds(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         lengths = {name: undisturbed(name, folder) for name in arguments.jobs}
         state = {"rounds": 0, "kills": dict.fromkeys(arguments.jobs, 0), "lengths": lengths}
         state["findings"] = []
+    yield state
     while sum(state["kills"].values()) < arguments.kills:
         name = min(state["kills"], key=lambda job: state["kills"][job])
         rng = random.Random(f"{arguments.seed}/{state['rounds']}")

@@ -26,7 +26,8 @@ def test_every_promise_names_a_test_that_exists(page: str) -> None:
 
 def test_every_promise_of_a_table_names_one() -> None:
     """No row without."""
-    lines = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8").splitlines()
+    text = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    lines = text.partition("## What was tried at random")[0].splitlines()
     promises = [line for line in lines if line.startswith("|") and line.count("|") == 4]
     rows = [line for line in promises if not line.startswith(("|---", "| what may happen"))]
     assert len(rows) > 20
