@@ -16,6 +16,7 @@ from genpredict.datasets import load_dataset
 from genpredict.errors import GenpredictError
 from genpredict.training import Run, Watcher, best_runs, complete, spell_out, sweep, train
 from genpredict.training.evaluation import area_under_curve
+from genpredict.training.history import join_epochs
 from genpredict.training.optimizers.rmsgd import optimizer as rmsgd_module
 from genpredict.training.run_folder import run_of
 from genpredict.training.schedules import evaluation_interval
@@ -224,3 +225,21 @@ def test_area_under_the_curve_against_sklearn() -> None:
     expected = roc_auc_score(labels[:, kept], scores[:, kept])
     assert area_under_curve(scores, labels) == pytest.approx(expected)
     assert np.isnan(area_under_curve(scores[:, :1], torch.ones(80, 1)))
+
+
+def test_runs_of_earlier_versions_stay_readable(tmp_path: Path) -> None:
+    """Settings and numbers that came later are missing in their files: defaults, and NaN."""
+    run = train(tmp_path, **SMALL)
+    added = ("clip_norm", "sequence_length", "stream", "eval_every", "num_validation")
+    config = run.path / "config.toml"
+    lines = config.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if line.partition(" ")[0] not in added]
+    assert len(kept) < len(lines)
+    config.write_text("\n".join(kept), encoding="utf-8")
+    assert run.settings == complete(SMALL)
+    history = run.history
+    earlier = history.isel(epoch=slice(0, 3)).drop_vars(["validation_accuracy", "test_auc"])
+    joined = join_epochs(earlier, history.isel(epoch=[3, 4]))
+    assert joined["epoch"].values.tolist() == [0, 1, 2, 3, 4]
+    assert np.isnan(joined["validation_accuracy"][:3]).all()
+    np.testing.assert_array_equal(joined["test_accuracy"], history["test_accuracy"])
