@@ -351,3 +351,51 @@ def test_contents_tell_a_form_whatever_the_suffix(tmp_path: Path, suffix: str) -
     row = format_of(tmp_path / f"n{suffix}")
     assert row is not None
     assert row.name == "torch (zip)"
+
+
+WRITTEN_BY_KERAS = Path(__file__).parent / "keras_3_15"
+
+
+@pytest.mark.parametrize("name", ["keras3.keras", "keras_legacy.h5"])
+def test_files_that_keras_wrote_against_its_arrays(name: str) -> None:
+    """Nested models, attention, recurrences: every kernel's singular values, every parameter."""
+    with np.load(WRITTEN_BY_KERAS / "keras_arrays.npz") as archive:
+        arrays = {key: array for key, array in archive.items() if "moving" not in key}
+    chosen = sort_tensors(read_file(WRITTEN_BY_KERAS / name))
+    assert len(chosen.layers) == 31
+    assert sum(layer.kind == "conv" for layer in chosen.layers) == 6
+    assert chosen.num_parameters == sum(array.size for array in arrays.values())
+    expected = [
+        float(np.sum(np.square(array.astype("f8"))))
+        for key, array in arrays.items()
+        if key.endswith("kernel")
+    ]
+    squares = sum(float(layer.weight.double().square().sum()) for layer in chosen.layers)
+    assert squares == pytest.approx(sum(expected), rel=1e-12)
+    (dense,) = [layer for layer in chosen.layers if layer.weight.shape == (5, 72)]
+    assert np.array_equal(dense.weight.numpy(), arrays["dense|kernel"].T)
+
+
+class Exported(nn.Module):
+    """A network that torch's own exporter writes without folding anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 6, 3)
+        self.up = nn.ConvTranspose2d(6, 4, 2)
+        self.lstm = nn.LSTM(4, 3, bidirectional=True)
+        self.gru = nn.GRU(6, 3)
+        self.fc = nn.Linear(3, 4)
+        self.out = nn.Linear(4, 5, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.up(self.down(images)).flatten(2).permute(2, 0, 1)
+        answer: Tensor = self.out(self.fc(self.gru(self.lstm(features)[0])[0]))
+        return answer
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_files_that_torch_exported_against_torch(tmp_path: Path) -> None:
+    module = Exported().eval()
+    torch.onnx.export(module, (torch.randn(1, 3, 8, 8),), tmp_path / "n.onnx", dynamo=False)
+    agree(read_file(tmp_path / "n.onnx"), module)
