@@ -90,7 +90,7 @@ def aggregate(
     order = [dim for dim in ("checkpoint", "factorization", "p") if dim in value.dims]
     arrays = [value.where(counted).transpose(*order, *_ENTRY)]
     arrays += [_parameters(scores)] if weights == "parameters" else []
-    found: xr.DataArray = xr.apply_ufunc(
+    network_numbers: xr.DataArray = xr.apply_ufunc(
         aggregate_entries,
         *arrays,
         input_core_dims=[list(_ENTRY), ["layer"]][: len(arrays)],
@@ -99,10 +99,12 @@ def aggregate(
     choices: dict[str, Any] = {"aggregation": aggregation, "kinds": list(kinds), "empty": empty}
     choices |= {"rank_one": rank_one, "unfolding": unfolding or "both"}
     if measure == "quality" and weights == "entries":
-        return found.rename("Q").assign_attrs(NETWORK_MEASURES["Q"].attrs | choices)
+        return network_numbers.rename("Q").assign_attrs(NETWORK_MEASURES["Q"].attrs | choices)
     label = f"{aggregation} of {scores[measure].attrs.get('long_name', measure)}"
     choices |= {"weights": weights, "units": scores[measure].attrs.get("units", "1")}
-    return found.rename(f"{measure}_{aggregation}").assign_attrs(long_name=label, **choices)
+    return network_numbers.rename(f"{measure}_{aggregation}").assign_attrs(
+        long_name=label, **choices
+    )
 
 
 def _value(scores: xr.Dataset, measure: str, empty: str, rank_one: str) -> xr.DataArray:
@@ -161,15 +163,15 @@ def aggregate_entries(
     with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = −∞ and 0/0 = NaN are meant
         if aggregation == "l2":
             total = _sum(np.where(there, values**2, 0.0) * share)
-            found = np.sqrt(total / count)  # Eq. 5
+            aggregated = np.sqrt(total / count)  # Eq. 5
         elif aggregation == "mean":
-            found = _sum(np.where(there, values, 0.0) * share) / count
+            aggregated = _sum(np.where(there, values, 0.0) * share) / count
         elif aggregation == "sum":
-            found = np.where(count, _sum(np.where(there, values, 0.0) * share), np.nan)
+            aggregated = np.where(count, _sum(np.where(there, values, 0.0) * share), np.nan)
         else:
             logs = np.log(np.where(there, values, 1.0))
-            found = np.exp(_sum(np.where(there, logs * share, 0.0)) / count)
-    return np.asarray(found)
+            aggregated = np.exp(_sum(np.where(there, logs * share, 0.0)) / count)
+    return np.asarray(aggregated)
 
 
 def _sum(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -117,9 +117,9 @@ def _open(path: Path) -> int:
         handle = os.open(path, os.O_CREAT | os.O_RDWR | _FLAGS, 0o644)
     except OSError as error:
         raise _no_lock(path, error) from error
-    found = os.fstat(handle)
+    status = os.fstat(handle)
     # one with a second name, or that says more, would be a loss to somebody
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_size > MOST_BYTES:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_size > MOST_BYTES:
         os.close(handle)
         raise StoreError(f"{path}: is no lock of genpredict; {_MOVE}")
     return handle

@@ -229,10 +229,10 @@ def _is_same(path: Path, source: Path) -> bool:
 def _holds_something(path: Path) -> bool:
     """Return whether there is something to lose: an empty file is nothing."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return False
-    return not stat.S_ISREG(found.st_mode) or found.st_size > 0
+    return not stat.S_ISREG(status.st_mode) or status.st_size > 0
 
 
 def _fresh(path: Path) -> tuple[Path, int]:

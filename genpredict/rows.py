@@ -262,13 +262,13 @@ def coordinates(rows: Sequence[Row], names: Sequence[str]) -> xr.Dataset:
     Dataset
     """
     columns = {"checkpoint": np.array([plain(row.id) for row in rows], dtype=object)}
-    found = xr.Dataset(coords=columns)
+    dataset = xr.Dataset(coords=columns)
     for name in names:
         if all(name not in row.metadata for row in rows):
             continue
         variable, values = _column(name, [row.metadata.get(name) for row in rows], rows)
-        found = found.assign_coords({name: ("checkpoint", values, variable.attrs)})
-    return found
+        dataset = dataset.assign_coords({name: ("checkpoint", values, variable.attrs)})
+    return dataset
 
 
 def plain(text: object) -> str:

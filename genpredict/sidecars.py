@@ -69,8 +69,8 @@ def read_json(path: Path, *, most: int = SMALL) -> Any:
         raise ValueError(f"{path.name} is nested deeper than any such file") from None
 
 
-def _check(found: os.stat_result, name: str, most: int) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def _check(status: os.stat_result, name: str, most: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"{name} is a folder, a pipe or a device, not a file")
-    if found.st_size > most:
-        raise ValueError(f"{name} has {found.st_size:,} bytes, more than the {most:,} it can need")
+    if status.st_size > most:
+        raise ValueError(f"{name} has {status.st_size:,} bytes, more than the {most:,} it can need")

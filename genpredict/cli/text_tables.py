@@ -48,7 +48,7 @@ def latex(headings: Sequence[str], rows: Sequence[Sequence[str]], caption: str =
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"[\\~^&%$#_{}]", lambda found: _LATEX[found.group()], text)
+    return re.sub(r"[\\~^&%$#_{}]", lambda match: _LATEX[match.group()], text)
 
 
 #: What writes a table as text, by the suffix of the file.

@@ -174,11 +174,11 @@ class Given:
 
     def settings(self) -> dict[str, Any]:
         """Return them as fields of `Settings`."""
-        found = asdict(self)
-        found["hyperparameters"] = dict(map(_assignment, found.pop("hyperparameter") or ()))
+        settings = asdict(self)
+        settings["hyperparameters"] = dict(map(_assignment, settings.pop("hyperparameter") or ()))
         for name in ("data_folder", "annotations"):
-            found[name] = str(found[name]) if found[name] else None
-        return found
+            settings[name] = str(settings[name]) if settings[name] else None
+        return settings
 
 
 _NOTHING = Given()

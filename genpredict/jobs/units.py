@@ -78,7 +78,8 @@ def is_open(
     """
     wanted = {"pending", "failed"} if retry_failed else {"pending"}
     return any(
-        found & wanted if (found := states(item)) else _is_new(item, ledger) for item in unit.items
+        known_states & wanted if (known_states := states(item)) else _is_new(item, ledger)
+        for item in unit.items
     )
 
 

@@ -315,11 +315,11 @@ def _eigenvalues(grams: Tensor, matrix: Callable[[int], Tensor]) -> Tensor:
     """Return eigenvalues of Gram matrices; where these cannot resolve them, of the matrix."""
     nonzero = (grams.diagonal(dim1=-2, dim2=-1) > 0).sum(-1)
     inside = torch.arange(grams.shape[-1], device=grams.device) < nonzero.unsqueeze(-1)
-    found = (gram_eigenvalues(grams) * inside).double()
+    eigenvalues = (gram_eigenvalues(grams) * inside).double()
     if grams.dtype == torch.float64:
-        for row in unresolved(found, nonzero).nonzero().flatten().tolist():
-            found[row] = torch.linalg.svdvals(matrix(row)).square()
-    return found
+        for row in unresolved(eigenvalues, nonzero).nonzero().flatten().tolist():
+            eigenvalues[row] = torch.linalg.svdvals(matrix(row)).square()
+    return eigenvalues
 
 
 def integers_on(device: torch.device, integers: Sequence[int]) -> Tensor:

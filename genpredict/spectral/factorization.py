@@ -69,8 +69,8 @@ def evbmf(
     --------
     >>> import torch
     >>> noise = torch.randn(32, 128, generator=torch.Generator().manual_seed(0))
-    >>> found = evbmf(torch.ones(32, 128) + noise)
-    >>> found.rank, found.singular_values.count_nonzero()
+    >>> low_rank = evbmf(torch.ones(32, 128) + noise)
+    >>> low_rank.rank, low_rank.singular_values.count_nonzero()
     (tensor(1), tensor(1))
     """
     weights = as_tensor(weights, "weights")
@@ -81,14 +81,14 @@ def evbmf(
     if estimator == "reference":
         eigenvalues = singular_values(unfold(flat, unfolding, batch_dims=1)).square()
         columns = flat[0].numel() // eigenvalues.shape[-1]
-        found = solve_released(eigenvalues, [columns] * len(flat))
+        low_rank = solve_released(eigenvalues, [columns] * len(flat))
     else:
         dead = dead_channels(flat, tolerance=dead_tolerance, batch_dims=1)
         left = unfold(without(flat, *dead), unfolding, batch_dims=1)
         rows, columns_left = sides_left(shape, unfolding, *dead)
         eigenvalues = singular_values(left).square()
-        found = factorize(eigenvalues, rows, columns_left, null_tolerance=null_tolerance)
-    return LowRank(*(field.reshape((*batch, *field.shape[1:])) for field in found))
+        low_rank = factorize(eigenvalues, rows, columns_left, null_tolerance=null_tolerance)
+    return LowRank(*(field.reshape((*batch, *field.shape[1:])) for field in low_rank))
 
 
 def _check(weights: Tensor, estimator: str, dead_tolerance: float, null_tolerance: float) -> None:

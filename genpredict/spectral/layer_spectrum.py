@@ -75,24 +75,24 @@ def layer_spectrum(
     Examples
     --------
     >>> noise = torch.randn(32, 16, 3, 3, generator=torch.Generator().manual_seed(0))
-    >>> found = layer_spectrum(1 + noise, "in_channel")
-    >>> found.rank, found.rows, found.columns
+    >>> low_rank = layer_spectrum(1 + noise, "in_channel")
+    >>> low_rank.rank, low_rank.rows, low_rank.columns
     (1, 16, 288)
     """
     weight = as_tensor(weight, "weight").detach().double()
-    found = evbmf(
+    low_rank = evbmf(
         weight,
         unfolding,
         estimator=estimator,
         dead_tolerance=dead_tolerance,
         null_tolerance=null_tolerance,
     )
-    rows, columns = int(found.rows), int(found.columns)
+    rows, columns = int(low_rank.rows), int(low_rank.columns)
     return LayerSpectrum(
         singular_values(unfold(weight, unfolding)),
-        found.singular_values,
-        int(found.rank),
-        float(found.noise_variance),
+        low_rank.singular_values,
+        int(low_rank.rank),
+        float(low_rank.noise_variance),
         rows,
         columns,
         _threshold(max(rows, 1) / max(columns, 1), estimator),

@@ -44,13 +44,13 @@ def solve_released(eigenvalues: Tensor, columns: Sequence[int]) -> LowRank:
     is called rather than rewritten.
     """
     spectra = eigenvalues.cpu().numpy()
-    found = [_solve(spectrum, M) for spectrum, M in zip(spectra, columns, strict=True)]
-    rank = torch.tensor([len(d) for _, d in found], device=eigenvalues.device)
+    solutions = [_solve(spectrum, M) for spectrum, M in zip(spectra, columns, strict=True)]
+    rank = torch.tensor([len(d) for _, d in solutions], device=eigenvalues.device)
     values = torch.zeros_like(eigenvalues)
-    for row, (_, d) in enumerate(found):
+    for row, (_, d) in enumerate(solutions):
         values[row, : len(d)] = torch.from_numpy(d)
     rows = torch.full_like(rank, eigenvalues.shape[-1])
-    noise_variance = values.new_tensor([s for s, _ in found])
+    noise_variance = values.new_tensor([s for s, _ in solutions])
     return LowRank(rank, noise_variance, values, rows, rank.new_tensor(list(columns)))
 
 
@@ -86,14 +86,14 @@ def _noise_variance(eigenvalues: Spectrum, columns: int) -> float:
     first = min(ceil(rows / (1 + alpha)) - 1, rows)
     upper = eigenvalues.sum() / (rows * columns)
     lower = max(eigenvalues[first] / (columns * threshold), eigenvalues[first:].mean() / columns)
-    found = minimize_scalar(
+    minimum = minimize_scalar(
         _free_energy,
         bounds=(lower, upper),
         args=(eigenvalues, alpha, columns, threshold),
         method="bounded",
         options={"xatol": ABSOLUTE_TOLERANCE},
     )
-    return float(found.x)
+    return float(minimum.x)
 
 
 def _free_energy(

@@ -50,8 +50,8 @@ def pearson(x: Array, y: Array, z: Array | None = None) -> Array:
            [  nan]])
     """
     basis = covariate_basis(z, x.shape[1])
-    found: Array = unit_residuals(x, basis) @ unit_residuals(y, basis).T
-    return np.clip(found, -1.0, 1.0)
+    cosines: Array = unit_residuals(x, basis) @ unit_residuals(y, basis).T
+    return np.clip(cosines, -1.0, 1.0)
 
 
 def ranks(values: Array) -> Array:
@@ -72,9 +72,9 @@ def _mid_ranks(row: Array) -> Array:
     ordered = row[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     sizes = np.diff(np.append(starts, len(row)))
-    found = np.empty(len(row))
-    found[order] = np.repeat(starts + (sizes + 1) / 2, sizes)
-    return found
+    mid_ranks = np.empty(len(row))
+    mid_ranks[order] = np.repeat(starts + (sizes + 1) / 2, sizes)
+    return mid_ranks
 
 
 def spearman(x: Array, y: Array, z: Array | None = None) -> Array:

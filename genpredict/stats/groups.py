@@ -86,18 +86,18 @@ def groups_of(scores: xr.Dataset, by: Sequence[str] | str | None) -> dict[str, N
     ['all', 'epoch=12', 'epoch=90']
     """
     count = scores.sizes["checkpoint"]
-    found: dict[str, NDArray[np.bool_]] = {ALL: np.ones(count, dtype=bool)}
+    masks: dict[str, NDArray[np.bool_]] = {ALL: np.ones(count, dtype=bool)}
     names = [by] if isinstance(by, str) else list(by or [])
     if not names:
-        return found
+        return masks
     table = pd.DataFrame({name: _coordinate(scores, name) for name in names})
     missing = (table.isna() | (table == "")).any(axis=1)
     for values, rows in table[~missing].groupby(names, sort=True).indices.items():
         at = np.flatnonzero(~missing.to_numpy())[rows]
         mask = np.zeros(count, dtype=bool)
         mask[at] = True
-        found[_label(names, values)] = mask
-    return found
+        masks[_label(names, values)] = mask
+    return masks
 
 
 def _label(names: Sequence[str], values: Any) -> str:

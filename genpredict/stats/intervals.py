@@ -272,9 +272,9 @@ def bootstrap_pvalue(estimate: Array, resampled: Array, acceleration: Array | No
             bias = bias_correction(estimate, resampled)
             shifted = z - bias
             z = np.where(np.isinf(z), z, shifted / (1 + acceleration * shifted) - bias)
-        found = 2 * np.minimum(ndtr(z), ndtr(-z))
+        pvalue = 2 * np.minimum(ndtr(z), ndtr(-z))
     known = ~np.isnan(_spread_out(resampled)[..., 0])
-    return np.where(known, np.maximum(found, 1 / (resampled.shape[-1] + 1)), np.nan)
+    return np.where(known, np.maximum(pvalue, 1 / (resampled.shape[-1] + 1)), np.nan)
 
 
 def _fisher(estimate: Array, half: Array) -> tuple[Array, Array]:
@@ -297,7 +297,7 @@ def _quantiles(resampled: Array, low: Array, high: Array) -> tuple[Array, Array]
     """Interpolate quantiles linearly, each pair at its own levels, NaN resamples left out."""
     ordered = _spread_out(resampled)
     count = (~np.isnan(ordered)).sum(-1)
-    found = []
+    ends = []
     for share in (low, high):
         unknown = np.isnan(share) | (count == 0)
         place = np.where(unknown, 0.0, share) * np.maximum(count - 1, 0)
@@ -305,5 +305,5 @@ def _quantiles(resampled: Array, low: Array, high: Array) -> tuple[Array, Array]
         above = np.minimum(below + 1, np.maximum(count - 1, 0))
         values = [np.take_along_axis(ordered, at[..., None], -1)[..., 0] for at in (below, above)]
         value = values[0] + (values[1] - values[0]) * (place - below)
-        found.append(np.where(unknown, np.nan, value))
-    return found[0], found[1]
+        ends.append(np.where(unknown, np.nan, value))
+    return ends[0], ends[1]

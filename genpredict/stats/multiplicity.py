@@ -76,9 +76,9 @@ def _ordered(pvalues: Array) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]],
 def _back(
     pvalues: Array, order: np.ndarray[tuple[int], np.dtype[np.intp]], adjusted: Array
 ) -> Array:
-    found = np.full(np.size(pvalues), np.nan)
-    found[order] = np.minimum(adjusted, 1.0)
-    return found.reshape(np.shape(pvalues))
+    unsorted = np.full(np.size(pvalues), np.nan)
+    unsorted[order] = np.minimum(adjusted, 1.0)
+    return unsorted.reshape(np.shape(pvalues))
 
 
 #: How p-values are adjusted, by the suffix of their variable.

@@ -199,15 +199,15 @@ def estimates(x: Array, y: Array, settings: Inference, coefficient: str) -> Arra
     settings : Inference
     coefficient : str
     """
-    found = np.full((len(x), len(y)), np.nan)
+    estimated = np.full((len(x), len(y)), np.nan)
     for block in shared_rows(np.isfinite(x)[:, None]):
         if block.rows.sum() < max(settings.min_n, 3):
             continue
         sample = sample_of(
             x[block.measures][:, block.rows], y[:, block.rows], np.empty((0, block.rows.sum()))
         )
-        found[block.measures] = methods_of(sample, [coefficient])[coefficient].estimate
-    return found
+        estimated[block.measures] = methods_of(sample, [coefficient])[coefficient].estimate
+    return estimated
 
 
 def _statistics(estimate: Array) -> Array:

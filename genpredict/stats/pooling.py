@@ -119,8 +119,8 @@ def _transformed(x: Array, y: Array, codes: Any, settings: Inference) -> dict[st
     """Return artanh r and its standard error of every pair of one group; NaN where it has none."""
     shape = (len(x), len(y))
     nothing = np.empty((0, x.shape[1]))
-    found = {name: np.zeros(shape) for name in ("counts", "n")}
-    found |= {key + end: np.full(shape, np.nan) for key in COEFFICIENTS for end in ("", "_error")}
+    numbers = {name: np.zeros(shape) for name in ("counts", "n")}
+    numbers |= {key + end: np.full(shape, np.nan) for key in COEFFICIENTS for end in ("", "_error")}
     for block in shared_rows(valid_rows(x, y, nothing)):
         sample = sample_of(
             x[block.measures][:, block.rows],
@@ -131,25 +131,25 @@ def _transformed(x: Array, y: Array, codes: Any, settings: Inference) -> dict[st
         if not enough(sample, settings) or sample.clusters < LEAST_CLUSTERS:
             continue
         at = np.ix_(block.measures, block.targets)
-        found["n"][at] = sample.n
+        numbers["n"][at] = sample.n
         for name, values in _of_sample(sample).items():
-            found[name][at] = values
-    found["counts"] = (np.isfinite(found["plcc_error"])).astype(float)
-    return found
+            numbers[name][at] = values
+    numbers["counts"] = (np.isfinite(numbers["plcc_error"])).astype(float)
+    return numbers
 
 
 def _of_sample(sample: Sample) -> dict[str, Array]:
     constant = nearly_constant(sample) != ""
-    found = {}
+    numbers = {}
     for key, method in methods_of(sample).items():
         small = sample.n <= MOST_RESAMPLED
         errors = method.jackknife_errors() if small else method.influence_errors()
         r = method.estimate
         sound = (np.abs(r) < 1) & (errors > 0) & ~constant
         kept = np.where(sound, r, np.nan)
-        found[key] = np.arctanh(kept)
-        found[key + "_error"] = np.where(sound, errors, np.nan) / (1 - kept**2)
-    return found
+        numbers[key] = np.arctanh(kept)
+        numbers[key + "_error"] = np.where(sound, errors, np.nan) / (1 - kept**2)
+    return numbers
 
 
 def pooled(z: Array, errors: Array, level: float) -> dict[str, Array]:

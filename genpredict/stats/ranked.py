@@ -72,6 +72,6 @@ class RankedColumn:
 
     def _back(self, ordered: NDArray[Number]) -> NDArray[Number]:
         """Put what is in order of values back in order of checkpoints."""
-        found = np.empty_like(ordered)
-        found[self.order] = ordered
-        return found
+        restored = np.empty_like(ordered)
+        restored[self.order] = ordered
+        return restored

@@ -62,8 +62,8 @@ class Moments:
         if len(self.zz):
             xx, yy, xy = self._residual()
         with np.errstate(invalid="ignore", divide="ignore"):  # 0/0 = NaN is meant
-            found = xy / np.sqrt(xx[:, None] * yy[None])
-        return np.clip(found, -1.0, 1.0)
+            correlations = xy / np.sqrt(xx[:, None] * yy[None])
+        return np.clip(correlations, -1.0, 1.0)
 
     def _residual(self) -> tuple[Array, Array, Array]:
         size = np.sqrt(np.einsum("kkb->kb", self.zz))
@@ -216,13 +216,13 @@ def _moments(x: Array, y: Array, z: Array, weights: Array) -> Moments:
         return left, (left < _CANCELLED * raw).any(0)
 
     (xx, lost_x), (yy, lost_y), (_, lost_z) = squares(0), squares(1), squares(2)
-    found = Moments(xx, yy, products(0, 1), products(0, 2), products(1, 2), products(2, 2))
+    moments = Moments(xx, yy, products(0, 1), products(0, 2), products(1, 2), products(2, 2))
     for b in np.flatnonzero(lost_x | lost_y | lost_z):
-        _recentre(found, int(b), x, y, z, weights[:, b])
-    return found
+        _recentre(moments, int(b), x, y, z, weights[:, b])
+    return moments
 
 
-def _recentre(found: Moments, b: int, x: Array, y: Array, z: Array, weights: Array) -> None:
+def _recentre(moments: Moments, b: int, x: Array, y: Array, z: Array, weights: Array) -> None:
     """Sum anew, about the resample's own mean, where digits were lost to cancellation."""
     drawn = weights > 0
     weight = weights[drawn]
@@ -232,12 +232,12 @@ def _recentre(found: Moments, b: int, x: Array, y: Array, z: Array, weights: Arr
         same = np.ptp(columns, axis=-1, keepdims=True) == 0
         centred.append(np.where(same, 0.0, left))
     cx, cy, cz = centred
-    found.xx[:, b] = cx**2 @ weight
-    found.yy[:, b] = cy**2 @ weight
-    found.xy[..., b] = (cx * weight) @ cy.T
-    found.xz[..., b] = (cx * weight) @ cz.T
-    found.yz[..., b] = (cy * weight) @ cz.T
-    found.zz[..., b] = (cz * weight) @ cz.T
+    moments.xx[:, b] = cx**2 @ weight
+    moments.yy[:, b] = cy**2 @ weight
+    moments.xy[..., b] = (cx * weight) @ cy.T
+    moments.xz[..., b] = (cx * weight) @ cz.T
+    moments.yz[..., b] = (cy * weight) @ cz.T
+    moments.zz[..., b] = (cz * weight) @ cz.T
 
 
 class _Sorted:

@@ -105,7 +105,7 @@ def dimensions(array: zarr.Array[Any]) -> tuple[str, ...]:
     return tuple(str(d) for d in cast("ArrayV3Metadata", array.metadata).dimension_names or ())
 
 
-def check_axes(path: Path, found: Mapping[str, zarr.Array[Any]]) -> None:
+def check_axes(path: Path, stored: Mapping[str, zarr.Array[Any]]) -> None:
     """Read the labels of the fixed dimensions, where they are there.
 
     Raises
@@ -114,10 +114,10 @@ def check_axes(path: Path, found: Mapping[str, zarr.Array[Any]]) -> None:
         Where they are others than genpredict's; labels not written yet are none.
     """
     for name, expected in axis_coords(schema.EXTRA_AXES).items():
-        if name not in found:
+        if name not in stored:
             continue
-        check_chunks(found[name], path / name, 0)
-        labels = np.asarray(found[name][:]).tolist()
+        check_chunks(stored[name], path / name, 0)
+        labels = np.asarray(stored[name][:]).tolist()
         if labels not in (expected.tolist(), [type(expected.tolist()[0])()] * len(expected)):
             raise ValueError(f"{name} is {labels}, not {expected.tolist()}")
 
@@ -169,8 +169,8 @@ class _Guarded(BackendArray):
     def _read(self, key: tuple[Any, ...]) -> Any:
         with self.guard():
             check_chunks(self.array, self.folder, self.dtype.itemsize * _selected(key, self.shape))
-            found = np.asarray(self.array.oindex[key])
-        return found.astype(self.dtype, copy=False)
+            cells = np.asarray(self.array.oindex[key])
+        return cells.astype(self.dtype, copy=False)
 
 
 def _selected(key: tuple[Any, ...], shape: tuple[int, ...]) -> int:

@@ -71,10 +71,10 @@ def reading(path: Path) -> Iterator[None]:
 def _damaged_chunk(path: Path) -> Path | None:
     """Return the first chunk of a store that cannot be decoded."""
     try:
-        found = dict(arrays(path, open_group(path)))
+        stored = dict(arrays(path, open_group(path)))
     except Exception:  # the metadata themselves are damaged
         return None
-    for name, array in found.items():
+    for name, array in stored.items():
         for chunk in sorted((path / name / "c").rglob("*")):
             parts = chunk.relative_to(path / name / "c").parts
             if chunk.is_file() and all(part.isdecimal() for part in parts):

@@ -147,13 +147,13 @@ def open_rows(path: Path) -> xr.Dataset:
     StoreError
         As of `open_scores`; also later, when what is looked at cannot be decoded.
     """
-    attrs, found = _checked_store(path)
+    attrs, by_name = _checked_store(path)
     attrs = dict(attrs)
     held = {*measures_of(attrs), *network_measures_of(attrs), *LAYER_LABELS, *STATE}
-    if missing := {*held, "checkpoint", *axis_coords()} - set(found):
+    if missing := {*held, "checkpoint", *axis_coords()} - set(by_name):
         raise StoreError(f"{path}: {_INCOMPLETE} ({', '.join(sorted(missing))} missing)")
     guard = partial(reading, path)
-    variables = {name: lazy(array, path / name, guard) for name, array in found.items()}
+    variables = {name: lazy(array, path / name, guard) for name, array in by_name.items()}
     named = str(attrs.pop("coordinates", "")).split()
     try:
         stored = xr.Dataset(variables, attrs=attrs)
@@ -166,7 +166,7 @@ def open_rows(path: Path) -> xr.Dataset:
             stored[name].values.tolist() != axis.tolist() for name, axis in axis_coords().items()
         ):
             raise StoreError(f"{path}: {_INCOMPLETE} (labels missing)")
-    return stored.set_coords([name for name in named if name in found])
+    return stored.set_coords([name for name in named if name in by_name])
 
 
 def check_store(path: Path, *, any_format: bool = False, ledger: bool = True) -> Mapping[str, Any]:
@@ -201,9 +201,9 @@ def _checked_store(path: Path) -> tuple[Mapping[str, Any], dict[str, zarr.Array[
     attrs, group = _attributes_of(path)
     _check_format(path, attrs)
     with reading(path):
-        found = dict(arrays(path, group))
-        _check_contents(path, attrs, found)
-    return attrs, found
+        stored = dict(arrays(path, group))
+        _check_contents(path, attrs, stored)
+    return attrs, stored
 
 
 def _attributes_of(path: Path) -> tuple[Mapping[str, Any], zarr.Group]:
@@ -263,7 +263,7 @@ def _check_ledger(path: Path, group: zarr.Group) -> None:
 
 
 def _check_contents(
-    path: Path, attrs: Mapping[str, Any], found: Mapping[str, zarr.Array[Any]]
+    path: Path, attrs: Mapping[str, Any], stored: Mapping[str, zarr.Array[Any]]
 ) -> None:
     """Raise where what is there is none of genpredict's; what is missing may come yet.
 
@@ -272,14 +272,14 @@ def _check_contents(
     chunk_size = attrs.get("chunk_size")
     if type(chunk_size) is not int or not 0 < chunk_size < 2**31:
         raise ValueError(f"chunk_size in zarr.json is {chunk_size!r:.80}")
-    check_axes(path, found)
-    missing = {*FIRST_MEASURES, *LAYER_LABELS, "checkpoint"} - set(found)
+    check_axes(path, stored)
+    missing = {*FIRST_MEASURES, *LAYER_LABELS, "checkpoint"} - set(stored)
     for key in ("measures", "network_measures"):
         names = attrs.get(key, [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError(f"{key} in zarr.json is {names!r:.80}")
-        missing |= set(names) - set(found)
-    marked = "status" in found and any((path / "status" / "c").glob("*"))
+        missing |= set(names) - set(stored)
+    marked = "status" in stored and any((path / "status" / "c").glob("*"))
     if marked and missing:
         names = ", ".join(sorted(missing))
         raise StoreError(

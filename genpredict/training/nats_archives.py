@@ -147,15 +147,15 @@ def _architecture(runs: Sequence[Run], folder: Path) -> Architecture:
     """Find the architecture that all runs share."""
     if not runs:
         raise GenpredictError("runs: there must be at least one")
-    found = [find_architecture(run.settings.network, folder) for run in runs]
-    for run, architecture in zip(runs, found, strict=True):
+    architectures = [find_architecture(run.settings.network, folder) for run in runs]
+    for run, architecture in zip(runs, architectures, strict=True):
         check_dataset(run.settings)
-        if architecture.index != found[0].index:
+        if architecture.index != architectures[0].index:
             raise GenpredictError(
-                f"{run.path}: of architecture {architecture.text}, not {found[0].text} as "
+                f"{run.path}: of architecture {architecture.text}, not {architectures[0].text} as "
                 f"{runs[0].path}; an archive holds one: export_archives sorts runs"
             )
-    return found[0]
+    return architectures[0]
 
 
 def _add(
@@ -206,11 +206,11 @@ def _read(path: Path, architecture: Architecture) -> Archive:
     archive: Archive = load_nats_pickle(path)
     try:
         for info in archive.values():
-            found = (info["arch_index"], info["arch_str"])
-            if found != (architecture.index, architecture.text):
+            held = (info["arch_index"], info["arch_str"])
+            if held != (architecture.index, architecture.text):
                 raise CheckpointError(
                     path,
-                    f"holds architecture {found[0]}, {found[1]}, not {architecture.index}, "
+                    f"holds architecture {held[0]}, {held[1]}, not {architecture.index}, "
                     f"{architecture.text}; choose another folder",
                 )
             for result in info["all_results"].values():

@@ -85,7 +85,7 @@ class Run:
         """
         path = self.path / SUMMARY
         try:
-            found = read_json(path)
+            summary = read_json(path)
         except FileNotFoundError as error:
             state = "the run is not over" if self.path.exists() else "no such run"
             raise GenpredictError(
@@ -93,9 +93,9 @@ class Run:
             ) from error
         except (OSError, ValueError) as error:
             raise self._damaged(path, error) from error
-        if not isinstance(found, dict) or not {"status", "epochs"} <= found.keys():
+        if not isinstance(summary, dict) or not {"status", "epochs"} <= summary.keys():
             raise self._damaged(path, "no summary of a run")
-        return found
+        return summary
 
     @property
     def history(self) -> xr.Dataset:
@@ -116,18 +116,18 @@ class Run:
             raise GenpredictError(f"{path}: no history; train with the same settings to get one")
         try:
             check_regular(path, most=_MOST_HISTORY)
-            found = xr.load_dataset(path, engine="scipy")
+            history = xr.load_dataset(path, engine="scipy")
         except Exception as error:  # scipy's reader raises whatever its parsing trips over
             raise self._damaged(path, error) from error
-        if "epoch" not in found.dims:
+        if "epoch" not in history.dims:
             raise self._damaged(path, "no history of a run")
-        return found
+        return history
 
     @property
     def checkpoints(self) -> list[Path]:
         """The weights that were kept, first epoch first."""
-        found = (self.path / CHECKPOINT_FOLDER).glob("epoch-*.safetensors")
-        return sorted(found, key=lambda path: (len(path.name), path.name))  # 999 before 1000
+        files = (self.path / CHECKPOINT_FOLDER).glob("epoch-*.safetensors")
+        return sorted(files, key=lambda path: (len(path.name), path.name))  # 999 before 1000
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -193,10 +193,10 @@ class _Places:
 def _find(row: Row, folders: Sequence[Path], at: dict[Path, int], places: _Places) -> int | None:
     """Return the number of the item that a row means."""
     try:
-        found = [at.get(places.real(folder / row.path)) for folder in folders]
+        numbers = [at.get(places.real(folder / row.path)) for folder in folders]
     except (OSError, ValueError, RuntimeError):  # no path at all: too long, with a NUL, a circle
         return None
-    return next((number for number in found if number is not None), None)
+    return next((number for number in numbers if number is not None), None)
 
 
 def _error(file: Path, line: int, column: str, reason: str) -> GenpredictError:

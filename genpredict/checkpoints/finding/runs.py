@@ -86,14 +86,14 @@ def read_metadata(path: Path) -> dict[str, str | float | int]:
         reason = f"damaged safetensors file ({error.reason}); train again"
         raise CheckpointError(path, reason) from error
     try:
-        found: dict[str, Any] = json.loads(text)
-        wrong = [name for name, value in found.items() if not is_plain(name, value)]
+        metadata: dict[str, Any] = json.loads(text)
+        wrong = [name for name, value in metadata.items() if not is_plain(name, value)]
     except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(path, "its metadata are no JSON table; train again") from error
     if wrong:
         reason = f"its metadata hold more than names and values ({wrong[0]!r:.60}); train again"
         raise CheckpointError(path, reason)
-    return found
+    return metadata
 
 
 def is_plain(name: str, value: object) -> bool:

@@ -316,7 +316,7 @@ def _metrics(row: _Row) -> dict[str, float]:
     split = TEST_SPLIT.get(row.dataset, UNDIVIDED)
     test = f"{split if split in splits else UNDIVIDED}@{last}"
     validation = f"{VALIDATION_SPLIT}@{last}"
-    found = {
+    metrics = {
         "train_accuracy": (result.get("train_acc1es") or {}).get(last),
         "train_loss": (result.get("train_losses") or {}).get(last),
         "test_accuracy": accuracies.get(test),
@@ -325,4 +325,4 @@ def _metrics(row: _Row) -> dict[str, float]:
         "validation_loss": losses.get(validation),
         "flops": result.get("flop"),
     }
-    return {k: float(v) for k, v in found.items() if v is not None and math.isfinite(v)}
+    return {k: float(v) for k, v in metrics.items() if v is not None and math.isfinite(v)}

@@ -168,14 +168,14 @@ def predicted(
     model : Model
     seed : int
     """
-    found = np.full(len(truth), np.nan)
+    predictions = np.full(len(truth), np.nan)
     x = design(columns) if columns else np.zeros((len(truth), 1))
     for _, held_out, training in held:
         pipeline = model.pipeline(seed)
         with fitting():
             pipeline.fit(x[training], truth[training])
-        found[held_out] = pipeline.predict(x[held_out])
-    return found
+        predictions[held_out] = pipeline.predict(x[held_out])
+    return predictions
 
 
 def judged(

@@ -48,10 +48,10 @@ class Measured:
 
     def parts(self) -> dict[int, list[int]]:
         """Return the indices of the layers of each measured parameter."""
-        found: dict[int, list[int]] = {}
+        indices_of: dict[int, list[int]] = {}
         for index, owner in enumerate(self.owners):
-            found.setdefault(owner, []).append(index)
-        return found
+            indices_of.setdefault(owner, []).append(index)
+        return indices_of
 
 
 def _owner(name: str, index_of: Mapping[str, int]) -> int | None:

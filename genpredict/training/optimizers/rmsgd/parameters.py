@@ -32,13 +32,13 @@ def each_once(params: Any) -> list[Any]:
     check_order(params)
     given: Iterable[Any] = [params] if isinstance(params, Tensor) else params
     seen: set[int] = set()
-    found = []
+    kept = []
     for one in given:
         parameter = one[1] if isinstance(one, tuple) else one
         if id(parameter) not in seen:
             seen.add(id(parameter))
-            found.append(one)
-    return found
+            kept.append(one)
+    return kept
 
 
 def check_order(params: object) -> None:

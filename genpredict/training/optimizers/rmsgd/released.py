@@ -45,11 +45,11 @@ def released_stable_rank(shape: Sequence[int], stable_ranks: tuple[float, float]
     0.03515625
     """
     total = prod(shape)
-    found = [
+    ranks = [
         0.0 if isnan(value) else value * min(rows, total // rows) / rows
         for rows, value in zip((shape[1], shape[0]), stable_ranks, strict=True)
     ]
-    return found[1] if len(shape) == 2 else (found[0] + found[1]) / 2
+    return ranks[1] if len(shape) == 2 else (ranks[0] + ranks[1]) / 2
 
 
 def released_progress(
@@ -89,7 +89,7 @@ def released_progress(
             Progress(beta * layer.rate + zeta * lr, s)
             for layer, s in zip(layers, stable_ranks, strict=True)
         ]
-    found = []
+    progress = []
     pass_over = False
     for layer, s in zip(layers, stable_ranks, strict=True):
         rate, ready = beta * layer.rate + zeta * (s - layer.stable_rank), layer.has_signal
@@ -99,5 +99,5 @@ def released_progress(
             rate = lr
         elif not ready:
             ready = pass_over = True
-        found.append(Progress(max(rate, 0.0), s, ready))
-    return found
+        progress.append(Progress(max(rate, 0.0), s, ready))
+    return progress
