@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,15 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not PUBLISHED.exists(), reason="needs the published networks"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Many threads on a busy machine wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def read_images(part: str, count: int) -> tuple[Tensor, Tensor]:
