@@ -413,7 +413,7 @@ def read_store(path: Path) -> None:
     for layers in (False, True):
         show_store(path, layers=layers)
     scores = open_scores(path).load()
-    read_progress(path, {})
+    read_progress(path, scores.attrs)
     if "test_accuracy" in scores.coords:
         correlate(scores, targets=["test_accuracy"], min_n=3, interval="fisher", resamples=10)
 
