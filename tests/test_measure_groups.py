@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import genpredict
+from genpredict.cli import run
 from genpredict.errors import GenpredictError
 from genpredict.jobs.merge import merge_stores
 from genpredict.jobs.score_job import score_into
@@ -98,3 +99,17 @@ def test_a_measure_brings_what_it_is_made_of() -> None:
     """α is made of xmin, which is measured with it; WeightWatcher's ten are one call."""
     names = [row.name for row in choose_measures("alpha")]
     assert names == [*LAYER_MEASURES, "alpha_xmin", "alpha"]
+
+
+def test_show_names_the_groups_of_a_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line of what is there besides the measures of every score; none where nothing is."""
+    for name, measures in (("plain", ()), ("more", ("statistics", "param_norm"))):
+        store = tmp_path / f"{name}.zarr"
+        genpredict.score({"net": build_network("digits_cnn")}, measures=measures, output=store)
+        assert run(["show", str(store)]) == 0
+        printed = capsys.readouterr().out
+        line = "measures besides: statistics (weight_statistics)\n"
+        assert (line in printed) == (name == "more")
+        assert ("measures besides" in printed) == (name == "more")

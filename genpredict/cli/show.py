@@ -340,8 +340,22 @@ def _summary(path: Path, scores: xr.Dataset) -> str:
         f"{path}: {scores.sizes['checkpoint']} checkpoints ({states}), up to "
         f"{scores.sizes['layer']} layers\n{choices}; genpredict "
         f"{scores.attrs.get('genpredict_version')}; made by: "
-        f"{console.printable(scores.attrs.get('command'))}"
+        f"{console.printable(scores.attrs.get('command'))}{_extra_measures(scores)}"
     )
+
+
+def _extra_measures(scores: xr.Dataset) -> str:
+    """Return a line that names the measures besides those of every score, by group."""
+    from genpredict.registry import known_measures, known_network_measures
+
+    group_of = {name: row.group for name, row in known_measures().items()}
+    group_of |= {name: row.group for name, row in known_network_measures().items()}
+    groups: dict[str, list[str]] = {}
+    for name, group in group_of.items():
+        if name in scores.data_vars and group != "default":
+            groups.setdefault(group, []).append(name)
+    texts = [f"{group} ({', '.join(names)})" for group, names in groups.items()]
+    return f"\nmeasures besides: {'; '.join(texts)}" if texts else ""
 
 
 def _print_ends(out: Console, table: pd.DataFrame) -> None:
