@@ -15,7 +15,7 @@ import genpredict
 from genpredict.errors import GenpredictError, GenpredictWarning
 from genpredict.inference import Inference, InferenceOptions, inference_of
 from genpredict.outputs import new_file
-from genpredict.report import charts, layers, marks, tables
+from genpredict.report import beyond, charts, layers, marks, tables
 from genpredict.report.commands import commands_of, inference_options, scored_with, settings_of
 from genpredict.report.page import page_of
 from genpredict.schema import TARGETS
@@ -23,6 +23,7 @@ from genpredict.stats import correlate
 from genpredict.stats.columns import Column, measure_columns, target_columns
 from genpredict.stats.groups import ALL, selected
 from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.power import power_sentence
 from genpredict.stats.tables import STARS
 from genpredict.store.reading import open_scores
 
@@ -119,6 +120,7 @@ def write_report(
         )
     context = _context(store, done, rows, columns, correlations, name=name, where=where)
     context |= commands_of(store, name, options, groups, command)
+    context |= _beyond(done, columns, correlations, groups, settings)
     text = page_of(context, _data(done, rows, columns, correlations))
     inputs = () if isinstance(scores, xr.Dataset) else (Path(scores),)
     with new_file(path, overwrite=overwrite, inputs=inputs, mark=_MARK) as partial:
@@ -204,6 +206,27 @@ def _context(
 def _settings(correlations: xr.Dataset | None) -> dict[str, Any]:
     """Return how the correlations were made; nothing where there are none."""
     return {} if correlations is None else dict(correlations.attrs) | _intervals(correlations)
+
+
+def _beyond(
+    done: xr.Dataset,
+    columns: Sequence[Column],
+    correlations: xr.Dataset | None,
+    by: Sequence[str],
+    inference: Inference,
+) -> dict[str, Any]:
+    """Return what stands beside the ranking, of test accuracy or the first target."""
+    if correlations is None:
+        return {"curves": None, "yardsticks": None, "power": "", "beyond_target": ""}
+    labels = [column.label for column in columns]
+    target = "test_accuracy" if "test_accuracy" in labels else labels[0]
+    names = dict(tables.target_names(correlations))
+    return {
+        "curves": beyond.curves_of(done, target, by, inference),
+        "yardsticks": beyond.yardsticks_of(done, target),
+        "power": power_sentence(correlations, target),
+        "beyond_target": names[target],
+    }
 
 
 def _rankings(correlations: xr.Dataset | None) -> list[dict[str, Any]]:

@@ -183,3 +183,13 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(GenpredictError, match=r"r\.html: cannot write: "):
         write_report(scores_of(5), tmp_path / "file" / "r.html", interval="fisher")
+
+
+def test_beyond_the_ranking_against_stats(tmp_path: Path) -> None:
+    """What the checkpoints can tell, the curve of all conventions, the yardsticks."""
+    sweep = Path(__file__).parents[2] / "data" / "results" / "digits-sweep.zarr"
+    path = write_report(sweep, tmp_path / "r.html", by=(), cluster=("network", "optimizer"))
+    text = path.read_text(encoding="utf-8")
+    assert "90 checkpoints in 30 clusters, worth about" in text
+    assert "under 252 choices of spectrum" in text
+    assert "hyperparameters network, optimizer" in text
