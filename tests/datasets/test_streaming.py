@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from broken_runs import Interrupter, assert_same_result
 from torch.nn.functional import interpolate
-from training.broken_runs import Interrupter, assert_same_result
 
 from genpredict.datasets import load_dataset
 from genpredict.datasets.streaming import AREAS, RATIOS, FileImages, centre_box, random_box
