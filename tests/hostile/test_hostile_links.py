@@ -167,7 +167,7 @@ def test_odd_files_in_a_store_are_named(
     else:
         path.unlink()
     put(path)
-    commands = [] if name.startswith("files") else [["show", "s.zarr"]]
+    commands = [] if name.startswith("files") else [["show", "--layers", "s.zarr"]]
     commands += [] if name.startswith("quality") else [list(SCORE)]
     for command in commands:
         assert run(command) == 1, command

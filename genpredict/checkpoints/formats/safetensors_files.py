@@ -170,6 +170,8 @@ def read_layout(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     try:
         header = dict(json.loads(text.decode("utf-8")).items())
         metadata = dict(header.pop("__metadata__", {}).items())
+        if not all(type(value) is str for value in metadata.values()):
+            raise ValueError("its metadata are no texts")
         header = dict(sorted(header.items(), key=lambda entry: entry[1]["data_offsets"]))
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
     except _NO_HEADER as error:
