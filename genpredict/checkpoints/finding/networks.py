@@ -39,7 +39,7 @@ COMPANIONS = frozenset(
     (
         ".json", ".csv", ".tsv", ".txt", ".md", ".rst", ".yaml", ".yml", ".toml", ".ini", ".cfg",
         ".log", ".py", ".ipynb", ".sh", ".html", ".css", ".js", ".xml", ".png", ".jpg", ".jpeg",
-        ".gif", ".svg", ".pdf", ".lock", ".partial", ".zip", ".gz", ".parquet", ".nc", ".sqlite",
+        ".gif", ".svg", ".pdf", ".lock", ".partial", ".gz", ".parquet", ".nc", ".sqlite",
         ".gitignore", ".gitattributes", ".tfevents", ".jsonl", ".bib", ".tex", ".proto", ".c",
         ".prototxt", ".whl",
     )
