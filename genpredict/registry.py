@@ -179,7 +179,8 @@ def measures_in(group: str) -> tuple[str, ...]:
     >>> measures_in("statistics")
     ('weight_statistics',)
     """
-    rows = (*known_measures().values(), *known_network_measures().values())
+    rows: list[Measure | NetworkMeasure] = [*known_measures().values()]
+    rows += known_network_measures().values()
     return tuple(row.name for row in rows if row.group == group)
 
 
