@@ -17,6 +17,10 @@ OTHERS = {
     "dtype": "float32",
     "include": ("conv*",),
     "exclude": ("fc*",),
+    "also": ("odd*",),
+    "data": "digits",
+    "num_images": 100,
+    "initial": "before.pt",
     "dead_tolerance": 0.0,
     "null_tolerance": 0.02,
     "measures": schema.FIRST_MEASURES,
@@ -28,10 +32,10 @@ OTHERS = {
 OPTIONS = Options(device="cpu")
 
 
-def test_every_choice_but_the_device_is_part_of_the_identity() -> None:
+def test_every_choice_but_places_is_part_of_the_identity() -> None:
     """Each has a value of its own here, so that none is left out of the tests."""
     choices = {choice.name for choice in fields(Options) if choice.init}
-    assert choices - {"device"} == set(OTHERS) == set(IDENTITY) - {"definitions"}
+    assert choices - {"device", "data_folder"} == set(OTHERS) == set(IDENTITY) - {"definitions"}
     assert set(SELECTIONS) == {"nats_epochs", "nats_datasets", "indices"}
 
 

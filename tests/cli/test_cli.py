@@ -22,9 +22,14 @@ OPTIONS = {
         *("--output", "-o", "--manifest", "--nats-epochs", "--nats-datasets", "--indices"),
         *("--measures", "--estimator", "--device", "--dtype", "--workers", "--chunk-size"),
         *("--shard", "--engine", "--scheduler", "--task-timeout"),
-        *("--include", "--exclude", "--overwrite", "--retry-failed"),
+        *("--include", "--exclude", "--also", "--network", "--targets-from-file"),
+        *("--data", "--data-folder", "--num-images", "--initial"),
+        *("--overwrite", "--retry-failed"),
     ),
-    "show": ("--layers", "--output", "-o", "--include", "--exclude", "--overwrite"),
+    "show": (
+        *("--layers", "--json", "--output", "-o", "--include", "--exclude", "--also"),
+        *("--network", "--overwrite"),
+    ),
 }
 
 

@@ -18,8 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
-
 from genpredict.checkpoints.formats.inert_pickles import ActingPickleError, InertUnpickler, Step
 from genpredict.checkpoints.formats.pickle_costs import (
     TOO_COSTLY,
@@ -200,6 +198,8 @@ def _plain(thing: Any, path: Path) -> Any:
         return {key: _plain(value, path) for key, value in dict.items(thing)}
     if type(thing) in (list, tuple):
         return type(thing)(_plain(part, path) for part in thing)
+    import torch
+
     if thing is None or type(thing) in (str, bytes, int, float, bool, torch.dtype):
         return thing
     raise CheckpointError(path, f"holds a {type(thing).__name__}, which is no number and no text")
