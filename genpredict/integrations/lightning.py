@@ -12,7 +12,7 @@ except ModuleNotFoundError:
 from genpredict.integrations.epoch_steps import call_epoch_step
 
 
-class LightningEpochStep(Callback):  # type: ignore[misc]  # untyped where it is not installed
+class LightningEpochStep(Callback):
     """Call RMSGD's `epoch_step` when a training epoch ends, and log what came of it.
 
     Its state is in the optimizer's, which Lightning's checkpoints hold.

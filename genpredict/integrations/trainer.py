@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 from genpredict.integrations.epoch_steps import call_epoch_step
 
 
-class TrainerEpochStep(TrainerCallback):  # type: ignore[misc]  # untyped where not installed
+class TrainerEpochStep(TrainerCallback):
     """Call RMSGD's `epoch_step` when an epoch ends, and keep what came of it.
 
     Its state is in the optimizer's, which Trainer's checkpoints hold.
