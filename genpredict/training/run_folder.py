@@ -175,17 +175,17 @@ class Run:
         self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str | float | int]
     ) -> None:
         """Write the weights of an epoch, named by ``metadata["epoch"]``."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         header = {METADATA_KEY: json.dumps(dict(metadata))}
         name = f"{CHECKPOINT_FOLDER}/epoch-{metadata['epoch']:03d}.safetensors"
-        self._write(name, lambda path: save_file(_on_host(tensors), path, metadata=header))
+        self._write(name, lambda path: path.write_bytes(save(_on_host(tensors), metadata=header)))
 
     def write_initial(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the weights before training."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        self._write(INITIAL_FILE, lambda path: save_file(_on_host(tensors), path))
+        self._write(INITIAL_FILE, lambda path: path.write_bytes(save(_on_host(tensors))))
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Write what is needed to go on."""

@@ -163,19 +163,16 @@ def write_cached(
     OSError
         When the disk is full, say; no file is left then.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     arrays: dict[str, Tensor] = {}
     layouts: list[list[list[Any]]] = []
     rows = [_entry(n, c, archive_id, arrays, layouts) for n, c in enumerate(checkpoints)]
     about = {"format": FORMAT, "source_size": source_size, "selection": selection}
     about |= {"layouts": layouts, "rows": rows}
-    try:
-        with replacement(path) as partial_file:
-            save_file(arrays, partial_file, metadata={METADATA_KEY: json.dumps(about)})
-    except SafetensorError as error:  # how a full disk shows itself here
-        raise OSError(0, str(error), str(path)) from error
+    # Not by `save_file`: it leaves files of its own when it is killed, and lets nobody else read.
+    with replacement(path) as partial_file:
+        partial_file.write_bytes(save(arrays, metadata={METADATA_KEY: json.dumps(about)}))
 
 
 def _entry(
