@@ -19,9 +19,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import json
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -31,14 +29,7 @@ from pathlib import Path
 from genpredict.atomic import exchange, open_new, rename_new
 from genpredict.errors import GenpredictError
 from genpredict.locking import check_unlocked, lock_of, locked
-
-#: The attribute of a Zarr group, or of a netCDF file, that says what wrote it.
-KIND = "genpredict_kind"
-#: Bytes at the beginning of a file that tell its kind, and of the metadata of a Zarr group.
-HEAD = 1 << 16
-#: Some punctuation and a word: a column's name, a magic number, a LaTeX command.
-_FIRST_WORD = re.compile(rb"[^\w\s]*\s?\w+")
-_REMEDY = "name another with -o"
+from genpredict.output_kinds import REMEDY, check_kind, kind_of
 
 
 def check_output(path: Path, *, overwrite: bool = False, inputs: Iterable[Path] = ()) -> None:
@@ -67,13 +58,13 @@ def check_output(path: Path, *, overwrite: bool = False, inputs: Iterable[Path] 
         )
     for source in inputs:
         if _is_same(path, source):
-            raise GenpredictError(f"{path}: is what this command reads; {_REMEDY}")
+            raise GenpredictError(f"{path}: is what this command reads; {REMEDY}")
     for folder in path.absolute().parents:
         if (folder / "zarr.json").exists():
-            raise GenpredictError(f"{path}: lies within the store {folder}; {_REMEDY}")
+            raise GenpredictError(f"{path}: lies within the store {folder}; {REMEDY}")
     check_unlocked(lock_of(path))
     if not overwrite and _holds_something(path):
-        raise GenpredictError(f"{path}: exists; {_REMEDY}, or --overwrite this one")
+        raise GenpredictError(f"{path}: exists; {REMEDY}, or --overwrite this one")
 
 
 @contextmanager
@@ -124,7 +115,7 @@ def new_file(
             yield partial
             os.fsync(handle)
             if _holds_something(path):
-                _check_kind(path, partial, mark)
+                check_kind(path, partial, mark)
             _take_name(partial, path, overwrite)
         finally:
             os.close(handle)
@@ -176,11 +167,11 @@ def new_folder(
 def check_output_again(path: Path, new: Path, *, overwrite: bool) -> None:
     """Refuse to replace a folder that has come meanwhile, or is of another kind."""
     if not overwrite:
-        raise GenpredictError(f"{path}: exists; {_REMEDY}, or --overwrite this one")
-    kind = _kind(new)
-    if kind is None or _kind(path) != kind:
+        raise GenpredictError(f"{path}: exists; {REMEDY}, or --overwrite this one")
+    kind = kind_of(new)
+    if kind is None or kind_of(path) != kind:
         raise GenpredictError(
-            f"{path}: is no Zarr folder of {kind}, which --overwrite may replace; {_REMEDY}"
+            f"{path}: is no Zarr folder of {kind}, which --overwrite may replace; {REMEDY}"
         )
 
 
@@ -263,42 +254,6 @@ def _beside(path: Path, what: str) -> Path:
     return path.with_name(f".{path.name}.{what}")
 
 
-def _check_kind(path: Path, new: Path, mark: bytes) -> None:
-    """Refuse to replace what does not begin as the new file does."""
-    if path.is_dir():
-        raise GenpredictError(f"{path}: is a folder; {_REMEDY}")
-    old, fresh = _ends(path), _ends(new)
-    first, expected = (_FIRST_WORD.match(head) for head in (old, fresh))
-    alike = first is not None and expected is not None and first.group() == expected.group()
-    if not alike or mark not in old:
-        raise GenpredictError(
-            f"{path}: is none that this command has made (it begins with {old[:16]!r}), which "
-            f"--overwrite may replace; {_REMEDY}, or delete it yourself"
-        )
-
-
-def _ends(path: Path) -> bytes:
-    """Return the first and the last bytes of a file: HDF5 keeps attributes at its end."""
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-        file.seek(max(HEAD, path.stat().st_size - HEAD))
-        return head + file.read(HEAD)
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(HEAD)
-
-
-def _kind(folder: Path) -> str | None:
-    """Return what made a Zarr group, None where it does not say so."""
-    try:
-        kind = json.loads(_head(folder / "zarr.json"))["attributes"].get(KIND)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    return kind if isinstance(kind, str) else None
-
-
 def _take_name(partial: Path, path: Path, overwrite: bool) -> None:
     if overwrite or os.path.lexists(path):  # an empty file
         partial.replace(path)
@@ -321,9 +276,9 @@ def remedy_named(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if isinstance(error, FileExistsError) and error.filename == str(path):
-            raise GenpredictError(f"{path}: has come meanwhile; {_REMEDY}") from error
+            raise GenpredictError(f"{path}: has come meanwhile; {REMEDY}") from error
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "free some space, or" if full else "check the folder and its permissions, or"
         raise GenpredictError(
-            f"{path}: cannot write: {error.strerror or error}; {remedy} {_REMEDY}"
+            f"{path}: cannot write: {error.strerror or error}; {remedy} {REMEDY}"
         ) from error

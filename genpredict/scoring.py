@@ -19,17 +19,18 @@ import xarray as xr
 from torch import Tensor, nn
 
 import genpredict
-from genpredict.aggregation import add_network_measures, with_network_measures
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_checkpoints
 from genpredict.checkpoints.finding.sources import expanded
 from genpredict.checkpoints.state_dicts import EMPTY_TENSORS, NamedTensors
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers import Layer, Selection, module_types, sort_tensors
 from genpredict.layers.room import check_room
+from genpredict.network_columns import add_network_measures, with_network_measures
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, NUM_IMAGES, Estimator, Options
 from genpredict.probing import Prober
 from genpredict.progress import tracked
-from genpredict.rows import MOST_LAYERS, Row, join_rows, to_dataset, too_many_layers
+from genpredict.row_checks import MOST_LAYERS, Row, too_many_layers
+from genpredict.rows import join_rows, to_dataset
 from genpredict.spectral import measure_weights
 from genpredict.targets import Targets, with_targets
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from genpredict.aggregation import with_gap
 from genpredict.errors import GenpredictError
+from genpredict.network_columns import with_gap
 from genpredict.schema import TARGETS
 
 if TYPE_CHECKING:

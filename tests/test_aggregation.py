@@ -14,14 +14,8 @@ import xarray as xr
 from torch import nn
 
 from genpredict import schema
-from genpredict.aggregation import (
-    Aggregation,
-    Empty,
-    RankOne,
-    aggregate,
-    aggregate_entries,
-    with_network_measures,
-)
+from genpredict.aggregation import Aggregation, Empty, RankOne, aggregate, aggregate_entries
+from genpredict.network_columns import with_network_measures
 from genpredict.scoring import score
 
 HALF_PI = math.pi / 2

@@ -26,6 +26,7 @@ STAGES = {
     "sidecars": 0,
     "locking": 0,
     "outputs": 0,
+    "output_kinds": 0,
     "extensions": 0,
     "measure_calls": 0,
     "registry": 0,
@@ -38,7 +39,9 @@ STAGES = {
     "network_measures": 2,
     "progress": 0,
     "rows": 3,
+    "row_checks": 3,
     "aggregation": 3,
+    "network_columns": 3,
     "norms": 3,
     "probing": 3,
     "targets": 3,
@@ -57,8 +60,17 @@ STAGES = {
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
     {"_version", "errors", "schema", "extensions", "measure_calls", "registry", "options"},
-    {"rows", "aggregation", "norms", "probing", "targets", "scoring"},
-    {"errors", "atomic", "locking", "outputs"},
+    {
+        "rows",
+        "row_checks",
+        "aggregation",
+        "network_columns",
+        "norms",
+        "probing",
+        "targets",
+        "scoring",
+    },
+    {"errors", "atomic", "locking", "outputs", "output_kinds"},
     {"engine", "store", "jobs"},
 )
 #: Stages that may import less than the order allows.
@@ -69,7 +81,8 @@ ONLY: dict[str, set[str]] = {
     "atomic": set(),
     "sidecars": set(),
     "locking": {"errors"},
-    "outputs": {"errors", "atomic", "locking"},
+    "outputs": {"errors", "atomic", "locking", "output_kinds"},
+    "output_kinds": {"errors"},
     "extensions": {"errors"},
     "measure_calls": {"errors", "schema", "extensions"},
     "registry": {"errors", "schema", "extensions", "measure_calls"},
@@ -83,6 +96,7 @@ ONLY: dict[str, set[str]] = {
     "stats": {
         "errors",
         "outputs",
+        "output_kinds",
         "schema",
         "options",
         "inference",

@@ -14,14 +14,8 @@ import xarray as xr
 
 from genpredict.errors import GenpredictError
 from genpredict.locking import locked
-from genpredict.outputs import (
-    KIND,
-    check_output,
-    new_file,
-    new_folder,
-    replace_folder,
-    restore_replaced,
-)
+from genpredict.output_kinds import KIND
+from genpredict.outputs import check_output, new_file, new_folder, replace_folder, restore_replaced
 
 TABLE = "measure,n\nQ,3\n"
 

@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from genpredict import schema
-from genpredict.rows import Row, join_rows, to_dataset
+from genpredict.row_checks import Row
+from genpredict.rows import join_rows, to_dataset
 
 
 def row(name: str, *layers: str, error: str = "", **metadata: Any) -> Row:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from genpredict import schema, scoring
 from genpredict.checkpoints import Checkpoint
 from genpredict.errors import CheckpointError, GenpredictError
-from genpredict.rows import Row
+from genpredict.row_checks import Row
 from genpredict.scoring import Options, measure_checkpoints, read_items, score
 
 NAMES = {

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from genpredict.aggregation import add_network_measures
+from genpredict.network_columns import add_network_measures
 from genpredict.options import Options
-from genpredict.rows import Row, to_dataset
+from genpredict.row_checks import Row
+from genpredict.rows import to_dataset
 from genpredict.schema import AXES
 from genpredict.store.writing import open_writer
 

@@ -17,7 +17,7 @@ from genpredict.cli.spreadsheets import defused
 from genpredict.errors import CheckpointError
 from genpredict.options import measures_of
 from genpredict.outputs import new_file
-from genpredict.rows import plain
+from genpredict.row_checks import plain
 from genpredict.store.reading import check_store, open_scores
 
 if TYPE_CHECKING:

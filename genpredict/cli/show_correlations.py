@@ -17,7 +17,8 @@ from genpredict.cli.spreadsheets import defused
 from genpredict.cli.tables import print_folding
 from genpredict.cli.text_tables import TEXT_TABLES
 from genpredict.errors import GenpredictError
-from genpredict.outputs import KIND, new_file, new_folder
+from genpredict.output_kinds import KIND
+from genpredict.outputs import new_file, new_folder
 from genpredict.stats import to_table
 from genpredict.stats.known_coefficients import COEFFICIENTS
 from genpredict.stats.power import power_sentence

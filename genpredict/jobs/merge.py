@@ -15,10 +15,10 @@ from typing import Any
 
 import xarray as xr
 
-from genpredict.aggregation import add_network_measures
 from genpredict.errors import StoreError
 from genpredict.jobs.repeated_rows import Prefer, chosen
 from genpredict.locking import check_unlocked, lock_of, locked
+from genpredict.network_columns import add_network_measures
 from genpredict.options import (
     MIXED,
     PROBE_CHOICES,

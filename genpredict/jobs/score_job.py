@@ -17,7 +17,8 @@ from genpredict.engine import available_cores, run_in_order
 from genpredict.jobs.spool import Spool
 from genpredict.jobs.units import Unit, cut, is_open, measure_unit, states_of
 from genpredict.options import Options
-from genpredict.rows import Row, coordinates, join_rows
+from genpredict.row_checks import Row
+from genpredict.rows import coordinates, join_rows
 from genpredict.schema import LAYER_MEASURES
 from genpredict.store.ledger import Stamp, changed, stamp_of
 from genpredict.store.writer import Writer

@@ -20,7 +20,8 @@ from xarray.core import indexing
 from zarr.core.metadata.v3 import ArrayV3Metadata
 
 from genpredict import schema
-from genpredict.rows import FIXED_SIZES, MOST_LAYERS, axis_coords
+from genpredict.row_checks import MOST_LAYERS
+from genpredict.rows import FIXED_SIZES, axis_coords
 from genpredict.schema import LEDGER
 from genpredict.store.chunks import check_chunks, check_metadata
 from genpredict.store.limits import MOST_ROWS

@@ -14,7 +14,7 @@ from typing import Any
 
 import zarr
 
-from genpredict.rows import MOST_CHARACTERS
+from genpredict.row_checks import MOST_CHARACTERS
 from genpredict.sidecars import check_regular
 
 #: Bytes of a chunk of texts at most, packed or not.

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from genpredict.errors import StoreError
-from genpredict.rows import MOST_LAYERS
+from genpredict.row_checks import MOST_LAYERS
 
 #: Rows of a store; NATS-Bench's two spaces have half a million.
 MOST_ROWS = 2 * 10**6

@@ -14,8 +14,8 @@ import zarr
 from numpy.typing import NDArray
 
 import genpredict
-from genpredict.aggregation import with_network_measures
 from genpredict.errors import StoreError
+from genpredict.network_columns import with_network_measures
 from genpredict.options import measures_of, network_measures_of
 from genpredict.outputs import replaced
 from genpredict.rows import axis_coords

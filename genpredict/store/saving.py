@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from genpredict.aggregation import add_network_measures
 from genpredict.atomic import fresh_name
 from genpredict.errors import GenpredictError, StoreError
 from genpredict.locking import lock_of, locked
+from genpredict.network_columns import add_network_measures
 from genpredict.options import measures_of, network_measures_of
 from genpredict.outputs import replace_folder, restore_replaced
 from genpredict.rows import axis_coords

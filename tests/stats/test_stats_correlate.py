@@ -13,9 +13,11 @@ from stats_cases import scores_of
 
 import genpredict.stats
 from genpredict import schema
-from genpredict.aggregation import aggregate, with_network_measures
+from genpredict.aggregation import aggregate
 from genpredict.errors import GenpredictError
-from genpredict.rows import Row, to_dataset
+from genpredict.network_columns import with_network_measures
+from genpredict.row_checks import Row
+from genpredict.rows import to_dataset
 from genpredict.stats import benjamini_hochberg, correlate, holm, to_table
 
 #: Options that make a table in no time.

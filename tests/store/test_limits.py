@@ -10,14 +10,8 @@ import pytest
 import xarray as xr
 
 from genpredict.errors import StoreError
-from genpredict.rows import (
-    MOST_CHARACTERS,
-    MOST_COORDINATES,
-    MOST_LAYERS,
-    Row,
-    join_rows,
-    to_dataset,
-)
+from genpredict.row_checks import MOST_CHARACTERS, MOST_COORDINATES, MOST_LAYERS, Row
+from genpredict.rows import join_rows, to_dataset
 from genpredict.schema import LAYER_MEASURES
 from genpredict.store import limits
 from genpredict.store.reading import open_scores

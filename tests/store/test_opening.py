@@ -13,10 +13,11 @@ from zarr.storage import LocalStore
 
 import genpredict
 from genpredict import schema
-from genpredict.aggregation import with_network_measures
 from genpredict.errors import StoreError
+from genpredict.network_columns import with_network_measures
 from genpredict.options import Options
-from genpredict.rows import Row, to_dataset
+from genpredict.row_checks import Row
+from genpredict.rows import to_dataset
 from genpredict.store.writing import open_writer
 
 LAYERS = ("quality", "rank", "stable_rank", "hill_alpha", "layer_name", "dead_input_channels")

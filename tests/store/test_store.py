@@ -24,7 +24,8 @@ from genpredict.checkpoints import open_checkpoints
 from genpredict.errors import StoreError
 from genpredict.jobs import score_job, units
 from genpredict.jobs.score_job import Outcome, score_into
-from genpredict.rows import Row, to_dataset
+from genpredict.row_checks import Row
+from genpredict.rows import to_dataset
 from genpredict.scoring import Options, score
 from genpredict.store.reading import check_store, open_rows, open_scores, reading
 from genpredict.store.writing import Writer, lock_of, open_writer
