@@ -21,17 +21,15 @@ from genpredict.extensions import load_extensions
 from genpredict.measure_calls import OF_LAYERS, OF_SPECTRA, Call
 from genpredict.schema import (
     AXES,
-    COORDINATES,
     EXTRA_AXES,
-    EXTRA_COORDINATES,
     EXTRA_MEASURES,
     EXTRA_NETWORK_MEASURES,
+    KNOWN,
     LAYER_LABELS,
     LAYER_MEASURES,
     LEDGER,
     NETWORK_MEASURES,
     STATE,
-    TARGETS,
     Measure,
     NetworkMeasure,
 )
@@ -50,9 +48,7 @@ _OF_STORES = {
     *EXTRA_NETWORK_MEASURES, *STATE, "checkpoint", "layer", LEDGER,
 }  # fmt: skip
 #: What else a measure cannot be called.
-_OTHERS = {
-    *COORDINATES, *EXTRA_COORDINATES, *TARGETS, *OF_SPECTRA, *OF_LAYERS, "finite", "default",
-}  # fmt: skip
+_OTHERS = {*KNOWN, *OF_SPECTRA, *OF_LAYERS, "finite", "default"}
 
 
 def register_measure(

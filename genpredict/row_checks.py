@@ -10,9 +10,7 @@ from typing import Any
 from genpredict.errors import CheckpointError
 from genpredict.registry import is_reserved
 from genpredict.schema import (
-    COORDINATES,
-    EXTRA_COORDINATES,
-    TARGETS,
+    KNOWN,
     coordinate,
 )
 
@@ -21,7 +19,6 @@ MOST_LAYERS = 10**5
 MOST_COORDINATES = 200
 MOST_CHARACTERS = 10_000
 MOST_NAME_BYTES = 200  # of 255 that a file's name can have
-KNOWN = {*COORDINATES, *EXTRA_COORDINATES, *TARGETS}
 
 
 @dataclass

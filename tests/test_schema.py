@@ -13,7 +13,7 @@ from genpredict.training.metadata import checkpoint_metadata
 from genpredict.training.settings import complete
 
 ZOO = Path(__file__).resolve().parents[1] / "data" / "digits-zoo"
-KNOWN = schema.COORDINATES | schema.EXTRA_COORDINATES | schema.TARGETS
+KNOWN = schema.KNOWN
 
 
 def test_metadata_of_runs_and_the_zoo_are_described() -> None:

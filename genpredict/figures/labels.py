@@ -12,14 +12,12 @@ import numpy as np
 import xarray as xr
 
 from genpredict.schema import (
-    COORDINATES,
-    EXTRA_COORDINATES,
+    KNOWN,
     LAYER_MEASURES,
     NETWORK_MEASURES,
-    TARGETS,
 )
 
-_KNOWN = COORDINATES | EXTRA_COORDINATES | TARGETS | LAYER_MEASURES | NETWORK_MEASURES
+_KNOWN = KNOWN | LAYER_MEASURES | NETWORK_MEASURES
 _FACTORIZATIONS = {"raw": "raw", "low_rank": "low rank"}
 _SUFFIX = re.compile(r"\.(pth|pt|th|tar|bin|ckpt|safetensors|npz)(\.tar)?$")
 _FOLDERS = re.compile(r".*/(?=[^/]*[^/\d][^/]*$)")  # a number, as a NATS id ends in, is no name

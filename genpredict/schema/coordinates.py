@@ -54,6 +54,8 @@ TARGETS: dict[str, Variable] = {
     "test_loss": Variable(("checkpoint",), "test loss", "nat"),
     "validation_loss": Variable(("checkpoint",), "validation loss", "nat"),
 }
+#: Every coordinate that has a meaning of its own.
+KNOWN = {**COORDINATES, **EXTRA_COORDINATES, **TARGETS}
 #: The group of a store that lists the files taken in; no coordinate can have this name.
 LEDGER = "files"
 
@@ -68,7 +70,6 @@ def coordinate(name: str, *, numeric: bool) -> Variable:
     >>> coordinate("num_workers", numeric=True).long_name
     'num workers'
     """
-    known = COORDINATES | EXTRA_COORDINATES | TARGETS
-    if name in known:
-        return known[name]
+    if name in KNOWN:
+        return KNOWN[name]
     return Variable(("checkpoint",), name.replace("_", " "), "", "float64" if numeric else "str")

@@ -46,9 +46,7 @@ KNOWN = {
     **schema.NETWORK_MEASURES,
     **schema.EXTRA_NETWORK_MEASURES,
     **schema.STATE,
-    **schema.COORDINATES,
-    **schema.EXTRA_COORDINATES,
-    **schema.TARGETS,
+    **schema.KNOWN,
 }
 STATES = {"pending", "done", "failed"}
 Guard = Callable[[], AbstractContextManager[None]]

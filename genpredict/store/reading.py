@@ -20,13 +20,11 @@ from genpredict.options import measures_of, network_measures_of
 from genpredict.outputs import replaced
 from genpredict.rows import axis_coords
 from genpredict.schema import (
-    COORDINATES,
-    EXTRA_COORDINATES,
     FIRST_MEASURES,
+    KNOWN,
     LAYER_LABELS,
     LEDGER,
     STATE,
-    TARGETS,
 )
 from genpredict.sidecars import check_regular
 from genpredict.store.arrays import STATES, arrays, check_axes, check_ledger, lazy
@@ -290,7 +288,7 @@ def _check_contents(
 
 def _ordered(stored: xr.Dataset) -> xr.Dataset:
     """Put variables and coordinates in the order of the schema; a store knows none."""
-    names = [*map(str, stored.dims), *COORDINATES, *EXTRA_COORDINATES, *TARGETS]
+    names = [*map(str, stored.dims), *KNOWN]
     names += [*measures_of(stored.attrs), *LAYER_LABELS, *STATE]
     known = [name for name in names if name in stored.variables]
     others = sorted(str(name) for name in stored.variables if name not in known)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genpredict.checkpoints.finding.runs import read_run_checkpoint
-from genpredict.checkpoints.nats.archives import TEST_SPLIT
+from genpredict.checkpoints.nats.archive_rows import TEST_SPLIT
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.networks import build_network
 from genpredict.training.run_folder import HISTORY, Run

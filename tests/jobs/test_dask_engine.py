@@ -175,7 +175,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_a_lost_scheduler(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed in the middle: a clear end soon, and a rerun elsewhere finishes."""
-    monkeypatch.setattr(dask_engine, "PATIENCE", 3.0)
+    monkeypatch.setattr("genpredict.jobs.dask_board.PATIENCE", 3.0)
     monkeypatch.setattr(dask_engine, "_task", hang)
     script, here = tmp_path / "scheduler.py", Path(__file__).parent
     modules = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
@@ -198,7 +198,7 @@ def test_a_lost_scheduler(tmp_path: Path, source: Path, monkeypatch: pytest.Monk
 
 def test_no_such_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither an address nor a file, and an address where nothing answers."""
-    monkeypatch.setattr(dask_engine, "PATIENCE", 0.5)
+    monkeypatch.setattr("genpredict.jobs.dask_board.PATIENCE", 0.5)
     with (
         pytest.raises(GenpredictError, match=r"scheduler: 'nowhere' is neither an address such as"),
         connected("nowhere"),

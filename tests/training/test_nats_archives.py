@@ -18,7 +18,7 @@ from nats_archives import write_size_space_archive
 from nats_bench.api_utils import ArchResults, ResultsCount, pickle_load, pickle_save
 
 import genpredict
-from genpredict.checkpoints.nats.archives import TEST_SPLIT
+from genpredict.checkpoints.nats.archive_rows import TEST_SPLIT
 from genpredict.cli import run as run_command
 from genpredict.errors import GenpredictError
 from genpredict.locking import LockedError, locked

@@ -15,7 +15,7 @@ from typing import Any
 
 from genpredict.checkpoints.checkpoint import Checkpoint
 from genpredict.checkpoints.finding.folders import Folder, Found
-from genpredict.checkpoints.finding.manifest import KNOWN, RENAMED
+from genpredict.checkpoints.finding.manifest_table import RENAMED
 from genpredict.checkpoints.formats.safetensors_files import (
     SAFETENSORS_SUFFIX,
     read_layout,
@@ -24,6 +24,7 @@ from genpredict.checkpoints.formats.safetensors_files import (
 from genpredict.checkpoints.formats.unpickling import check_file
 from genpredict.errors import CheckpointError
 from genpredict.registry import is_reserved
+from genpredict.schema import KNOWN
 
 METADATA_KEY = "genpredict"
 RUN_FILE = "config.toml"

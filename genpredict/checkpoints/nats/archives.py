@@ -22,12 +22,10 @@ own runs do, ``ori-test`` is taken: there the test images were never divided.
 from __future__ import annotations
 
 import bz2
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,18 +42,16 @@ from genpredict.layers.constants import is_statistic
 
 if TYPE_CHECKING:
     from torch import Tensor
+from genpredict.checkpoints.nats.archive_rows import (
+    TEST_SPLIT,
+    ArchiveRow,
+    archive_rows,
+    recorded_metrics,
+)
 
 ARCHIVE_SUFFIX = ".pickle.pbz2"
 META_NAME = "meta.pickle.pbz2"
 EPOCHS = (1, 12, 90, 200)
-TEST_SPLIT = {
-    "cifar10": "ori-test",
-    "cifar10-valid": "ori-test",
-    "cifar100": "x-test",
-    "ImageNet16-120": "x-test",
-}
-UNDIVIDED = "ori-test"
-VALIDATION_SPLIT = "x-valid"
 FULL_ARCHIVES = {"sss": "NATS-sss-v1_0-50262-full", "tss": "NATS-tss-v1_0-3ffb9-full"}
 _ARCHIVE_NAME = re.compile(r"(\d{1,6})\.pickle\.pbz2")
 _WITHOUT_WEIGHTS = 1
@@ -103,18 +99,6 @@ class Selection:
         return (self.epochs is None or epoch in self.epochs) and (
             self.datasets is None or dataset in self.datasets
         )
-
-
-@dataclass(slots=True)
-class _Row:
-    """One trained network of an archive."""
-
-    epoch: int
-    dataset: str
-    seed: int
-    architecture: str
-    index: int
-    result: dict[str, Any]
 
 
 def archive_index(name: str) -> int | None:
@@ -178,7 +162,7 @@ def read_archive(
         if "arch2infos" in decoded:
             yield from _all_architectures(archive_id, path, decoded, selection)
         else:
-            rows = _rows(decoded)
+            rows = archive_rows(decoded)
             _check_name(path, rows)
             decoded.clear()
             yield from _checkpoints(archive_id, path, rows, selection)
@@ -203,40 +187,16 @@ def _all_architectures(
         raise CheckpointError(
             path, "a meta file, which holds no networks; pass the folder that holds the archives"
         )
-    rows = {index: _rows(infos[index]) for index in sorted(infos) if selection.has_index(index)}
+    rows = {
+        index: archive_rows(infos[index]) for index in sorted(infos) if selection.has_index(index)
+    }
     if rows and not any(_has_weights(row) for group in rows.values() for row in group):
         raise _no_weights(path, next(iter(rows.values())))
     for index in list(rows):
         yield from _checkpoints(f"{archive_id}/{index:06d}", path, rows.pop(index), selection)
 
 
-def _rows(by_budget: Mapping[str, Mapping[str, Any]]) -> list[_Row]:
-    """List the rows of one architecture, in the order of their ids."""
-    rows = [
-        _row(budget, dataset, seed, info, result)
-        for budget, info in by_budget.items()
-        for (dataset, seed), result in info["all_results"].items()
-    ]
-    rows.sort(key=lambda row: (row.epoch, row.dataset, row.seed))
-    for one, other in pairwise(rows):
-        if (one.epoch, one.dataset, one.seed) == (other.epoch, other.dataset, other.seed):
-            raise ValueError(f"two results of {one.dataset}, {one.epoch} epochs, seed {one.seed}")
-    return rows
-
-
-def _row(
-    budget: str, dataset: str, seed: int | str, info: Mapping[str, Any], result: dict[str, Any]
-) -> _Row:
-    """Make a row of texts and numbers; anything else raises TypeError or OverflowError."""
-    row = _Row(int(budget), dataset, int(seed), info["arch_str"], int(info["arch_index"]), result)
-    if not (isinstance(dataset, str) and isinstance(row.architecture, str)):
-        raise TypeError("a data set or an architecture that is no text")
-    if any(abs(number) >= 2**53 for number in (row.epoch, row.seed, row.index)):
-        raise OverflowError("a budget, seed or index of no such size")
-    return row
-
-
-def _check_name(path: Path, rows: list[_Row]) -> None:
+def _check_name(path: Path, rows: list[ArchiveRow]) -> None:
     """Raise where the file's name and its contents disagree on the architecture."""
     named = archive_index(path.name)
     if named is not None and rows and rows[0].index != named:
@@ -245,7 +205,7 @@ def _check_name(path: Path, rows: list[_Row]) -> None:
 
 
 def _checkpoints(
-    archive_id: str, path: Path, rows: list[_Row], selection: Selection
+    archive_id: str, path: Path, rows: list[ArchiveRow], selection: Selection
 ) -> Iterator[Checkpoint]:
     """Yield the selected rows; each row's weights are let go once its Checkpoint is."""
     if not any(_has_weights(row) for row in rows):
@@ -257,12 +217,12 @@ def _checkpoints(
             yield _checkpoint(f"{archive_id}/{row.dataset}/{row.epoch}/{row.seed}", path, row)
 
 
-def _has_weights(row: _Row) -> bool:
+def _has_weights(row: ArchiveRow) -> bool:
     """Return whether the row's weights are in the archive."""
     return bool(row.result.get("net_state_dict"))
 
 
-def _no_weights(path: Path, rows: list[_Row]) -> CheckpointError:
+def _no_weights(path: Path, rows: list[ArchiveRow]) -> CheckpointError:
     """Say that an archive is of the simple kind, and which one to fetch."""
     full = FULL_ARCHIVES[search_space(rows[0].architecture)] if rows else "-full"
     return CheckpointError(
@@ -270,7 +230,7 @@ def _no_weights(path: Path, rows: list[_Row]) -> CheckpointError:
     )
 
 
-def _checkpoint(row_id: str, path: Path, row: _Row) -> Checkpoint:
+def _checkpoint(row_id: str, path: Path, row: ArchiveRow) -> Checkpoint:
     """Make the Checkpoint of a row; the weights stay packed until asked for."""
     weights = row.result.get("net_state_dict") or {}
     metadata: dict[str, str | float | int] = {
@@ -281,7 +241,7 @@ def _checkpoint(row_id: str, path: Path, row: _Row) -> Checkpoint:
         "epoch": row.epoch,
         "seed": row.seed,
     }
-    metadata |= _metrics(row)
+    metadata |= recorded_metrics(row)
     if weights:
         metadata["num_parameters"] = _count(weights)
     return Checkpoint(row_id, str(path), metadata, partial(_load, row_id, path, weights))
@@ -306,23 +266,3 @@ def _count(weights: Mapping[str, Any]) -> int:
         for name, record in weights.items()
         if isinstance(record, StoredTensor) and not is_statistic(name)
     )
-
-
-def _metrics(row: _Row) -> dict[str, float]:
-    """Collect accuracies (percent), losses and FLOPs (millions) where they are recorded."""
-    result, last = row.result, int(row.result["epochs"]) - 1
-    accuracies, losses = result.get("eval_acc1es") or {}, result.get("eval_losses") or {}
-    splits = {str(key).partition("@")[0] for key in (*accuracies, *losses)}
-    split = TEST_SPLIT.get(row.dataset, UNDIVIDED)
-    test = f"{split if split in splits else UNDIVIDED}@{last}"
-    validation = f"{VALIDATION_SPLIT}@{last}"
-    metrics = {
-        "train_accuracy": (result.get("train_acc1es") or {}).get(last),
-        "train_loss": (result.get("train_losses") or {}).get(last),
-        "test_accuracy": accuracies.get(test),
-        "test_loss": losses.get(test),
-        "validation_accuracy": accuracies.get(validation),
-        "validation_loss": losses.get(validation),
-        "flops": result.get("flop"),
-    }
-    return {k: float(v) for k, v in metrics.items() if v is not None and math.isfinite(v)}

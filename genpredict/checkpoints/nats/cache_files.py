@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 from genpredict.atomic import replacement, write_text
 from genpredict.checkpoints.checkpoint import Checkpoint, Metadata
-from genpredict.checkpoints.finding.manifest import KNOWN
 from genpredict.checkpoints.finding.runs import is_plain
 from genpredict.checkpoints.formats.safetensors_files import DTYPES, read_array, read_layout
 from genpredict.checkpoints.formats.unpickling import check_file
 from genpredict.checkpoints.nats.archives import Selection
 from genpredict.errors import CheckpointError
+from genpredict.schema import KNOWN
 from genpredict.sidecars import read_json
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from genpredict.training.optimizers.known_optimizers import OptimizerSpec
     from genpredict.training.optimizers.registry import (
         OPTIMIZERS,
-        OptimizerSpec,
         build_optimizer,
         default_hyperparameters,
         register_optimizer,
