@@ -60,6 +60,8 @@ TEXT_PIECES = (
     b"checkpoint", b"epoch", b"status", b"100.5", b"[-1]", b"4611686018427387904", b"__metadata__",
 )  # fmt: skip
 
+EXPORTED = Path(__file__).parents[1] / "tests/checkpoints/formats/exported/copies.zip"
+
 Files = dict[str, bytes]
 Mutate = Callable[[Files, random.Random], Files]
 
@@ -106,6 +108,16 @@ def any_file(pieces: tuple[bytes, ...] = ()) -> Mutate:
     return mutate
 
 
+def one_file(pieces: tuple[bytes, ...] = ()) -> Mutate:
+    """Mutate one of the files and leave the others away."""
+
+    def mutate(files: Files, rng: random.Random) -> Files:
+        name = rng.choice(sorted(files))
+        return {name: mutated(files[name], rng, pieces)}
+
+    return mutate
+
+
 def inside_bz2(files: Files, rng: random.Random) -> Files:
     """Mutate what is compressed."""
     return {
@@ -115,19 +127,30 @@ def inside_bz2(files: Files, rng: random.Random) -> Files:
 
 
 def inside_zip(files: Files, rng: random.Random) -> Files:
-    """Mutate one entry of a zip file, checksums made anew."""
-    packed = {}
-    for file, data in files.items():
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
-            chosen = rng.choice([n for n in old.namelist() if rng.random() < 0.1] or ["data.pkl"])
-            for name in old.namelist():
-                entry = old.read(name)
-                if name.endswith(chosen):
-                    entry = mutated(entry, rng, PICKLE_PIECES)
-                new.writestr(name, entry)
-        packed[file] = buffer.getvalue()
-    return packed
+    """Mutate one entry of a zip file, or of one inside it, checksums made anew."""
+    return {name: _inside_zip(data, rng) for name, data in files.items()}
+
+
+def _inside_zip(data: bytes, rng: random.Random) -> bytes:
+    """Mutate one entry, most often the pickle where there is one."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
+        names = old.namelist()
+        pickles = [name for name in names if name.endswith("data.pkl")]
+        chosen = rng.choice(pickles if pickles and rng.random() < 0.6 else names)
+        for name in names:
+            entry = old.read(name)
+            if name == chosen and entry.startswith(b"PK") and rng.random() < 0.8:
+                entry = _inside_zip(entry, rng)
+            elif name == chosen:
+                entry = mutated(entry, rng, _pieces_of(name))
+            new.writestr(name, entry)
+    return buffer.getvalue()
+
+
+def _pieces_of(name: str) -> tuple[bytes, ...]:
+    """Return what is put into an entry of this name."""
+    return {"pkl": PICKLE_PIECES, "json": TEXT_PIECES}.get(name.rpartition(".")[2], ())
 
 
 def inside_header(files: Files, rng: random.Random) -> Files:
@@ -163,9 +186,9 @@ KINDS: dict[str, tuple[str, Mutate, str]] = {
     "whole module": ("module", inside_zip, "score"),
     "plain pickle": ("plain", any_file(PICKLE_PIECES), "score"),
     "TorchScript": ("scripted", inside_zip, "score"),
-    "Keras, HDF5": ("keras", any_file(TEXT_PIECES), "score"),
+    "Keras, HDF5": ("keras", one_file(TEXT_PIECES), "score"),
     "Keras, archive": ("keras zip", inside_zip, "score"),
-    "ONNX": ("onnx", any_file(), "score"),
+    "ONNX": ("onnx", one_file(), "score"),
     "numpy archive": ("npz", inside_zip, "score"),
     "numpy array": ("npy", any_file(TEXT_PIECES), "score"),
     "flax": ("msgpack", any_file(), "score"),
@@ -227,12 +250,9 @@ def make_seeds(folder: Path) -> dict[str, Files]:
 
 def _of_forms(tensors: dict[str, Any]) -> dict[str, Files]:
     """Make files of the other forms that weights are saved in."""
-    import h5py
     import msgpack
     import numpy as np
-    import onnx
     import torch
-    from onnx import helper, numpy_helper
 
     arrays = {name: tensor.numpy() for name, tensor in tensors.items() if tensor.ndim}
     seeds: dict[str, Files] = {"plain": {"n.pkl": pickle.dumps(arrays, protocol=2)}}
@@ -246,23 +266,12 @@ def _of_forms(tensors: dict[str, Any]) -> dict[str, Files]:
     seeds["scripted"] = {"n.pt": buffer.getvalue()}
     policy = seeds.pop("policy")["n.pt"]
     seeds["sb3"] = {"n.zip": _zipped({"data": b"{}", "policy.pth": policy})}
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        file["model_weights/conv2d/conv2d/kernel:0"] = np.ones((3, 3, 3, 4), "f4")
-        file["model_weights/dense/dense/kernel:0"] = np.ones((4, 5), "f4")
-        file["model_weights"].attrs["layer_names"] = [b"conv2d", b"dense"]
-        file.attrs["model_config"] = json.dumps(
-            {"config": {"layers": [{"class_name": "Conv2D", "config": {"name": "conv2d"}}]}}
-        )
-    seeds["keras"] = {"n.h5": buffer.getvalue()}
-    inner = io.BytesIO()
-    with h5py.File(inner, "w") as file:
-        file["layers/dense/vars/0"] = np.ones((4, 5), "f4")
-    parts = {"config.json": b"{}", "metadata.json": b"{}", "model.weights.h5": inner.getvalue()}
-    seeds["keras zip"] = {"n.keras": _zipped(parts)}
-    weight = numpy_helper.from_array(np.ones((4, 3, 3, 3), "f4"), "w")
-    graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "g", [], [], [weight])
-    seeds["onnx"] = {"n.onnx": onnx.helper.make_model(graph).SerializeToString()}
+    with zipfile.ZipFile(EXPORTED) as archive:  # as torch and Keras have written them
+        copies = {name: archive.read(name) for name in archive.namelist()}
+    seeds["keras"] = {"n.h5": copies["lstm.h5"], "w.weights.h5": copies["unet.weights.h5"]}
+    seeds["keras zip"] = {"n.keras": copies["transformer.keras"]}
+    names = ("lstm.torchscript", "transformer.dynamo", "unet.dynamo")
+    seeds["onnx"] = {f"{name}.onnx": copies[f"{name}.onnx"] for name in names}
     buffer = io.BytesIO()
     np.savez(buffer, **dict(list(arrays.items())[:4]))
     seeds["npz"] = {"n.npz": buffer.getvalue()}

@@ -1,17 +1,17 @@
 """Networks that Keras has saved: ``.h5`` of Keras 1 and 2, ``.weights.h5`` and ``.keras`` of 3.
 
-The configuration, a text of JSON, says of which class every layer is; nothing of it is built or
-run. Without it (weights alone) the groups' names say it: ``conv2d_transpose_3``. Kernels come in
-torch's layout under torch's names; slots of optimizers are left out.
+The configuration, a text of JSON, says of which class every layer is, and their order; nothing of
+it is built or run. Without it (weights alone) the groups' names say the class:
+``conv2d_transpose_3``. Kernels come in torch's layout under torch's names; slots of optimizers are
+left out.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,14 @@ from genpredict.checkpoints.formats.hdf5_trees import (
     own_group,
     text_attribute,
 )
-from genpredict.checkpoints.formats.keras_layers import KerasLayer, layer_class
+from genpredict.checkpoints.formats.keras_configs import (
+    LONGEST_CONFIG,
+    Configuration,
+    Place,
+    full_names,
+    split_part,
+)
+from genpredict.checkpoints.formats.keras_layers import CELL, KerasLayer, layer_class
 from genpredict.checkpoints.formats.torch_containers import MEMORY_ROOM, check_sizes, reading
 from genpredict.checkpoints.memory_limit import limited_memory
 from genpredict.checkpoints.state_dicts import NamedTensors
@@ -30,8 +37,7 @@ from genpredict.errors import CheckpointError
 
 WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
-LONGEST_CONFIG = 64 * 2**20
-DEEPEST = 50
+_LONGEST_NAME = 200
 _NO_WEIGHTS = frozenset(("optimizer_weights", "optimizer", "metrics", "_metrics", "loss"))
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies", "_functional")
 _SUFFIX = re.compile(r":\d+$")
@@ -52,16 +58,17 @@ def read_keras(path: Path) -> NamedTensors:
     with reading(path), limited_memory(4 * size + MEMORY_ROOM), _opened(path) as (file, config):
         inner = own_group(file, "model_weights")
         root = file if inner is None else inner
-        config = config or text_attribute(file, "model_config")
-        classes = classes_in(config)
-        layers = list(_layers(dict(arrays_of(root, size)), classes))
+        described = Configuration.of(config or text_attribute(file, "model_config"))
         tensors: dict[str, Any] = {}
         types: dict[str, str] = {}
-        for layer in layers:
+        for layer in _layers(dict(arrays_of(root, size)), root, described):
             for name, tensor, kind in layer.in_torch():
-                tensors[name] = tensor
+                free = name
+                while free in tensors:  # a name that two layers have
+                    free = f"{free}_"
+                tensors[free] = tensor
                 if kind:
-                    types[name] = kind
+                    types[free] = kind
     if not any(tensor.ndim >= 2 for tensor in tensors.values()):
         raise CheckpointError(
             path, "a file of Keras without weights; save them with model.save_weights(path)"
@@ -90,53 +97,42 @@ def _opened(path: Path) -> Iterator[tuple[Any, str]]:
             yield file, config.decode("utf-8", errors="replace")
 
 
-def classes_in(config: str) -> dict[str, str]:
-    """Return the class of every layer in a configuration, nested models and wrappers among them.
-
-    Examples
-    --------
-    >>> classes_in('{"config": {"layers": [{"class_name": "Dense", "config": {"name": "d"}}]}}')
-    {'d': 'Dense'}
-    """
-    if not config or len(config) > LONGEST_CONFIG:
-        return {}
-    try:
-        tree = json.loads(config)
-    except (ValueError, RecursionError):
-        return {}
-    classes: dict[str, str] = {}
-    pending: list[tuple[Any, int]] = [(tree, 0)]
-    while pending:
-        node, depth = pending.pop()
-        if depth > DEEPEST:
-            continue
-        if isinstance(node, Mapping):
-            inner = node.get("config")
-            kind = node.get("class_name")
-            if isinstance(inner, Mapping) and isinstance(kind, str):
-                name = inner.get("name", node.get("name"))
-                if isinstance(name, str):
-                    classes[name] = kind.rpartition(">")[2]
-            pending += [(value, depth + 1) for value in node.values()]
-        elif isinstance(node, list):
-            pending += [(value, depth + 1) for value in node]
-    return classes
-
-
-def _layers(arrays: Mapping[str, Any], classes: Mapping[str, str]) -> Iterator[KerasLayer]:
-    """Gather the arrays of each layer, in order."""
-    layers: dict[tuple[str, ...], KerasLayer] = {}
+def _layers(arrays: Mapping[str, Any], group: Any, config: Configuration) -> list[KerasLayer]:
+    """Gather the arrays of each layer, in the order of the configuration, else of the file."""
+    layers: dict[Place, KerasLayer] = {}
+    keys: dict[Place, tuple[int, int, int]] = {}
+    first_seen: dict[Place, int] = {}
     for path, array in arrays.items():
         parts = [_SUFFIX.sub("", part) for part in path.split("/")]
         if not _NO_WEIGHTS.isdisjoint(parts):
             continue
         *front, leaf = parts
-        if front and front[-1] == _VARIABLES:
-            front = front[:-1]
+        numbered = bool(front) and front[-1] == _VARIABLES
+        front = front[:-1] if numbered else front
         if match := _KERAS_1.fullmatch(leaf):
             leaf = _LEAF_OF_KERAS_1.get(match["leaf"], match["leaf"])
         place = tuple(dict.fromkeys(part for part in front if part not in _CONTAINERS))
         if place not in layers:
-            layers[place] = KerasLayer(".".join(place), layer_class(place, classes))
+            names = _names(front, group, config) if numbered else place
+            kind = layer_class(place, names, config.classes)
+            layers[place] = KerasLayer(".".join(names), kind, is_cell=place[-1:] == (CELL,))
+            whole, part = split_part(place)
+            seen = first_seen.setdefault(whole, len(first_seen))
+            keys[place] = config.position(names), seen, part
         layers[place].arrays[leaf] = array
-    yield from layers.values()
+    return [layers[place] for place in sorted(layers, key=keys.__getitem__)]
+
+
+def _names(front: Sequence[str], group: Any, config: Configuration) -> Place:
+    """Return the names of the layers on the way to numbered variables, as Keras 3 keeps them."""
+    groups: list[str] = []
+    noted: list[str] = []
+    for part in front:
+        group = group[part]
+        if part in _CONTAINERS:
+            continue
+        variables = own_group(group, _VARIABLES)
+        name = "" if variables is None else text_attribute(variables, "name")
+        groups.append(part)
+        noted.append(name if len(name) <= _LONGEST_NAME else "")
+    return full_names(tuple(groups), noted, config)

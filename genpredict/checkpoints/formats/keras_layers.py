@@ -16,7 +16,7 @@ Parts = Iterator[tuple[str, "Tensor", str]]
 """Name, tensor, and the class of torch that holds such a one (empty where none is known)."""
 
 _NUMBERED = re.compile(r"_\d+$")
-_CELL = "cell"
+CELL = "cell"
 _RECURRENT = {"lstm": ("i", "f", "c", "o"), "gru": ("z", "r", "h"), "simplernn": ("",)}
 """Gates in Keras' order; torch's is i, f, c, o and r, z, h."""
 _TORCH_ORDER = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2), "simplernn": (0,)}
@@ -37,19 +37,31 @@ _VARIABLES: dict[str, Sequence[str]] = {
 """What Keras 3 calls 0, 1, … of a class; of others kernel and bias."""
 
 
-def layer_class(place: Sequence[str], classes: Mapping[str, str]) -> str:
+def layer_class(place: Sequence[str], names: Sequence[str], classes: Mapping[str, str]) -> str:
     """Return the class of a layer, in lower case: by the configuration, else by its group's name.
+
+    Parameters
+    ----------
+    place : sequence of str
+        The groups that lead to it.
+    names : sequence of str
+        What is known of the names of the layers that they stand for, as many.
+    classes : mapping of str to str
+        By the names of layers.
 
     Examples
     --------
-    >>> layer_class(("model", "c5"), {"c5": "Conv2DTranspose"}), layer_class(("conv2d_3",), {})
-    ('conv2dtranspose', 'conv2d')
+    >>> layer_class(("model", "c5"), ("model", "c5"), {"c5": "Conv2DTranspose"})
+    'conv2dtranspose'
+    >>> layer_class(("conv2d_3",), ("conv2d_3",), {})
+    'conv2d'
     """
-    for name in reversed(place):
+    for group, name in zip(reversed(place), reversed(names), strict=True):
         plain = re.sub(r"^(?:forward|backward)_", "", name)
         if (kind := classes.get(name, classes.get(plain))) is not None and kind != "Bidirectional":
             return kind.lower().replace("_", "").removeprefix("cudnn")
-        if name not in (_CELL, "forward_layer", "backward_layer"):
+        if group not in (CELL, "forward_layer", "backward_layer"):
+            plain = re.sub(r"^(?:forward|backward)_", "", group)
             guess = _NUMBERED.sub("", plain).lower().replace("_", "")
             return "simplernn" if guess == "simplernncell" else guess.removesuffix("cell")
     return ""
@@ -62,15 +74,18 @@ class KerasLayer:
     Parameters
     ----------
     name : str
-        Path of its group, with dots.
+        With the names of the models around it, and dots.
     kind : str
         Its class, in lower case without underscores.
+    is_cell : bool
+        Whether it is the cell of a recurrent layer.
     arrays : dict of str to Tensor
         By their names in Keras, or by their numbers.
     """
 
     name: str
     kind: str
+    is_cell: bool = False
     arrays: dict[str, Tensor] = field(default_factory=dict)
 
     def in_torch(self) -> Parts:
@@ -101,7 +116,7 @@ class KerasLayer:
         """Return the arrays by name, where Keras 3 numbers them."""
         if not all(leaf.isdecimal() for leaf in self.arrays):
             return self.arrays
-        kind = "lstm" if self.name.rpartition(".")[2] == _CELL else self.kind
+        kind = "lstm" if self.is_cell else self.kind
         names = _VARIABLES.get(kind, ("kernel", "bias"))
         ordered = sorted(self.arrays.items(), key=lambda entry: int(entry[0]))
         if kind not in _VARIABLES and (not ordered or ordered[0][1].ndim < 2):

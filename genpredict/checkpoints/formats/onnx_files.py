@@ -6,12 +6,11 @@ out or counted, not measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genpredict.checkpoints.formats.onnx_operators import Use, weights_of
+from genpredict.checkpoints.formats.onnx_graphs import FOLDED_NOTE, Graph
+from genpredict.checkpoints.formats.onnx_operators import weights_of
 from genpredict.checkpoints.formats.torch_containers import MEMORY_ROOM, reading
 from genpredict.checkpoints.memory_limit import limited_memory
 from genpredict.checkpoints.state_dicts import NamedTensors
@@ -20,19 +19,7 @@ from genpredict.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor
 
-DEEPEST = 10
-"""Graphs in each other (branches, loops) that are looked into."""
-_PASSING = ("Identity", "Cast", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear")
-"""Operators behind which a weight is the same weight."""
 _EXTERNAL = 1
-
-
-@dataclass
-class _Gathered:
-    """Initializers and operators of all graphs of a model."""
-
-    initializers: dict[str, Any] = field(default_factory=dict)
-    nodes: list[Any] = field(default_factory=list)
 
 
 def read_onnx(path: Path) -> NamedTensors:
@@ -47,55 +34,21 @@ def read_onnx(path: Path) -> NamedTensors:
 
     with reading(path), limited_memory(4 * path.stat().st_size + MEMORY_ROOM):
         model = onnx.load_model_from_string(path.read_bytes())
-        gathered = _Gathered()
-        _gather(model.graph, gathered, 0)
+        graph = Graph.of(model)
         tensors: dict[str, Tensor] = {}
         types: dict[str, str] = {}
-        for name, use, axes in _uses(gathered):
-            array = _turned(_tensor(gathered.initializers[name], path), axes)
+        for name, use, axes in graph.uses():
+            array = _turned(_tensor(graph.initializers[name], path), axes)
             for new, tensor, kind in weights_of(name, array, use):
-                tensors.setdefault(new, tensor)
+                free = new if new not in tensors else f"{name}.{new}"
+                tensors[free] = tensor
                 if kind:
-                    types[new] = kind
+                    types[free] = kind
     if not any(tensor.ndim >= 2 for tensor in tensors.values()):
         raise CheckpointError(
             path, "a model of ONNX without weights; export it with its parameters"
         )
-    return NamedTensors(tensors, types)
-
-
-def _gather(graph: Any, gathered: _Gathered, depth: int) -> None:
-    """Take the initializers and operators of a graph and of those in it."""
-    gathered.initializers |= {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        gathered.nodes.append(node)
-        for attribute in node.attribute if depth < DEEPEST else ():
-            if attribute.HasField("g"):
-                _gather(attribute.g, gathered, depth + 1)
-
-
-def _uses(gathered: _Gathered) -> Iterator[tuple[str, Use, tuple[int, ...]]]:
-    """Yield every initializer with the operator that takes it, in the order of the graph."""
-    origin: dict[str, tuple[str, tuple[int, ...]]] = {n: (n, ()) for n in gathered.initializers}
-    done: set[str] = set()
-    for node in gathered.nodes:
-        first = origin.get(node.input[0]) if node.input else None
-        if first is not None and node.op_type in (*_PASSING, "Transpose"):
-            axes = _ints(node, "perm") if node.op_type == "Transpose" else ()
-            origin[node.output[0]] = (first[0], axes or first[1])
-            continue
-        for position, name in enumerate(node.input):
-            if name in origin and origin[name][0] not in done:
-                source, axes = origin[name]
-                done.add(source)
-                beside = [origin.get(other, ("",))[0] for other in node.input]
-                flags = {a.name: a.i for a in node.attribute if a.name in ("transA", "transB")}
-                yield source, Use(node.op_type, position, node.name, flags, tuple(beside)), axes
-
-
-def _ints(node: Any, name: str) -> tuple[int, ...]:
-    """Return an attribute that is a list of integers."""
-    return next((tuple(a.ints) for a in node.attribute if a.name == name), ())
+    return NamedTensors(tensors, types, [FOLDED_NOTE] if graph.is_folded() else [])
 
 
 def _turned(array: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from genpredict.layers.evidence import BUFFER
+from genpredict.layers.names import name_rule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_ORDER = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
+RECURRENT = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
 """Where torch's gates stand in ONNX: i, o, f, c for i, f, c, o; z, r, h for r, z, h."""
 _NORMS = (
     "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization",
@@ -37,19 +38,36 @@ class Use:
         Its type.
     position : int
         Of the initializer among its inputs.
-    node : str
-        The operator's own name.
     flags : mapping of str to int
         ``transA``, ``transB``.
-    beside : tuple of str
-        The initializers among its inputs, by position; empty names for others.
+    scope : str
+        The module that the operator belongs to, or the operator's own name.
+    is_in_module : bool
+        Whether it is that of a module.
+    is_computed : bool
+        Whether the exporter has computed the initializer, by the name that it has given it.
+    number : int
+        Of recurrent operators of the same scope before this one: the number of the layer.
+    is_fused : bool
+        Whether the product is query, key and value.
     """
 
     operator: str
     position: int
-    node: str = ""
     flags: Mapping[str, int] = field(default_factory=dict)
-    beside: tuple[str, ...] = ()
+    scope: str = ""
+    is_in_module: bool = False
+    is_computed: bool = False
+    number: int = 0
+    is_fused: bool = False
+
+    def named(self, name: str, *, leaf: str = "weight") -> str:
+        """Return the name of a weight: its own, or one in the module where it has none."""
+        if self.is_fused:
+            leaf = "in_proj_weight"
+        if self.is_computed and self.is_in_module:
+            return f"{self.scope}.{leaf}"
+        return f"{name}.{leaf}" if self.is_fused else name
 
 
 def weights_of(name: str, array: Tensor, use: Use) -> Iterator[tuple[str, Tensor, str]]:
@@ -64,16 +82,18 @@ def weights_of(name: str, array: Tensor, use: Use) -> Iterator[tuple[str, Tensor
     operator, position = use.operator, use.position
     dims = f"{array.ndim - 2}d"
     if operator in _CONVS and array.ndim > 2:
-        yield name, array, f"{_CONVS[operator]}{dims}"
+        yield use.named(name), array, f"{_CONVS[operator]}{dims}"
+    elif operator in (*_CONVS, "Gemm") and array.ndim == 1 and position == 2:
+        yield use.named(name, leaf="bias"), array, ""
     elif operator == "Gemm" and array.ndim == 2 and position < 2:
         turned = use.flags.get("transA" if position == 0 else "transB", 0)
         is_first = position == 0
-        yield name, array if bool(turned) != is_first else array.T, "Linear"
+        yield use.named(name), array if bool(turned) != is_first else array.T, "Linear"
     elif operator in _PRODUCTS and array.ndim == 2:
-        yield name, array if position == 0 else array.T, "Linear"
+        yield use.named(name), array if position == 0 else array.T, "Linear"
     elif operator in _PRODUCTS and array.ndim == 3:
-        yield name, array.transpose(1, 2), "Linear"
-    elif operator in _ORDER and array.ndim in (2, 3) and position in (1, 2, 3):
+        yield use.named(name), array.transpose(1, 2), "Linear"
+    elif operator in RECURRENT and array.ndim in (2, 3) and position in (1, 2, 3):
         yield from _recurrent(name, array, use)
     elif operator in ("Gather", "EmbedLayerNormalization") and array.ndim == 2 and position == 0:
         yield name, array, "Embedding"
@@ -81,20 +101,30 @@ def weights_of(name: str, array: Tensor, use: Use) -> Iterator[tuple[str, Tensor
         yield name, array, BUFFER
     elif operator in _NORMS:
         yield name, array, "LayerNorm" if array.ndim > 1 else ""
-    elif array.is_floating_point() and array.ndim == 1:
+    elif array.is_floating_point() and (_is_vector(array, use) or _is_cut(name, operator)):
         yield name, array, ""
     else:
         yield name, array, BUFFER
+
+
+def _is_vector(array: Tensor, use: Use) -> bool:
+    """Return whether a tensor may be a bias or a normalization, rather than a constant."""
+    return array.ndim == 1 and (not use.is_computed or use.operator == "Add")
+
+
+def _is_cut(name: str, operator: str) -> bool:
+    """Return whether a weight, by its name, is cut into gates before an operator takes it."""
+    return operator in ("Slice", "Split") and name_rule(name).is_weight
 
 
 def _recurrent(name: str, array: Tensor, use: Use) -> Iterator[tuple[str, Tensor, str]]:
     """Yield the weights of a recurrent operator, a direction each, gates in torch's order."""
     import torch
 
-    front = f"{use.node or next((other for other in use.beside if other), name)}."
-    order = _ORDER[use.operator]
+    front = f"{use.scope or name}."
+    order = RECURRENT[use.operator]
     for number, stacked in enumerate(array):
-        tail = "_l0_reverse" if number else "_l0"
+        tail = f"_l{use.number}{'_reverse' if number else ''}"
         if use.position == 3:  # both biases in a row
             for which, bias in zip(("ih", "hh"), stacked.chunk(2), strict=True):
                 turned = torch.cat([bias.chunk(len(order))[gate] for gate in order])
