@@ -1,8 +1,8 @@
-"""Write copies.zip beside this script: five networks by the exporters of torch and of Keras.
+"""Write exported/copies.zip: five networks by the exporters of torch and of Keras.
 
 By hand, where torch 2.13, onnx 1.23, onnxscript 0.7 and Keras 3.15 are installed::
 
-    python make.py
+    python make_copies.py
 
 Every copy in Keras is checked to compute what the original computes before it is saved. Comments
 and traces, which torch's exporters write beside every operator, are taken out, but for the names of
@@ -31,7 +31,7 @@ from originals import NETWORKS, STAGES, example_of, initialized
 from safetensors.torch import save_file
 from torch import nn
 
-ARCHIVE = Path(__file__).with_name("copies.zip")
+ARCHIVE = Path(__file__).parent / "exported" / "copies.zip"
 SCOPES, RULE = "pkg.torch.onnx.name_scopes", "pkg.onnxscript.rewriter.rule_name"
 FOLDING = ("resnet18", "mobilenetv2")
 """Networks whose normalizations the exporters fold into convolutions, unless told not to."""
