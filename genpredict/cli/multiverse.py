@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from genpredict.cli.options import DEFAULT_FLAGS, Flags, Names, OptionalOutput
+from genpredict.cli.options import DEFAULT_FLAGS, CoefficientName, Flags, Names, OptionalOutput
 from genpredict.cli.score import ALL_DONE
 
 MULTIVERSE_EXAMPLES = """
@@ -23,7 +22,7 @@ def multiverse(
     *,
     target: str,
     by: Names | None = None,
-    coefficient: Literal["rocc", "plcc", "krocc"] = "rocc",
+    coefficient: CoefficientName = "rocc",
     where: str | None = None,
     flags: Flags = DEFAULT_FLAGS,
     output: OptionalOutput = None,
@@ -40,7 +39,7 @@ def multiverse(
     by
         Within groups too, one for each value of these coordinates (separated by commas).
     coefficient
-        Which correlation.
+        Which correlation: rocc, plcc, krocc or one of another package.
     where
         Checkpoints that count, e.g. 'epoch == 90'.
     output

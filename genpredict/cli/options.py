@@ -45,6 +45,17 @@ Factorization = Literal["raw", "low_rank"]
 Power = Literal[1, 2]
 
 
+def _known_coefficient(_type: object, name: str) -> None:
+    from genpredict.stats.known_coefficients import COEFFICIENTS
+
+    if name not in COEFFICIENTS:  # cyclopts wants a ValueError
+        raise ValueError(f"must be one of {', '.join(COEFFICIENTS)}")
+
+
+#: The key of a coefficient, be it of another package.
+CoefficientName = Annotated[str, Parameter(validator=_known_coefficient)]
+
+
 @dataclass(frozen=True)
 class InferenceFlags:
     """Options of intervals and p-values, the same for every command that correlates.

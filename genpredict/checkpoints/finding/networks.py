@@ -20,9 +20,9 @@ from genpredict.checkpoints.formats.registry import (
     why_unknown,
 )
 from genpredict.checkpoints.formats.safetensors_files import (
-    SAFETENSORS_SUFFIX,
     read_safetensors_shards,
 )
+from genpredict.checkpoints.formats.suffixes import SAFETENSORS, TORCH
 from genpredict.checkpoints.formats.torch_files import read_torch_shards
 from genpredict.checkpoints.items import Reader, read_single
 from genpredict.errors import CheckpointError
@@ -57,7 +57,7 @@ _TRAINER_STATE = re.compile(
     r"(?:optimizer|optim|scheduler|scaler|training_args|rng_state(?:_\d+)?)\.(?:pt|pth|bin)"
 )
 _PARALLEL = re.compile(r"(?:consolidated|mp_rank|model_part|tp_rank)[._](?P<rank>\d+)\b.*")
-_PARALLEL_SUFFIXES = (".pth", ".pt", ".safetensors", ".bin")
+_PARALLEL_SUFFIXES = (*TORCH, SAFETENSORS)
 
 
 def shard_index(name: str) -> bool:
@@ -87,7 +87,7 @@ def shards_reader(name: str, within: Path) -> Reader | None:
     match = _SHARD_INDEX.fullmatch(name)
     if match is None:
         return None
-    is_safetensors = match["suffix"] == SAFETENSORS_SUFFIX
+    is_safetensors = match["suffix"] == SAFETENSORS
     read = read_safetensors_shards if is_safetensors else read_torch_shards
     return partial(read_single, load=partial(read, within=within))
 
@@ -102,8 +102,8 @@ def weights_of(names: Sequence[str]) -> str | None:
     >>> weights_of(["config.json", "model.fp16.safetensors", "pytorch_model.bin"])
     'pytorch_model.bin'
     """
-    suffixes = (SAFETENSORS_SUFFIX, f"{SAFETENSORS_SUFFIX}.index.json", ".bin", ".bin.index.json")
-    plain = [f"{stem}{suffix}" for stem in HUGGING_FACE_STEMS for suffix in suffixes]
+    of_weights = (SAFETENSORS, f"{SAFETENSORS}.index.json", ".bin", ".bin.index.json")
+    plain = [f"{stem}{suffix}" for stem in HUGGING_FACE_STEMS for suffix in of_weights]
     if chosen := next((name for name in plain if name in names), None):
         return chosen
     variants = [name for name in names if shard_index(name) and _COPY.fullmatch(name)]

@@ -17,10 +17,10 @@ from genpredict.checkpoints.checkpoint import Checkpoint
 from genpredict.checkpoints.finding.folders import Folder, Found
 from genpredict.checkpoints.finding.manifest_table import RENAMED
 from genpredict.checkpoints.formats.safetensors_files import (
-    SAFETENSORS_SUFFIX,
     read_layout,
     read_safetensors,
 )
+from genpredict.checkpoints.formats.suffixes import SAFETENSORS
 from genpredict.checkpoints.formats.unpickling import check_file
 from genpredict.errors import CheckpointError
 from genpredict.registry import is_reserved
@@ -50,7 +50,7 @@ def recognize_runs(folder: Folder) -> Iterator[Found]:
 
 def is_of_run(path: Path) -> bool:
     """Return whether a file, links resolved, is a checkpoint of a run."""
-    in_run = path.parent.name == CHECKPOINT_FOLDER and path.name.endswith(SAFETENSORS_SUFFIX)
+    in_run = path.parent.name == CHECKPOINT_FOLDER and path.name.endswith(SAFETENSORS)
     return in_run and (path.parent.parent / RUN_FILE).is_file()
 
 

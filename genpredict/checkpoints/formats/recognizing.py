@@ -7,6 +7,9 @@ import zipfile
 from functools import lru_cache
 from pathlib import Path
 
+from genpredict.checkpoints.formats import suffixes
+
+_TORCH = (*suffixes.TORCH, suffixes.OLD_TORCH)
 _ZIP = b"PK\x03\x04"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _FIRST_PROTOCOL, _LAST_PROTOCOL = 2, 5
@@ -20,7 +23,7 @@ _MAPS = (*range(0x80, 0x90), 0xDE, 0xDF)
 def is_safetensors(head: bytes, path: Path) -> bool:
     """Return whether a header of JSON follows its length, or at least the suffix says so."""
     has_header = head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") < _MOST_HEADER
-    by_name = path.suffix.lower() == ".safetensors" and not head.startswith((_ZIP, b"\x80"))
+    by_name = _is_called(path, suffixes.SAFETENSORS) and not head.startswith((_ZIP, b"\x80"))
     return has_header or by_name
 
 
@@ -28,10 +31,10 @@ def is_torch_zip(head: bytes, path: Path) -> bool:
     """Return whether a zip archive holds a pickle of torch, TorchScript's among them."""
     names = zip_names(head, path)
     if names is None:
-        return head.startswith(b"PK") and _is_called(path, ".pt", ".pth", ".ckpt", ".bin", ".th")
+        return head.startswith(b"PK") and _is_called(path, *_TORCH)
     leaves = {name.rpartition("/")[2].lower() for name in names}
     known = is_stable_baselines(head, path) or is_exported(head, path) or is_numpy(head, path)
-    called = _is_called(path, ".pt", ".pth", ".ckpt", ".bin", ".th", ".tar")
+    called = _is_called(path, *_TORCH, suffixes.TAR)
     return "data.pkl" in leaves or (called and not known and not is_keras(head, path))
 
 
@@ -39,7 +42,7 @@ def is_pickle(head: bytes, path: Path) -> bool:
     """Return whether the first opcode is a protocol, or the suffix says it is torch's."""
     if len(head) > 1 and head[0] == 0x80 and _FIRST_PROTOCOL <= head[1] <= _LAST_PROTOCOL:
         return True
-    return _is_called(path, ".pt", ".pth", ".th", ".ckpt", ".bin") and not _is_other(head, path)
+    return _is_called(path, *_TORCH) and not _is_other(head, path)
 
 
 def is_keras(head: bytes, path: Path) -> bool:
@@ -47,7 +50,7 @@ def is_keras(head: bytes, path: Path) -> bool:
     if head.startswith(_HDF5) or (_HDF5 in head and head.index(_HDF5) % 512 == 0):
         return True
     names = zip_names(head, path) or ()
-    return "model.weights.h5" in names or (bool(names) and _is_called(path, ".keras"))
+    return "model.weights.h5" in names or (bool(names) and _is_called(path, suffixes.KERAS))
 
 
 def is_numpy(head: bytes, path: Path) -> bool:
@@ -55,7 +58,7 @@ def is_numpy(head: bytes, path: Path) -> bool:
     if head.startswith(b"\x93NUMPY"):
         return True
     names = zip_names(head, path)
-    return bool(names) and all(name.endswith(".npy") for name in names or ())
+    return bool(names) and all(name.endswith(suffixes.NUMPY) for name in names or ())
 
 
 def is_stable_baselines(head: bytes, path: Path) -> bool:
@@ -74,12 +77,12 @@ def is_onnx(head: bytes, path: Path) -> bool:
     """Return whether a file begins as a model of ONNX does."""
     if len(head) < 3 or head[0] != 0x08 or head[1] not in _ONNX_VERSIONS:
         return False
-    return head[2] in _ONNX_FIELDS or _is_called(path, ".onnx")
+    return head[2] in _ONNX_FIELDS or _is_called(path, suffixes.ONNX)
 
 
 def is_msgpack(head: bytes, path: Path) -> bool:
     """Return whether a file begins with a map, and is called msgpack."""
-    return bool(head) and head[0] in _MAPS and _is_called(path, ".msgpack")
+    return bool(head) and head[0] in _MAPS and _is_called(path, suffixes.MSGPACK)
 
 
 def is_gguf(head: bytes, path: Path) -> bool:
@@ -94,7 +97,9 @@ def is_distributed(head: bytes, path: Path) -> bool:
 
 def is_tar(head: bytes, path: Path) -> bool:
     """Return whether a file is a tar archive, as torch wrote them before 0.1.10."""
-    return head[257:262] == b"ustar" or (_is_called(path, ".tar") and tarfile.is_tarfile(path))
+    return head[257:262] == b"ustar" or (
+        _is_called(path, suffixes.TAR) and tarfile.is_tarfile(path)
+    )
 
 
 def zip_names(head: bytes, path: Path) -> tuple[str, ...] | None:
@@ -114,8 +119,8 @@ def _zip_names(path: Path, size: int, time: int) -> tuple[str, ...] | None:
         return None
 
 
-def _is_called(path: Path, *suffixes: str) -> bool:
-    return path.suffix.lower() in suffixes
+def _is_called(path: Path, *names: str) -> bool:
+    return path.suffix.lower() in names
 
 
 def _is_other(head: bytes, path: Path) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from genpredict.checkpoints.formats import suffixes
 from genpredict.checkpoints.formats.unpickling import check_file, foreign_format
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.extensions import load_extensions, resolve
@@ -91,31 +92,31 @@ FORMATS: dict[str, Format] = {
     row.name: row
     for row in (
         Format(
-            "safetensors", (".safetensors", ".sft"), f"{_HERE}.recognizing:is_safetensors",
+            "safetensors", (suffixes.SAFETENSORS, ".sft"), f"{_HERE}.recognizing:is_safetensors",
             f"{_HERE}.safetensors_files:read_safetensors",
         ),
         Format(
-            "torch (zip)", (".pt", ".pth", ".ckpt", ".bin", ".pt2"),
+            "torch (zip)", (*suffixes.TORCH, ".pt2"),
             f"{_HERE}.recognizing:is_torch_zip", f"{_HERE}.torch_files:read_torch_tensors", _TORCH,
         ),
         Format(
-            "pickle, torch (before 1.6)", (".th", ".tar", ".pkl"),
+            "pickle, torch (before 1.6)", (suffixes.OLD_TORCH, suffixes.TAR, ".pkl"),
             f"{_HERE}.recognizing:is_pickle", f"{_HERE}.torch_files:read_torch_tensors", _TORCH,
         ),
         Format(
-            "Keras", (".h5", ".hdf5", ".keras"), f"{_HERE}.recognizing:is_keras",
+            "Keras", (".h5", ".hdf5", suffixes.KERAS), f"{_HERE}.recognizing:is_keras",
             f"{_HERE}.keras_files:read_keras", extra="formats", needs=("h5py",),
         ),
         Format(
-            "ONNX", (".onnx",), f"{_HERE}.recognizing:is_onnx", f"{_HERE}.onnx_files:read_onnx",
-            extra="formats", needs=("onnx",),
+            "ONNX", (suffixes.ONNX,), f"{_HERE}.recognizing:is_onnx",
+            f"{_HERE}.onnx_files:read_onnx", extra="formats", needs=("onnx",),
         ),
         Format(
-            "numpy", (".npz", ".npy"), f"{_HERE}.recognizing:is_numpy",
+            "numpy", (".npz", suffixes.NUMPY), f"{_HERE}.recognizing:is_numpy",
             f"{_HERE}.numpy_files:read_numpy",
         ),
         Format(
-            "msgpack (flax)", (".msgpack",), f"{_HERE}.recognizing:is_msgpack",
+            "msgpack (flax)", (suffixes.MSGPACK,), f"{_HERE}.recognizing:is_msgpack",
             f"{_HERE}.msgpack_files:read_msgpack", extra="formats", needs=("msgpack",),
         ),
         Format(

@@ -17,7 +17,6 @@ from genpredict.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor
 
-SAFETENSORS_SUFFIX = ".safetensors"
 MAX_HEADER_BYTES = 2**25
 """A network of 100,000 tensors takes a third of that; Python takes thirty times as much to read
 it. The format's own limit is 100 MB."""

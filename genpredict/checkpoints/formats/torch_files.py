@@ -26,7 +26,6 @@ from genpredict.sidecars import read_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-TORCH_SUFFIXES = (".pt", ".pth", ".th", ".ckpt", ".bin", ".tar")
 LARGEST_INDEX = 2**25
 """Bytes of an index: some 100 a tensor."""
 LONGEST_NAME = 255

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from genpredict.cli.figures.drawing import drawn, figure
-from genpredict.cli.options import Factorization, Names, Output, Power
+from genpredict.cli.options import CoefficientName, Factorization, Names, Output, Power
 
 SCATTER_EXAMPLES = """
 Examples:
@@ -101,7 +101,7 @@ def ranking(
     *,
     output: Output,
     overwrite: bool = False,
-    coefficient: Literal["plcc", "rocc", "krocc"] = "rocc",
+    coefficient: CoefficientName = "rocc",
     measures: Names | None = None,
     targets: Names | None = None,
     where: str | None = None,
@@ -118,7 +118,7 @@ def ranking(
     overwrite
         Replace an existing figure.
     coefficient
-        Which correlation.
+        Which correlation: rocc, plcc, krocc or one of another package.
     measures
         One or more, separated by commas; default Q, low-rank Q_adjusted and the baselines.
     targets

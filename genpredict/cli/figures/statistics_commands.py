@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genpredict.cli.figures.drawing import drawn, figure
-from genpredict.cli.options import DEFAULT_FLAGS, Flags, Names, Output
+from genpredict.cli.options import DEFAULT_FLAGS, CoefficientName, Flags, Names, Output
 
 FOREST_EXAMPLE = "Example: `genpredict figure forest scores.zarr --cluster network -o forest.pdf`"
 MULTIVERSE_EXAMPLE = (
@@ -15,7 +15,6 @@ MULTIVERSE_EXAMPLE = (
 PREDICTIONS_EXAMPLE = (
     "Example: `genpredict figure predictions scores.zarr --leave-out network -o predicted.pdf`"
 )
-CoefficientName = Literal["rocc", "plcc", "krocc"]
 
 
 @figure.command(help_epilogue=FOREST_EXAMPLE)
@@ -44,7 +43,7 @@ def forest(
     overwrite
         Replace an existing figure.
     coefficient
-        Which correlation.
+        Which correlation: rocc, plcc, krocc or one of another package.
     measures
         One or more, separated by commas; default Q, low-rank Q_adjusted and the baselines.
     targets
@@ -97,7 +96,7 @@ def multiverse(
     overwrite
         Replace an existing figure.
     coefficient
-        Which correlation.
+        Which correlation: rocc, plcc, krocc or one of another package.
     where
         Checkpoints that count, e.g. "network == 'resnet20'".
     """

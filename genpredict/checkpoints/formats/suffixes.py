@@ -1,0 +1,15 @@
+"""What files of weights are called; what they hold is told by their first bytes."""
+
+from __future__ import annotations
+
+SAFETENSORS = ".safetensors"
+#: Of torch's zip archives; some of these files are pickles, as all were before torch 1.6.
+TORCH = (".pt", ".pth", ".ckpt", ".bin")
+#: Of pickles alone.
+OLD_TORCH = ".th"
+#: Of archives of torch before 0.1.10, and of anybody's.
+TAR = ".tar"
+KERAS = ".keras"
+NUMPY = ".npy"
+ONNX = ".onnx"
+MSGPACK = ".msgpack"
