@@ -257,6 +257,12 @@ def _choices() -> list[str]:
     return [choice.name for choice in fields(Options) if choice.init]
 
 
+#: Choices of how a low-rank part is found.
+ESTIMATION = ("estimator", "dead_tolerance", "null_tolerance")
+#: Choices that decide which tensors are layers.
+PATTERNS = ("include", "exclude", "also")
+#: Choices of how layers are measured, `score`'s arguments of the same names.
+METHOD = (*ESTIMATION, "dtype", *PATTERNS)
 #: What a store says of its selection where it was merged from several: equals no run's.
 MIXED = "mixed"
 #: Choices that decide which rows a store holds: stores that differ in them can be merged.

@@ -104,7 +104,8 @@ def concordance_by_partition(x: RankedColumn, y: RankedColumn) -> Array:
     joint = _joint_sizes(x.rank[order], rank)
     place = np.arange(n, dtype=np.int32)  # where each element of `rank` stood at first
     counted = np.zeros(n, dtype=np.int64)
-    for bit in reversed(range(int(rank.max(initial=0)).bit_length())):
+    largest = int(rank.max()) if n else 0
+    for bit in reversed(range(largest.bit_length())):
         balance, target = _parted(rank, bit)
         counted[place] += balance
         rank, place = _moved(rank, target), _moved(place, target)

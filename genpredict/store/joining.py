@@ -8,11 +8,10 @@ import numpy as np
 import xarray as xr
 
 from genpredict.errors import GenpredictError
+from genpredict.options import ESTIMATION
 from genpredict.rows import join_rows
 
 DIM = ("checkpoint",)
-#: Attributes that say how was measured; numbers under different ones are not compared.
-CHOICES = ("estimator", "dead_tolerance", "null_tolerance")
 
 
 def join_scores(scores: Mapping[str, xr.Dataset], *, coordinate: str = "family") -> xr.Dataset:
@@ -77,7 +76,7 @@ def _with_room(scores: xr.Dataset) -> xr.Dataset:
 def _check_choices(scores: Mapping[str, xr.Dataset]) -> None:
     """Raise where families were measured in different ways."""
     first, *others = scores
-    for name in CHOICES:
+    for name in ESTIMATION:
         for other in others:
             here, there = (scores[family].attrs.get(name) for family in (first, other))
             if here != there:

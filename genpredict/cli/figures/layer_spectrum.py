@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import isclose
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genpredict.cli import console
 from genpredict.cli.figures.weights import Chosen
 from genpredict.figures import plot_spectrum
 from genpredict.figures.labels import shortened, told_apart
+from genpredict.options import ESTIMATION
 from genpredict.spectral import LayerSpectrum, layer_spectrum, unfold
 
 if TYPE_CHECKING:
@@ -34,13 +35,8 @@ def drawn_spectrum(chosen: Chosen, *, log: bool = False) -> Axes:
     Axes
     """
     network, layer, unfolding, measures = chosen
-    spectrum = layer_spectrum(
-        layer.weight,
-        unfolding,
-        estimator=network.method.estimator,
-        dead_tolerance=network.method.dead_tolerance,
-        null_tolerance=network.method.null_tolerance,
-    )
+    choices: dict[str, Any] = {name: getattr(network.method, name) for name in ESTIMATION}
+    spectrum = layer_spectrum(layer.weight, unfolding, **choices)
     rank, noise = (float(measures[name]) for name in ("rank", "noise_variance"))
     if rank != spectrum.rank or not isclose(noise, spectrum.noise_variance, rel_tol=SAME_NOISE):
         console.warn(

@@ -13,26 +13,15 @@ import numpy as np
 from genpredict.checkpoints import Checkpoint, open_checkpoints
 from genpredict.errors import GenpredictError
 from genpredict.layers import Layer, select_layers
+from genpredict.options import METHOD, PATTERNS, Estimator, Options
 from genpredict.scoring import score
-from genpredict.spectral import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, unfoldings
+from genpredict.spectral import unfoldings
 from genpredict.store.reading import open_scores
 
 if TYPE_CHECKING:
     import xarray as xr
 
 _MOST_NAMES = 8
-
-
-@dataclass(frozen=True)
-class Method:
-    """How a layer is factorized: options of `spectral.evbmf`, and what counts as a layer."""
-
-    estimator: Estimator = "global"
-    dead_tolerance: float = DEAD_TOLERANCE
-    null_tolerance: float = NULL_TOLERANCE
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +34,7 @@ class Network:
     layers : list of Layer
     measures : Dataset
         Its row of a scores Dataset, without the dimension `checkpoint`.
-    method : Method
+    method : Options
         How it was measured.
     others : int
         Checkpoints in the source beside this one.
@@ -54,7 +43,7 @@ class Network:
     checkpoint: Checkpoint
     layers: list[Layer]
     measures: xr.Dataset
-    method: Method
+    method: Options
     others: int
 
 
@@ -92,30 +81,22 @@ def open_network(source: Path, name: str | None, estimator: Estimator | None) ->
     if (source / "zarr.json").exists():
         return _from_store(source, name, estimator)
     checkpoint, others = _from_files(source, name)
-    return _measured(checkpoint, Method(estimator or "global"), others)
+    return _measured(checkpoint, Options(estimator or "global"), others)
 
 
-def _measured(checkpoint: Checkpoint, method: Method, others: int) -> Network:
+def _measured(checkpoint: Checkpoint, method: Options, others: int) -> Network:
     """Measure a network now."""
-    scores = score(
-        {checkpoint.id: checkpoint.tensors()},
-        estimator=method.estimator,
-        include=method.include,
-        exclude=method.exclude,
-        also=method.also,
-        dead_tolerance=method.dead_tolerance,
-        null_tolerance=method.null_tolerance,
-    ).isel(checkpoint=0)
+    choices = {name: getattr(method, name) for name in METHOD}
+    scores = score({checkpoint.id: checkpoint.tensors()}, **choices).isel(checkpoint=0)
     if scores["status"] == "failed":
         raise GenpredictError(str(scores["error"].item()))
     return Network(checkpoint, _layers(checkpoint, method), scores, method, others)
 
 
-def _layers(checkpoint: Checkpoint, method: Method) -> list[Layer]:
+def _layers(checkpoint: Checkpoint, method: Options) -> list[Layer]:
     tensors = checkpoint.tensors()
-    return select_layers(tensors, include=method.include, exclude=method.exclude, also=method.also)[
-        0
-    ]
+    patterns = {name: getattr(method, name) for name in PATTERNS}
+    return select_layers(tensors, **patterns)[0]
 
 
 def _from_files(source: Path, name: str | None) -> tuple[Checkpoint, int]:
@@ -163,8 +144,8 @@ def _from_store(path: Path, name: str | None, estimator: Estimator | None) -> Ne
     method = _method(scores.attrs)
     checkpoint = _found_again(path, row, method.estimator)
     if estimator is not None and estimator != method.estimator:
-        method = Method(estimator, include=method.include, exclude=method.exclude, also=method.also)
-        return _measured(checkpoint, method, len(ids) - 1)
+        patterns = {name: getattr(method, name) for name in PATTERNS}
+        return _measured(checkpoint, Options(estimator, **patterns), len(ids) - 1)
     layers = _layers(checkpoint, method)
     names = [str(label) for label in row["layer_name"].values if label]
     if names != [layer.name for layer in layers]:
@@ -175,17 +156,10 @@ def _from_store(path: Path, name: str | None, estimator: Estimator | None) -> Ne
     return Network(checkpoint, layers, row, method, len(ids) - 1)
 
 
-def _method(attrs: dict[Any, Any]) -> Method:
-    """Return how a store was measured."""
-    default = Method()
-    return Method(
-        attrs["estimator"],
-        float(attrs.get("dead_tolerance", default.dead_tolerance)),
-        float(attrs.get("null_tolerance", default.null_tolerance)),
-        tuple(attrs.get("include", ())),
-        tuple(attrs.get("exclude", ())),
-        tuple(attrs.get("also", ())),
-    )
+def _method(attrs: dict[Any, Any]) -> Options:
+    """Return how a store was measured; which measures it holds is of no account here."""
+    others = ("measures", "network_measures")
+    return Options.from_attrs({n: value for n, value in attrs.items() if n not in others})
 
 
 def _found_again(store: Path, row: xr.Dataset, estimator: str) -> Checkpoint:
