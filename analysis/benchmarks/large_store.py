@@ -1,18 +1,23 @@
-"""Measure how long it takes to open a store of many rows, and how much memory.
+"""Measure what a store of many rows costs: to open it, and each command on it.
 
 A store of the size of NATS-Bench's size space at two epochs, written by the job's own writer from
-rows of random networks of that space's depth, then opened in a process of its own, a few times.
+rows of random networks of that space's depth. It is opened in a process of its own, and each
+command is run on it, a few times.
 
     python analysis/benchmarks/large_store.py FOLDER [ROWS]
 
-prints rows, files and bytes of the store, and seconds and memory of each opening,
-imports apart.
+prints rows, files and bytes of the store; seconds and memory of each opening, imports apart; and of
+each command, imports included, the medians of seconds by the clock and of the processor, the most
+memory, and what it wrote.
 """
 
 from __future__ import annotations
 
+import os
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +37,14 @@ STEP = 1024
 #: Layers of a network of the size space: convolutions, then a classifier.
 DEPTH = 25
 OPENINGS = 3
+#: Runs of each command.
+RUNS = 3
+COMMANDS = {
+    "show": (["show"], ""),
+    "scatter": (["figure", "scatter"], "f.png"),
+    "correlate by epoch": (["correlate", "--targets", "test_accuracy", "--by", "epoch"], ""),
+    "report": (["report"], "r.html"),
+}
 _OPEN = """
 import re, sys, time
 from pathlib import Path
@@ -97,8 +110,36 @@ def write_store(path: Path, count: int) -> None:
             writer.write(rows)
 
 
+def run(words: list[str], output: str, path: Path) -> tuple[float, float, float]:
+    """Run a command on the store; return seconds by the clock, of the processor, and megabytes."""
+    command = [sys.executable, "-m", "genpredict", *words, str(path)]
+    command += ["-o", output, "--overwrite"] if output else []
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
+    seconds = time.perf_counter() - start
+    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def time_commands(path: Path) -> None:
+    """Print what each command costs."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (words, file) in COMMANDS.items():
+            output = str(Path(folder) / file) if file else ""
+            costs = list(zip(*(run(words, output, path) for _ in range(RUNS)), strict=True))
+            seconds, cpu = (statistics.median(part) for part in costs[:2])
+            written = f"; {Path(output).stat().st_size / 1e6:.2f} MB written" if output else ""
+            print(
+                f"{name}: {seconds:.2f} s ({cpu:.2f} s of processor time), "
+                f"{max(costs[2]):.0f} MB at most{written}"
+            )
+
+
 def main() -> None:
-    """Write the store where it is not there, and open it."""
+    """Write the store where it is not there, open it, and run the commands on it."""
     folder, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 65_536
     path = folder / f"rows-{count}.zarr"
     if not path.exists():
@@ -111,6 +152,7 @@ def main() -> None:
     for _ in range(OPENINGS):
         command = [sys.executable, "-c", _OPEN, str(path)]
         print(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    time_commands(path)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ Examples:
 `genpredict report scores.zarr -o report.html`
 
 `genpredict report nats.zarr --where 'epoch == 90' --by dataset -o report.html`
+
+`genpredict report scores.zarr --partial log_num_parameters --cluster network,optimizer -o r.html`
 """
 
 
@@ -29,6 +31,7 @@ def report(
     targets: Names | None = None,
     by: Annotated[tuple[str, ...] | None, commas(str)] = None,
     where: str | None = None,
+    partial: Names | None = None,
     flags: Flags = DEFAULT_FLAGS,
 ) -> int:
     """Write one self-contained interactive page: ranking, scatter panels, layers, failures.
@@ -52,6 +55,8 @@ def report(
         there are 2 to 12 networks and one has 5 checkpoints; '' for no groups.
     where
         Checkpoints that count, e.g. 'epoch == 90'.
+    partial
+        Covariates to hold fixed, separated by commas: log_num_parameters, network, …
     """
     from genpredict.cli import console
     from genpredict.outputs import check_output
@@ -63,7 +68,7 @@ def report(
     check_output(output, overwrite=overwrite, inputs=(path,))
     options: dict[str, object] = {"measures": measures, "targets": targets, "by": by}
     inference = flags.inference()
-    options |= {"where": where} | inference_options(inference)
+    options |= {"where": where, "partial": partial} | inference_options(inference)
     command = command_line(["genpredict", "report", str(path)], options, str(output))
     written = write_report(
         path,
@@ -73,6 +78,7 @@ def report(
         targets=targets,
         by=by,
         where=where,
+        partial=partial,
         command=command,
         inference=inference,
     )

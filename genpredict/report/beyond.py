@@ -19,6 +19,8 @@ from genpredict.stats.yardsticks import YARDSTICKS, yardstick_table
 
 #: Permutations of the curve's test on the page; `genpredict multiverse` takes more.
 _PERMUTATIONS = 199
+#: Up to this many checkpoints the page has the yardsticks; their time goes with the square.
+MOST_COMPARED = 300
 
 
 def curves_of(
@@ -61,10 +63,10 @@ def yardsticks_of(done: xr.Dataset, target: str) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        `headings`, `rows`, `hyperparameters`; None of more than 2,000 checkpoints, and where no
+        `headings`, `rows`, `hyperparameters`; None of more than 300 checkpoints, and where no
         setting differs.
     """
-    if done.sizes["checkpoint"] > MOST_RESAMPLED:
+    if done.sizes["checkpoint"] > MOST_COMPARED:
         return None
     try:
         frame = yardstick_table(done, targets=target)

@@ -18,7 +18,7 @@ _RANKING = ("measures", "targets", "where")
 _MADE = ("genpredict_version", "estimator", "dtype", "device")
 
 
-def command_line(words: Sequence[str], options: Mapping[str, object], output: str) -> str:
+def command_line(words: Sequence[str], options: Mapping[str, object], output: str = "") -> str:
     """Return a command as it is typed, options at their defaults left out.
 
     Parameters
@@ -28,6 +28,7 @@ def command_line(words: Sequence[str], options: Mapping[str, object], output: st
     options : mapping
         Names to values; several values are separated by commas, None is left out.
     output : str
+        "" for none.
 
     Returns
     -------
@@ -43,7 +44,7 @@ def command_line(words: Sequence[str], options: Mapping[str, object], output: st
         if value is not None and value != DEFAULTS.get(name):
             text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
             typed += [f"--{name}", text]
-    return shlex.join([*typed, "-o", output])
+    return shlex.join([*typed, *(["-o", output] if output else [])])
 
 
 def inference_options(inference: Inference) -> dict[str, object]:
@@ -75,10 +76,11 @@ def commands_of(
     -------
     dict
         `command` (of the scores, "" where unknown), `report_command`, `correlate_command`,
-        `ranking_command`.
+        `ranking_command`, and `correlate_again`, which a reader's own condition follows.
     """
     grouped = dict(options) | {"by": list(by) or None}
     ranking = {key: value for key, value in options.items() if key in _RANKING}
+    again = {key: value for key, value in grouped.items() if key != "where"}
     return {
         "command": str(store.attrs.get("command", "")),
         "report_command": command
@@ -86,6 +88,7 @@ def commands_of(
         "correlate_command": command_line(
             ["genpredict", "correlate", name], grouped, "correlations.csv"
         ),
+        "correlate_again": command_line(["genpredict", "correlate", name], again),
         "ranking_command": command_line(
             ["genpredict", "figure", "ranking", name], ranking, "ranking.pdf"
         ),

@@ -15,6 +15,7 @@ from genpredict.figures.coefficients import coefficient_text
 from genpredict.figures.groups import Levels, Numbers, grouping
 from genpredict.figures.labels import axis_label, level_text, name_of
 from genpredict.figures.style import MISSING
+from genpredict.report.packing import Columns, packed_texts
 from genpredict.stats.columns import Column
 from genpredict.stats.known_coefficients import COEFFICIENTS
 
@@ -52,7 +53,7 @@ def short_name(column: Column) -> str:
     return column.name + label.removeprefix(long_name.partition(" (")[0])
 
 
-def axis_columns(columns: Iterable[Column]) -> list[dict[str, Any]]:
+def axis_columns(columns: Iterable[Column], packed: Columns) -> list[dict[str, Any]]:
     """Return measures or targets as the page takes them.
 
     Parameters
@@ -60,11 +61,13 @@ def axis_columns(columns: Iterable[Column]) -> list[dict[str, Any]]:
     columns : iterable of Column
         As of `genpredict.stats.columns`. A logarithm is drawn as the number itself on a
         logarithmic axis.
+    packed : Columns
+        Takes the numbers.
 
     Returns
     -------
     list of dict
-        key, label, name (a short one), log, values (None where not finite).
+        key, label, name (a short one), log, at (the place of the numbers in `packed`).
     """
     return [
         {
@@ -72,7 +75,7 @@ def axis_columns(columns: Iterable[Column]) -> list[dict[str, Any]]:
             "label": label_of(replace(column, log=False)),
             "name": short_name(column),
             "log": column.log,
-            "values": numbers(column.values),
+            "at": packed.place_of(column.values),
         }
         for column in columns
     ]
@@ -97,18 +100,21 @@ def _number(value: float) -> float | int | None:
     return float(f"{value:.{DIGITS}g}")
 
 
-def colour_columns(scores: xr.Dataset) -> list[dict[str, Any]]:
+def colour_columns(scores: xr.Dataset, packed: Columns) -> list[dict[str, Any]]:
     """Return every coordinate of the checkpoints, and the counts, as the page takes them.
 
     Parameters
     ----------
     scores : Dataset
         Of checkpoints that are done.
+    packed : Columns
+        Takes the numbers and codes.
 
     Returns
     -------
     list of dict
-        key, label, and for numbers `values` and `log`, for texts `levels` and `codes`; `kind` is
+        key, label, `at` (the place of the numbers, or of codes of texts, in `packed`), `log` of
+        numbers and the packed `levels` of texts; `kind` is
         "numbers", "groups" (with `groups`, `colours` and `group_of_level`), or "none" where it
         tells no groups apart (one value, or as many as checkpoints).
     """
@@ -117,21 +123,22 @@ def colour_columns(scores: xr.Dataset) -> list[dict[str, Any]]:
         for name, variable in scores.variables.items()
         if variable.dims == ("checkpoint",) and name not in _NO_GROUPS
     ]
-    return [_coloured(scores, name) for name in names]
+    return [_coloured(scores, name, packed) for name in names]
 
 
-def _coloured(scores: xr.Dataset, name: str) -> dict[str, Any]:
+def _coloured(scores: xr.Dataset, name: str, packed: Columns) -> dict[str, Any]:
     coordinate = scores[name]
     if coordinate.dtype.kind in "fiu":
-        return _numeric(scores, name)
+        return _numeric(scores, name, packed)
     texts = np.array([level_text(value) for value in coordinate.values.tolist()], dtype=object)
     levels, first, codes = np.unique(texts, return_index=True, return_inverse=True)
     column = {
         "key": name,
         "label": name_of(name, coordinate),
         "kind": "none",
-        "levels": levels.tolist(),
-        "codes": codes.tolist(),
+        "levels": packed_texts(levels.tolist()),
+        "bare": coordinate.dtype.kind == "b",
+        "at": packed.place_of(codes),
     }
     if 1 < len(levels) < max(len(texts), 3):
         groups = grouping(scores, name, parameter="colour")
@@ -140,12 +147,12 @@ def _coloured(scores: xr.Dataset, name: str) -> dict[str, Any]:
             "kind": "groups",
             "groups": groups.levels,
             "colours": groups.colours,
-            "group_of_level": groups.codes[first].tolist(),
+            "group_of_level": packed.place_of(groups.codes[first]),
         }
     return column
 
 
-def _numeric(scores: xr.Dataset, name: str) -> dict[str, Any]:
+def _numeric(scores: xr.Dataset, name: str, packed: Columns) -> dict[str, Any]:
     colours = grouping(scores, name, parameter="colour")
     assert isinstance(colours, Numbers)
     finite = colours.values[np.isfinite(colours.values)]
@@ -154,7 +161,7 @@ def _numeric(scores: xr.Dataset, name: str) -> dict[str, Any]:
         "label": axis_label(name, scores[name]),
         "kind": "numbers" if len(np.unique(finite)) > 1 else "none",
         "log": isinstance(colours.norm, LogNorm),
-        "values": numbers(colours.values),
+        "at": packed.place_of(colours.values),
     }
 
 

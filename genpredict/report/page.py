@@ -1,12 +1,14 @@
 """The page itself: template, style and scripts put together, and what it may do.
 
-The content security policy names the page's three scripts by their hashes and forbids all else:
-no request, and no script that a text of the store might smuggle in.
+The content security policy names the page's two scripts by their hashes and forbids all else: no
+request, and no script that a text of the store might smuggle in. The library (Vega, Vega-Lite and
+Vega-Embed) goes deflated; the page's own script unpacks it.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,10 +16,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import altair as alt
-import vl_convert
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
+
+from genpredict.report.bundling import FILE
 
 _FILES = files("genpredict.report")
 #: In JSON inside a script element, characters that HTML or old scripts could take for markup.
@@ -28,7 +30,8 @@ _ESCAPES = {
     "\u2028": "\\u2028",
     "\u2029": "\\u2029",
 }
-_LIBRARY = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
+#: Parts of the page's script, in the order in which they need each other.
+_SCRIPTS = ("columns", "texts", "filters", "scatter", "heatmap", "tables", "start")
 
 
 #: Characters that turn the direction of text, and what stands for them: a name must read as it is.
@@ -52,7 +55,7 @@ def page_of(context: Mapping[str, Any], content: Mapping[str, Any]) -> str:
     -------
     str
     """
-    scripts = {"library": library(), "script": _read("page.js")}
+    code = script()
     environment = Environment(
         loader=FunctionLoader(_read),
         autoescape=True,
@@ -60,12 +63,12 @@ def page_of(context: Mapping[str, Any], content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    trusted = {name: Markup(text) for name, text in scripts.items()}
     page = environment.get_template("page.html").render(
         **context,
-        **trusted,
+        library=base64.b64encode(_FILES.joinpath(FILE).read_bytes()).decode("ascii"),
+        script=Markup(code),
         style=Markup(_read("page.css")),
-        policy=policy(scripts.values()),
+        policy=policy((library(), code)),
         data=Markup(json_of(content)),
     )
     return page.translate(_DIRECTIONS)
@@ -107,10 +110,15 @@ def _digest(script: str) -> str:
 
 @cache
 def library() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script, in the version altair writes for."""
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    bundle: str = vl_convert.javascript_bundle(_LIBRARY, vl_version=version)
-    return bundle.replace("</script", "<\\/script").replace("\r\n", "\n").replace("\r", "\n")
+    """Return Vega, Vega-Lite and Vega-Embed as one script."""
+    return gzip.decompress(_FILES.joinpath(FILE).read_bytes()).decode("utf-8")
+
+
+@cache
+def script() -> str:
+    """Return the page's own script, all its parts in one scope."""
+    parts = "".join(_read(f"scripts/{name}.js") for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _read(name: str) -> str:

@@ -185,21 +185,3 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Browser) -> None:
     browser.pause(0.6)
     assert browser.value("document.documentElement.scrollWidth") == 390
     assert len(marks(browser)) == COUNT
-
-
-def test_many_checkpoints_are_painted_on_a_canvas(tmp_path: Path) -> None:
-    """2,500 checkpoints: all of them are marks of the scene, and the page says so."""
-    page = write_report(scores_of(2500), tmp_path / "many.html", by=(), interval="fisher")
-    with Browser(tmp_path / "profile") as browser:
-        browser.open(page)
-        count = """(() => { let count = 0;
-            const visit = (item) => {
-                if (item.marktype === 'symbol' && item.role === 'mark') count += item.items.length;
-                else (item.items || []).forEach(visit); };
-            visit(window.genpredict.state.panels[0].view.scenegraph().root); return count; })()"""
-        assert browser.value(count) == 2500
-        assert browser.value("document.querySelectorAll('#chart-A canvas').length") == 1
-        assert "all 2,500 checkpoints" in browser.value(
-            "document.querySelector('.readout').innerText"
-        )
-        assert browser.errors == []

@@ -20,7 +20,7 @@ from genpredict.report.tables import MOST_NAMES, failures_of
 from genpredict.stats import correlate
 
 #: What a report of 1,000 checkpoints may weigh, bytes.
-MOST_BYTES = 6_000_000
+MOST_BYTES = 1_200_000
 
 
 class Texts(HTMLParser):
@@ -59,11 +59,50 @@ def page_of(scores: xr.Dataset, folder: Path, **options: object) -> str:
 
 
 def test_size_at_1000_checkpoints(tmp_path: Path) -> None:
-    """Under 6 MB with 56 layers each, and every checkpoint is in it."""
-    page = write_report(scores_of(1000, layers=56), tmp_path / "r.html", by=(), interval="fisher")
+    """Under 1.2 MB with 56 layers each, and every checkpoint is in it."""
+    page = write_report(
+        scores_of(1000, layers=56), tmp_path / "r.html", by=(), interval="fisher", permutations=0
+    )
     assert page.stat().st_size < MOST_BYTES
     text = page.read_text(encoding="utf-8")
     assert all(f"runs/net{i:05d}.pth" in text for i in (0, 500, 999))
+
+
+def test_size_at_65536_checkpoints(tmp_path: Path) -> None:
+    """Under 4 MB with fourteen columns of random numbers, every checkpoint in it."""
+    scores = scores_of(65_536, layers=1, failed=0)
+    rng = np.random.default_rng(0)
+    columns = {f"number_{k}": ("checkpoint", rng.uniform(0, 1, 65_536)) for k in range(5)}
+    page = write_report(
+        scores.assign_coords(columns), tmp_path / "r.html", by=(), interval="fisher", permutations=0
+    )
+    assert page.stat().st_size < 4_000_000
+
+
+def test_covariates_and_clusters_are_told(tmp_path: Path) -> None:
+    """A page of partial correlations of clusters says both, beside the marks and in its command."""
+    text = Texts(
+        page_of(scores_of(30), tmp_path, partial="log_num_parameters", cluster="optimizer", by=())
+    ).text
+    assert "Partial correlations: log_num_parameters held fixed." in text
+    assert "clusters of 30 checkpoints, by optimizer; held fixed (partial): log_num_par" in text
+    assert "--partial log_num_parameters" in text
+    assert "--cluster optimizer" in text
+
+
+def test_other_groups_of_measures_have_sections_against_stats(tmp_path: Path) -> None:
+    """Scores with a group of measures besides: its columns ranked apart, adjusted by themselves."""
+    scores = scores_of(30)
+    rng = np.random.default_rng(0)
+    dims = ("checkpoint", "layer", "unfolding")
+    scores["alpha"] = (dims, rng.uniform(2, 6, [scores.sizes[dim] for dim in dims]))
+    text = Texts(page_of(scores, tmp_path, by=())).text
+    [section] = re.findall(r"Other measures of these scores(.*?)Measures against targets", text)
+    table = correlate(scores, measures=["alpha"], resamples=20)
+    cell = table.sel(measure="alpha", target="test_accuracy", group="all")
+    assert "Heavy tail" in section
+    assert f"{signed(float(cell['rocc']))}" in section
+    assert '"key":"alpha"' in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:

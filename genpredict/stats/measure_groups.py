@@ -1,0 +1,37 @@
+"""Groups of measures besides those of every score."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from genpredict.registry import known_measures, known_network_measures
+from genpredict.schema import Measure, NetworkMeasure
+
+_DIMS = {"checkpoint", "layer", "unfolding", "factorization", "p"}
+
+
+def groups_held(scores: xr.Dataset) -> dict[str, str]:
+    """Return the measures besides those of every score that scores hold, and the group of each.
+
+    Parameters
+    ----------
+    scores : Dataset
+
+    Returns
+    -------
+    dict of str to str
+        In the order of the table of measures; only such as come to a number a checkpoint.
+    """
+    rows: list[Measure | NetworkMeasure] = [*known_measures().values()]
+    rows += known_network_measures().values()
+    return {
+        row.name: row.group
+        for row in rows
+        if row.group != "default" and row.name in scores.data_vars and _is_number(scores[row.name])
+    }
+
+
+def _is_number(measure: xr.DataArray) -> bool:
+    return (
+        "checkpoint" in measure.dims and set(measure.dims) <= _DIMS and measure.dtype.kind in "fiub"
+    )
