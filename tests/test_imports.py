@@ -92,7 +92,7 @@ ONLY: dict[str, set[str]] = {
     "spectral": {"errors", "schema", "registry", "measure_calls", "options"},
     "networks": {"errors", "extensions"},
     "network_measures": {"errors", "spectral"},
-    "datasets": {"errors"},
+    "datasets": {"errors", "sidecars"},
     "stats": {
         "errors",
         "outputs",

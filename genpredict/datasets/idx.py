@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import zlib
 from pathlib import Path
@@ -14,8 +15,11 @@ from torch import Tensor
 from genpredict.datasets.images import ImageSplit
 from genpredict.datasets.locating import OR, DatasetFiles, Layout, Wanted
 from genpredict.errors import GenpredictError
+from genpredict.sidecars import read_sidecar
 
 NUM_CLASSES = 10
+MOST_BYTES = 2**28
+"""Unpacked; five times the images that MNIST trains on."""
 DIGIT_CLASSES = tuple("0123456789")
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
@@ -124,8 +128,14 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def _read(path: Path) -> bytes:
+    """Read a file of bounded size, unpacked where it is packed."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
+        content = read_sidecar(path, most=MOST_BYTES)
+        if path.suffix == ".gz":
+            with gzip.open(io.BytesIO(content)) as packed:
+                content = packed.read(MOST_BYTES + 1)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise GenpredictError(f"{path}: cannot be unpacked or read ({error})") from error
+    if len(content) > MOST_BYTES:
+        raise GenpredictError(f"{path}: more than {MOST_BYTES:,} bytes unpacked; fetch it again")
+    return content

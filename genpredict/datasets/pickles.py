@@ -10,12 +10,17 @@ from __future__ import annotations
 import io
 import math
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genpredict.errors import GenpredictError
+from genpredict.sidecars import read_sidecar
+
+MOST_BYTES = 2**29
+"""Of a file; three times the images that CIFAR-100 trains on."""
 
 _DTYPES = ("b1", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 _ORDERS = ("<", ">", "|", "=")  # of bytes; "|" where there is but one
@@ -75,16 +80,9 @@ def _make_array(content: object, kind: object, shape: object, order: str) -> np.
     dtype = kind.to_numpy()
     sizes = [size for size in shape if isinstance(size, int) and size >= 0]
     if len(sizes) != len(shape) or math.prod(sizes) * dtype.itemsize != len(content):
-        raise pickle.UnpicklingError(f"array of shape {shape} with {len(content)} bytes")
+        raise pickle.UnpicklingError(f"array of shape {shape!r:.80} with {len(content)} bytes")
     flat = np.frombuffer(content, dtype=dtype)
     return flat.reshape(sizes, order="F" if order == "F" else "C")
-
-
-def _latin1(text: object, encoding: object = "latin1") -> bytes:
-    """Stand in for ``_codecs.encode``, as which old protocols write bytes."""
-    if not isinstance(text, str) or _text(encoding) not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError("text in an unknown encoding")
-    return text.encode("latin1")
 
 
 def _text(value: object) -> str:
@@ -93,7 +91,6 @@ def _text(value: object) -> str:
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
-    ("_codecs", "encode"): _latin1,
     ("numpy", "dtype"): _Type,
     ("numpy", "ndarray"): _ArrayType,
     ("numpy.core.multiarray", "_reconstruct"): _Array,
@@ -103,15 +100,70 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class _Reader(pickle.Unpickler):
-    """Unpickler that knows the stand-ins above and nothing else."""
+_Unpickler: Any = pickle._Unpickler
+
+
+class _Reader(_Unpickler):  # type: ignore[misc]
+    """Unpickler that knows the stand-ins above and nothing else.
+
+    It is the one written in Python, whose steps can be bounded: dicts have plain keys, since
+    hashing tuples in each other may take for ever, and there are no sets.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self.room = 2 * len(content)
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in of a global; refuse all others."""
+        if (module, name) == ("_codecs", "encode"):
+            return self.encode
         try:
             return _ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+
+    def encode(self, text: object, encoding: object = "latin1") -> bytes:
+        """Stand in for ``_codecs.encode``, as which old protocols write bytes, each text once."""
+        if not isinstance(text, str) or _text(encoding) not in ("latin1", "latin-1"):
+            raise pickle.UnpicklingError("text in an unknown encoding")
+        self.room -= len(text)
+        if self.room < 0:
+            raise pickle.UnpicklingError("more bytes than the file has")
+        return text.encode("latin1")
+
+    def set_item(self) -> None:
+        """Add an entry to a dict."""
+        _check_keys([self.stack[-2]])
+        self.load_setitem()
+
+    def set_items(self) -> None:
+        """Add entries to a dict."""
+        _check_keys(self.stack[::2])
+        self.load_setitems()
+
+    def make_dict(self) -> None:
+        """Make a dict of entries."""
+        _check_keys(self.stack[::2])
+        self.load_dict()
+
+    def refuse(self) -> None:
+        """Refuse a set."""
+        raise pickle.UnpicklingError("it holds a set")
+
+    dispatch = _Unpickler.dispatch | {
+        pickle.SETITEM[0]: set_item,
+        pickle.SETITEMS[0]: set_items,
+        pickle.DICT[0]: make_dict,
+        **dict.fromkeys((pickle.EMPTY_SET[0], pickle.ADDITEMS[0], pickle.FROZENSET[0]), refuse),
+    }
+
+
+def _check_keys(keys: Sequence[object]) -> None:
+    """Refuse keys of dicts that are no texts and no numbers."""
+    for key in keys:
+        if not isinstance(key, str | bytes | int | float):
+            raise pickle.UnpicklingError(f"a dict with a {type(key).__name__} as key")
 
 
 def load_pickle(path: Path) -> dict[str, Any]:
@@ -133,7 +185,7 @@ def load_pickle(path: Path) -> dict[str, Any]:
         If the file is missing, damaged, or holds anything else; nothing of it has been run.
     """
     try:
-        content = _Reader(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        content = _Reader(read_sidecar(path, most=MOST_BYTES)).load()
         if not isinstance(content, dict):
             raise pickle.UnpicklingError(f"a {type(content).__name__} instead of a dict")
     except OSError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Sequence
+import re
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,17 @@ import torch
 from torch import Tensor
 
 from genpredict.errors import GenpredictError
+from genpredict.sidecars import read_sidecar
 
 #: End of a line, and a word that the training text does not have.
 END, UNKNOWN = "<eos>", "<unk>"
 #: Endings of the names of the three files in a folder, as in ptb.train.txt.
 PARTS = ("train", "valid", "test")
+MOST_BYTES = 2**27
+"""Of a file; Penn Treebank has 6 MB, WikiText-2 13 MB, text8 100 MB."""
+MOST_WORDS = 2**22
+"""Different ones."""
+_WORD = re.compile(r"\S+")
 #: Shares of the lines of a single file, in this order.
 _SHARES = (0.8, 0.1, 0.1)
 #: Lines of the made-up text.
@@ -72,17 +79,39 @@ def load_text(source: str | Path | None = None) -> TextSplit:
         parts = [_read(_part_of(Path(source), part)) for part in PARTS]
     else:
         parts = _cut(_read(Path(source)))
-    streams = [[word for line in part for word in (*line.split(), END)] for part in parts]
-    if min(map(len, streams)) < 2:
+    words = tuple(sorted({*_vocabulary(parts[0], source), UNKNOWN}))
+    number = {word: index for index, word in enumerate(words)}
+    unknown = number[UNKNOWN]
+    train, validation, test = (
+        torch.tensor(array("q", (number.get(word, unknown) for word in _words_of(part))))
+        for part in parts
+    )
+    if min(map(len, (train, validation, test))) < 2:
         raise GenpredictError(
             f"{source}: too short: each of train, validation and test needs two words at least"
         )
-    counts = Counter(streams[0])
-    words = tuple(sorted({*counts, UNKNOWN}))
-    number = {word: index for index, word in enumerate(words)}
-    unknown = number[UNKNOWN]
-    numbers = [torch.tensor([number.get(word, unknown) for word in part]) for part in streams]
-    return TextSplit(numbers[0], numbers[1], numbers[2], words)
+    return TextSplit(train, validation, test, words)
+
+
+def _words_of(lines: Sequence[str]) -> Iterator[str]:
+    """Yield word after word, every line closed."""
+    for line in lines:
+        for match in _WORD.finditer(line):  # one at a time: lists of them would fill the memory
+            yield match[0]
+        yield END
+
+
+def _vocabulary(lines: Sequence[str], source: object) -> set[str]:
+    """Return the words of a text."""
+    words: set[str] = set()
+    for word in _words_of(lines):
+        words.add(word)
+        if len(words) > MOST_WORDS:
+            raise GenpredictError(
+                f"{source}: more than {MOST_WORDS:,} different words; that is no text of words "
+                "separated by spaces"
+            )
+    return words
 
 
 def unigram_perplexity(text: TextSplit) -> float:
@@ -152,7 +181,7 @@ def _part_of(folder: Path, part: str) -> Path:
 def _read(path: Path) -> list[str]:
     """Read the lines of a file that have words."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_sidecar(path, most=MOST_BYTES).decode("utf-8")
     except (OSError, ValueError) as error:
         raise GenpredictError(f"{path}: no text file in UTF-8: {error}") from error
-    return [line for line in text.splitlines() if line.split()]
+    return [line for line in text.splitlines() if line.split(maxsplit=1)]
