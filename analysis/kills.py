@@ -4,11 +4,12 @@
 
 Each round kills a job two to six times at random moments (SIGKILL), looks at what has a final
 name, then runs the same command to its end and compares: stores, caches, merged stores and tables
-byte for byte, runs but for seconds. Counts are kept in FOLDER/counts.json after every round, so
-that the script itself goes on where it was stopped. A difference is a finding: its round is kept
-in FOLDER, and printed.
+byte for byte, runs but for seconds; nothing may lie there that an undisturbed job does not leave.
+Counts are kept in FOLDER/counts.json after every round, so that the script itself goes on where it
+was stopped. A difference is a finding: its round is kept in FOLDER, and printed.
 
-Jobs run in forked processes of one thread: what is imported once is not imported a thousand times.
+Jobs run in forked processes of one thread: what is imported once is not imported a thousand times,
+and kills meet the work, not the imports.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import bz2
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -85,6 +87,10 @@ JOBS: dict[str, Job] = {
         ("score", "nets", "--manifest", "nets/manifest.csv", "-o", "s.zarr", "--workers", "1",
          "--chunk-size", "4", "--device", "cpu"), ("s.zarr",),
     ),
+    "score archives": Job(
+        ("score", "nats", "-o", "n.zarr", "--workers", "1", "--chunk-size", "2", "--device", "cpu"),
+        ("n.zarr",),
+    ),
     "sweep": Job(("sweep", "sweep.toml", "-o", "runs", "--workers", "1"), ("runs",)),
     "merge": Job(
         ("merge", "a.zarr", "b.zarr", "-o", "m.zarr", "--overwrite"), ("m.zarr",), True,
@@ -106,15 +112,19 @@ def started(command: tuple[str, ...], folder: Path) -> int:
     code = 1
     try:
         os.setsid()
-        os.chdir(folder)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-        from genpredict.cli import run
-
-        code = run(list(command))
+        code = run_in(command, folder)
     finally:
         os._exit(code)
+
+
+def run_in(command: tuple[str, ...], folder: Path) -> int:
+    """Run a command in a folder, where said.txt takes what it says; return its exit code."""
+    from genpredict.cli import run
+
+    os.chdir(folder)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    return run(list(command))
 
 
 def finished(command: tuple[str, ...], folder: Path) -> int:
@@ -138,6 +148,24 @@ def in_fork(work: Callable[[], str]) -> str:
         text = pipe.read()
     os.waitpid(process, 0)
     return text
+
+
+def modules_of(command: tuple[str, ...], folder: Path) -> str:
+    """Run a command; return the names of all modules that are there then, as text."""
+    run_in(command, folder)
+    return "\n".join(sys.modules)
+
+
+def import_all(names: list[str]) -> None:
+    """Import modules; those that other modules make while they are imported have no file."""
+    for name in names:
+        with contextlib.suppress(ImportError, AttributeError):
+            importlib.import_module(name)
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names of everything in a folder."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -228,10 +256,8 @@ def round_of(name: str, folder: Path, rng: random.Random, length: float) -> tupl
         lambda: histories(whole / "runs")
     ):
         return kills, f"{name}: numbers of runs differ from those of a sweep that was not killed"
-    left = [str(f.relative_to(place)) for f in place.rglob("*.partial")]
-    left += [f.name for f in place.glob("*.merging")]
-    if left:
-        return kills, f"{name}: half files left behind: {left[:3]}"
+    if left := sorted(names_in(place) - names_in(whole)):
+        return kills, f"{name}: left behind: {left[:3]}"
     return kills, ""
 
 
@@ -241,6 +267,18 @@ def copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copy(source, target)
+
+
+def warm_up(jobs: list[str], folder: Path) -> None:
+    """Run every job once; write down, in FOLDER/modules.txt, what it imports."""
+    modules: dict[str, None] = {}
+    for name in jobs:
+        shutil.copytree(folder / "source", folder / "warm")
+        modules |= dict.fromkeys(
+            in_fork(lambda job=JOBS[name]: modules_of(job.command, folder / "warm")).split()
+        )
+        shutil.rmtree(folder / "warm")
+    (folder / "modules.txt").write_text("\n".join(modules))
 
 
 def undisturbed(name: str, folder: Path) -> float:
@@ -263,10 +301,13 @@ def all_rounds(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     file = folder / "counts.json"
     if file.exists():
         state = json.loads(file.read_text())
+        import_all((folder / "modules.txt").read_text().split())
     else:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         prepare(folder)
+        warm_up(arguments.jobs, folder)
+        import_all((folder / "modules.txt").read_text().split())
         lengths = {name: undisturbed(name, folder) for name in arguments.jobs}
         state = {"rounds": 0, "kills": dict.fromkeys(arguments.jobs, 0), "lengths": lengths}
         state["findings"] = []
