@@ -25,7 +25,7 @@ from genpredict.checkpoints.state_dicts import EMPTY_TENSORS, NamedTensors
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers import Layer, Selection, module_types, sort_tensors
 from genpredict.layers.room import check_room
-from genpredict.network_columns import add_network_measures, with_network_measures
+from genpredict.network_columns import with_network_measures
 from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, NUM_IMAGES, Estimator, Options
 from genpredict.probing import Prober
 from genpredict.progress import tracked
@@ -160,7 +160,7 @@ def score(
     parts = list(measure_checkpoints(checkpoints, options, batch_weights=factor * BATCH_WEIGHTS))
     if not parts:
         raise GenpredictError("sources: nothing to score in them")
-    scores = with_network_measures(join_rows(parts).assign_attrs(attrs))
+    scores = with_network_measures(join_rows(parts).assign_attrs(attrs), options.network_rows)
     if targets is not None:
         scores = with_targets(scores, targets)
     if output is not None:
@@ -333,7 +333,7 @@ class _Batch:
         for probe in options.probes:
             numbers = np.array([row.numbers.get(probe.name, np.nan) for row in self.rows])
             scores[probe.name] = ("checkpoint", np.where(done, numbers, np.nan), probe.attrs)
-        return add_network_measures(scores, options.network_rows)
+        return scores
 
     def _fail_not_finite(self, finite: Any) -> Any:
         """Fail the checkpoints that hold NaN or infinity; mark the layers of the others."""

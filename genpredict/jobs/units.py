@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from genpredict.checkpoints import Item
+from genpredict.network_columns import add_network_measures
 from genpredict.options import Options
 from genpredict.rows import join_rows
 from genpredict.scoring import measure_checkpoints, read_items
@@ -50,7 +51,7 @@ def cut(items: Sequence[Item]) -> Iterator[Unit]:
 def measure_unit(unit: Unit, *, options: Options) -> xr.Dataset | None:
     """Read and measure a unit; None where its archives hold no row that is asked for."""
     parts = list(measure_checkpoints(read_items(unit.items), options))
-    return join_rows(parts) if parts else None
+    return add_network_measures(join_rows(parts), options.network_rows) if parts else None
 
 
 def is_open(

@@ -32,10 +32,10 @@ def is_torch_zip(head: bytes, path: Path) -> bool:
     names = zip_names(head, path)
     if names is None:
         return head.startswith(b"PK") and _is_called(path, *_TORCH)
-    leaves = {name.rpartition("/")[2].lower() for name in names}
+    if any(name.rpartition("/")[2].lower() == "data.pkl" for name in names):
+        return True
     known = is_stable_baselines(head, path) or is_exported(head, path) or is_numpy(head, path)
-    called = _is_called(path, *_TORCH, suffixes.TAR)
-    return "data.pkl" in leaves or (called and not known and not is_keras(head, path))
+    return _is_called(path, *_TORCH, suffixes.TAR) and not known and not is_keras(head, path)
 
 
 def is_pickle(head: bytes, path: Path) -> bool:

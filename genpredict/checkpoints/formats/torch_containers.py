@@ -7,6 +7,7 @@ loaded.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import struct
@@ -53,6 +54,9 @@ MOST_RATIO = 20
 _ZIP_KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
 _BIG = b"big"
+#: Digests of pickles whose costs are known to be bounded, and how many are kept.
+_FOLLOWED: set[bytes] = set()
+_MOST_FOLLOWED = 4096
 
 
 class ZipSource(Source):
@@ -219,13 +223,21 @@ def _load_from_bytes(raw: Any = None) -> Storage:
 def check_costs(pickled: bytes, count: int) -> None:
     """Raise RefusedPickleError on keys that would take ages to hash, and on memos of gigabytes.
 
-    What is wrong with the bytes in other ways is the unpickler's to say.
+    What is wrong with the bytes in other ways is the unpickler's to say. Bytes that were followed
+    before are not followed again: files are looked into when they are found and when they are read,
+    and networks of one architecture have the same pickle, their numbers lie beside it.
     """
+    digest = hashlib.blake2b(pickled, person=b"%d" % count).digest()
+    if digest in _FOLLOWED:
+        return
     try:
         follow_pickles(io.BytesIO(pickled), count)
     except RefusedPickleError as error:
         if str(error) in (TOO_COSTLY, TOO_LARGE):
             raise
+    if len(_FOLLOWED) >= _MOST_FOLLOWED:
+        _FOLLOWED.clear()
+    _FOLLOWED.add(digest)
 
 
 def read_legacy(whole: bytes, *, nested: bool = False) -> Any:
