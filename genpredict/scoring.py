@@ -21,7 +21,12 @@ from torch import Tensor, nn
 import genpredict
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_checkpoints
 from genpredict.checkpoints.finding.sources import expanded
-from genpredict.checkpoints.state_dicts import EMPTY_TENSORS, NamedTensors
+from genpredict.checkpoints.state_dicts import (
+    EMPTY_TENSORS,
+    NamedTensors,
+    strip_prefixes,
+    without_prefixes,
+)
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers import Layer, Selection, module_types, sort_tensors
 from genpredict.layers.room import check_room
@@ -442,11 +447,11 @@ def _tensors(name: str, network: Network) -> Mapping[str, Tensor]:
     if isinstance(network, nn.Module):
         state = network.state_dict()
         tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-        return NamedTensors(tensors, module_types(network))
+        return without_prefixes(tensors, module_types(network))
     if isinstance(network, NamedTensors):
         return network
     if _is_state_dict(network):
-        return {key: value for key, value in network.items() if isinstance(value, Tensor)}
+        return strip_prefixes({k: v for k, v in network.items() if isinstance(v, Tensor)})
     raise CheckpointError(
         name, f"cannot score a {type(network).__name__}; give a path, a Module or a state dict"
     )

@@ -526,6 +526,33 @@ def stripped_names(tensors: Mapping[str, Any]) -> list[str]:
     return [name.removeprefix(shared) for name in names]
 
 
+def without_prefixes(tensors: Mapping[str, Tensor], types: Mapping[str, str]) -> NamedTensors:
+    """Return the tensors of a network at hand under the names that they have once it is saved.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+    types : mapping of str to str
+        The class of the module that holds a tensor, also of some that are made of others.
+
+    Examples
+    --------
+    >>> without_prefixes({"module.0.weight": 1}, {"module.0.weight": "Linear"}).types
+    {'0.weight': 'Linear'}
+    """
+    names = stripped_names(tensors)
+    if names == list(tensors):
+        return NamedTensors(tensors, types)
+    inner = {
+        name: ".".join(p for p in name.split(".") if p not in INNER_WRAPPERS) for name in types
+    }
+    first = next(iter(tensors))
+    front = ".".join(p for p in first.split(".") if p not in INNER_WRAPPERS).removesuffix(names[0])
+    renamed = {inner[name].removeprefix(front): kind for name, kind in types.items()}
+    renamed |= {new: types[old] for old, new in zip(tensors, names, strict=True) if old in types}
+    return NamedTensors(dict(zip(names, tensors.values(), strict=True)), renamed)
+
+
 def _shared_front(names: Sequence[str]) -> str:
     """Return what all names begin with, up to and with a dot."""
     if not names:
