@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genpredict.figures.coefficients import coefficient_text
 from genpredict.figures.groups import Levels, Numbers, grouping
-from genpredict.figures.labels import axis_label, level_text, name_of
+from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of
 from genpredict.figures.style import MISSING
 from genpredict.report.packing import Columns, packed_texts
 from genpredict.stats.columns import Column
@@ -146,10 +146,16 @@ def _coloured(scores: xr.Dataset, name: str, packed: Columns) -> dict[str, Any]:
         column |= {
             "kind": "groups",
             "groups": groups.levels,
+            "crowded": groups.others and bool(np.mean(groups.codes == _rest(groups)) > 0.5),
             "colours": groups.colours,
             "group_of_level": packed.place_of(groups.codes[first]),
         }
     return column
+
+
+def _rest(groups: Levels) -> int:
+    """Return the code of the rest of many."""
+    return max(i for i, text in enumerate(groups.levels) if text != NOT_GIVEN)
 
 
 def _numeric(scores: xr.Dataset, name: str, packed: Columns) -> dict[str, Any]:
@@ -166,8 +172,15 @@ def _numeric(scores: xr.Dataset, name: str, packed: Columns) -> dict[str, Any]:
 
 
 def first_colour(columns: list[dict[str, Any]]) -> str:
-    """Return the key of the column that colours the marks at first; "" for one colour."""
-    useful = {column["key"]: column["kind"] for column in columns if column["kind"] != "none"}
+    """Return the key of the column that colours the marks at first; "" for one colour.
+
+    Not one of which most checkpoints are "others", in grey.
+    """
+    useful = {
+        column["key"]: column["kind"]
+        for column in columns
+        if column["kind"] != "none" and not column.get("crowded")
+    }
     preferred = [key for key in _PREFERRED if key in useful]
     groups = [key for key, kind in useful.items() if kind == "groups"]
     return next(iter([*preferred, *groups]), "")

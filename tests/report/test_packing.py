@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import vl_convert
+import xarray as xr
 from numpy.typing import NDArray
 
 from genpredict.report.bundling import VEGA_LITE, VL_CONVERT, bundled
 from genpredict.report.charts import charts
+from genpredict.report.marks import colour_columns, first_colour
 from genpredict.report.packing import BITS, MOST_EXACT, Columns, packed_texts, rounded
 from genpredict.report.page import library
 
@@ -94,3 +96,17 @@ def test_the_library_against_vl_convert() -> None:
     if vl_convert.__version__ != VL_CONVERT:
         pytest.skip(f"the library was made by vl-convert {VL_CONVERT}; another one bundles anew")
     assert bundled() == library()
+
+
+@pytest.mark.parametrize(("networks", "first"), [(3, "network"), (200, "epoch")])
+def test_what_colours_the_marks_at_first(networks: int, first: str) -> None:
+    """A few networks do; of 200, most marks would be grey, so that another coordinate does."""
+    names = np.array([f"n{i % networks}" for i in range(400)], dtype=object)
+    scores = xr.Dataset(
+        coords={
+            "checkpoint": np.arange(400),
+            "network": ("checkpoint", names),
+            "epoch": ("checkpoint", np.arange(400) % 2),
+        }
+    )
+    assert first_colour(colour_columns(scores, Columns())) == first
