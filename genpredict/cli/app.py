@@ -21,6 +21,7 @@ from genpredict.cli.stores import CACHE_EXAMPLES, MERGE_EXAMPLES, cache, merge
 from genpredict.cli.training import SWEEP_EXAMPLES, TRAIN_EXAMPLES, sweep, train
 from genpredict.cli.yardsticks import YARDSTICKS_EXAMPLES, yardsticks
 from genpredict.errors import GenpredictError
+from genpredict.extensions import withhold_dask
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -117,6 +118,8 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 some checkpoints failed."""
     from genpredict.cli.console import piped
 
+    if not any("dask" in word for word in sys.argv[1:]):
+        withhold_dask()
     sys.exit(piped(run, sys.argv[1:]))
 
 

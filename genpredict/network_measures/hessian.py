@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from scipy.linalg import eigh_tridiagonal
 from torch import Tensor, nn
 
 from genpredict.network_measures.labelled_batches import LabelledInputs
@@ -116,6 +115,8 @@ def hessian_largest_eigenvalue(
     Vectors are not orthogonalized anew: that repeats eigenvalues that have converged, but leaves
     the largest as it is, and three vectors are held, whatever the number of steps.
     """
+    from scipy.linalg import eigh_tridiagonal  # .15 s that few commands need
+
     multiply, count = hessian_product(network, examples)
     generator = torch.Generator().manual_seed(seed)
     vector = torch.randn(count, generator=generator).to(next(network.parameters()))
