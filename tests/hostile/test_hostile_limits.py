@@ -94,12 +94,12 @@ def test_holes_and_overlaps_are_refused(tmp_path: Path) -> None:
 
 def test_names_of_any_length_take_little_time() -> None:
     """Repeated prefixes, and numbers of more digits than Python reads."""
-    start = time.perf_counter()
+    start = time.process_time()
     assert list(strip_prefixes({"module." * 20_000 + "w": 1, "module." * 20_000 + "v": 2}))
     long = [f"l{'9' * 100_000}{n}" for n in range(3)]
     assert sorted([*long, "l2", "l10"], key=natural_key) == ["l2", "l10", *long]
     assert sorted(["e010", "e9", "f", "e10x"], key=natural_key) == ["e9", "e010", "e10x", "f"]
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("name", ["000001.pickle.pbz2", "NATS-sss.pickle.pbz2"])
@@ -177,10 +177,10 @@ def test_a_state_that_is_none_is_named(tmp_path: Path, put: Any) -> None:
     run = train(tmp_path, **settings)
     (run.path / "summary.json").unlink()
     put(run.path / "state.pt", run)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(GenpredictError, match=r"state\.pt: damaged \(.*delete it to start the run"):
         train(tmp_path, **settings)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_a_shard_that_is_a_link_out_of_the_source_is_not_read(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ sys.path.insert(0, sys.argv[1])
 from genpredict.stats import correlate
 from stats_cases import scores_of
 scores = scores_of(65536)
-start = time.perf_counter()
+start = time.process_time()
 correlate(scores, by="epoch", targets="test_accuracy")
 print(time.process_time())
 assert "scipy.stats" not in sys.modules
@@ -127,13 +127,13 @@ assert "scipy.stats" not in sys.modules
 def test_few_and_many_agree_where_they_meet() -> None:
     """At 2,000 checkpoints the bootstrap's bounds are those of the influence functions."""
     scores = scores_of(2000)
-    start = time.perf_counter()
+    start = time.process_time()
     few, many = (
         correlate(scores, measures="Q_raw_p2", targets="test_accuracy", interval=kind,
                   permutations=0).isel(measure=0).squeeze()
         for kind in ("percentile", "influence")
     )  # fmt: skip
-    assert time.perf_counter() - start < 120
+    assert time.process_time() - start < 120
     for key in ("plcc", "rocc", "krocc"):
         for end in ("_lower", "_upper"):
             assert float(few[key + end]) == pytest.approx(float(many[key + end]), abs=0.006)
