@@ -82,7 +82,7 @@ class ProgressWatcher(Watcher):
 def _latest(numbers: Mapping[str, float]) -> str:
     """Say what an epoch has come to: what was evaluated, else what training itself has seen."""
     parts = [f"loss {numbers['running_loss']:.4f}"]
-    for name, unit in (("accuracy", " %"), ("perplexity", "")):
+    for name, unit in (("accuracy", " %"), ("perplexity", ""), ("frechet_distance", "")):
         for part in ("train", "test"):
             number = numbers.get(f"{part}_{name}")
             if number is not None:
@@ -136,6 +136,8 @@ def _summed_up(last: Mapping[str, float]) -> str:
         return (
             f"perplexity: train {last['train_perplexity']:.2f}, test {last['test_perplexity']:.2f}"
         )
+    if "test_frechet_distance" in last:
+        return f"Fréchet distance of made images from test images {last['test_frechet_distance']:.2f}"
     return f"loss {last['running_loss']:.4f}"
 
 

@@ -17,7 +17,7 @@ Match = Literal["epochs", "seconds"]
 #: Marks of the best cell of a row and of those within one standard deviation of it.
 BEST, CLOSE = "best", "close"
 #: Targets of which less is better.
-_LESS_IS_BETTER = ("loss", "perplexity", "gap")
+_LESS_IS_BETTER = ("loss", "perplexity", "gap", "distance")
 #: Points of a curve over seconds.
 _POINTS = 200
 

@@ -22,6 +22,7 @@ from genpredict.errors import GenpredictError
 from genpredict.networks.wgan import LATENT, SIDE_MULTIPLE, Critic, Generator
 from genpredict.schema import Variable
 from genpredict.training.epochs import EpochMeans, cut
+from genpredict.training.frechet import frechet_distance
 from genpredict.training.optimizers import build_optimizer
 from genpredict.training.settings import Settings
 from genpredict.training.training_state import (
@@ -64,6 +65,12 @@ class WganMaterials(TrainingState):
 
     variables: ClassVar[Mapping[str, Variable]] = {
         "generator_loss": Variable(("epoch",), "generator loss while training"),
+        "train_frechet_distance": Variable(
+            ("epoch",), "Fréchet distance of made images from those trained on"
+        ),
+        "test_frechet_distance": Variable(
+            ("epoch",), "Fréchet distance of made images from test images"
+        ),
     }
 
     network: Pair
@@ -103,11 +110,17 @@ class WganMaterials(TrainingState):
         )
 
     def evaluate(self) -> dict[str, float]:
-        """Return the critic's loss on images it was trained on and on others."""
-        return {
-            "train_loss": self._critic_loss(self.images[:_MADE]),
-            "test_loss": self._critic_loss(self.held_out[:_MADE]),
-        }
+        """Return critic's loss and Fréchet distance, of images trained on and of others.
+
+        A loss is the critic's own opinion, and does not compare between runs; the distance does.
+        """
+        numbers = {}
+        for part, images in (("train", self.images), ("test", self.held_out)):
+            real = images[:_MADE]
+            loss, made = self._critic_loss(real)
+            numbers[f"{part}_loss"] = loss
+            numbers[f"{part}_frechet_distance"] = frechet_distance(made, real)
+        return numbers
 
     def _critic_step(self, real: Tensor) -> Tensor:
         """Let the critic tell real from made: it lowers E f(made) − E f(real), Eq. 3 of [1]_."""
@@ -133,7 +146,8 @@ class WganMaterials(TrainingState):
         )
         return taken
 
-    def _critic_loss(self, real: Tensor) -> float:
+    def _critic_loss(self, real: Tensor) -> tuple[float, Tensor]:
+        """Return the critic's loss and the images, as many as real ones, that it is about."""
         mode = self.network.training
         self.network.eval()
         noise = torch.Generator(self.device).manual_seed(self.seed)
@@ -142,7 +156,7 @@ class WganMaterials(TrainingState):
             made = self.network.generator(latent)
             loss = self.network.critic(made).mean() - self.network.critic(real).mean()
         self.network.train(mode)
-        return float(loss)
+        return float(loss), made
 
     def _make(self, count: int) -> Tensor:
         images: Tensor = self.network.generator(self._noise(count))
