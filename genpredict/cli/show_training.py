@@ -137,7 +137,9 @@ def _summed_up(last: Mapping[str, float]) -> str:
             f"perplexity: train {last['train_perplexity']:.2f}, test {last['test_perplexity']:.2f}"
         )
     if "test_frechet_distance" in last:
-        return f"Fréchet distance of made images from test images {last['test_frechet_distance']:.2f}"
+        return (
+            f"Fréchet distance of made images from test images {last['test_frechet_distance']:.2f}"
+        )
     return f"loss {last['running_loss']:.4f}"
 
 
@@ -239,12 +241,26 @@ def describe_sweep(outcomes: Sequence[Outcome], output: Path) -> None:
         note(_line(outcome))
     if len(failed) > _MOST_NAMED:
         note(f"… and {len(failed) - _MOST_NAMED} more")
+    if any(_is_thinned(outcome.run) for outcome in outcomes if outcome.status == "finished"):
+        note(
+            "evaluations before the last epoch looked at a part of the images, and not after every "
+            "epoch (test_count in the histories); eval_every = 1 in the plan: always at all"
+        )
     note(
         f"next: genpredict score {shlex.quote(str(output))} -o scores.zarr && "
         f"genpredict correlate scores.zarr --cluster network,optimizer (seeds of a setting are "
         f"no independent draws); "
         f"or genpredict compare {shlex.quote(str(output))}"
     )
+
+
+def _is_thinned(run: Run) -> bool:
+    """Return whether a run was evaluated on a part of the images before its last epoch."""
+    history = run.history
+    if run.settings.eval_every is not None or "train_count" not in history:
+        return False
+    counts = history["train_count"]
+    return bool((counts[:-1] != counts[-1]).any())
 
 
 def list_runs(runs: Sequence[Settings], output: Path) -> None:

@@ -114,8 +114,10 @@ class Given:
     num_validation
         Number of images to hold out of those to train on, for choosing settings.
     eval_every
-        Epochs between evaluations; default 1, more where there are many images to evaluate beside
-        those to train on, which is said then. The last epoch is always evaluated.
+        Epochs between evaluations on all images. By default evaluations before the last epoch take
+        about a tenth of the time of training: they look at fewer training and test images (never at
+        fewer than --num-test or --num-validation), and not after every epoch, which is said then.
+        The last epoch, and those whose weights are kept, are always evaluated on all images.
     clip_norm
         Scale gradients down to this norm.
     sequence_length

@@ -28,6 +28,10 @@ EPOCH_NUMBERS: dict[str, Variable] = (
         )
     }
     | {
+        f"{part}_count": Variable(("epoch",), f"{part} images or words evaluated")
+        for part in ("train", "test", "validation")
+    }
+    | {
         "running_accuracy": Variable(("epoch",), "train accuracy while training", "%"),
         "running_loss": Variable(("epoch",), "train loss while training", "nat"),
         "seconds": Variable(("epoch",), "seconds of training, this epoch", "s"),

@@ -50,6 +50,8 @@ class LanguageMaterials(TrainingState):
     variables: ClassVar[Mapping[str, Variable]] = {
         f"{part}_perplexity": Variable(("epoch",), f"{part} perplexity") for part in _PARTS
     }
+    unit: ClassVar[str] = "words"
+    least_sample: ClassVar[int] = 2000
 
     text: TextSplit
     sequence_length: int
@@ -60,10 +62,14 @@ class LanguageMaterials(TrainingState):
         """Number of words to train on."""
         return len(self.text.train)
 
-    @property
-    def num_evaluated(self) -> int:
-        """Number of words that one evaluation looks at."""
-        return sum(len(getattr(self.text, part)) for part in _PARTS)
+    def part_sizes(self) -> dict[str, int]:
+        """Return the number of words of each text."""
+        return {part: len(getattr(self.text, part)) for part in _PARTS}
+
+    def operations(self) -> float:
+        """Return two floating point operations a weight, those of the look-up table apart."""
+        named = self.network.named_parameters()
+        return 2.0 * sum(one.numel() for name, one in named if not name.startswith("embedding."))
 
     def train_epoch(self, batch_size: int, watcher: Watcher) -> EpochMeans:
         """Read the training text once, `batch_size` parts of it side by side."""
@@ -103,11 +109,12 @@ class LanguageMaterials(TrainingState):
         self.optimizer.step(closure)  # type: ignore[arg-type]  # torch says float, means a Tensor
         return first[0]
 
-    def evaluate(self) -> dict[str, float]:
-        """Return the loss (nat a word) and the perplexity on each text."""
+    def evaluate(self, counts: Mapping[str, int] | None = None) -> dict[str, float]:
+        """Return the loss (nat a word) and the perplexity on each text, or its beginning."""
         numbers = {}
         for part in _PARTS:
-            loss = self._loss(getattr(self.text, part))
+            text = getattr(self.text, part)
+            loss = self._loss(text if counts is None else text[: counts[part]])
             numbers[f"{part}_loss"] = loss
             numbers[f"{part}_perplexity"] = math.exp(min(loss, 700.0))
         return numbers

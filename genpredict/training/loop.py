@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ from genpredict.training.history import epoch_dataset, join_epochs
 from genpredict.training.metadata import checkpoint_metadata
 from genpredict.training.preparing import prepare_run
 from genpredict.training.run_folder import HISTORY, Run, run_of
-from genpredict.training.schedules import evaluation_interval, rate_factor
+from genpredict.training.schedules import rate_factor
 from genpredict.training.settings import Settings, complete
+from genpredict.training.thinning import describe, plan_evaluations
 from genpredict.training.training_state import TrainingState
 from genpredict.training.watching import Watcher, watching
 
@@ -92,6 +94,30 @@ def train_settings(settings: Settings, output: Path, *, watcher: Watcher) -> Run
     return run
 
 
+@dataclass
+class Costs:
+    """Seconds of this process."""
+
+    training: float = 0.0
+    between: float = 0.0
+    whole: float = 0.0
+
+    def add(self, seconds: float, *, is_whole: bool) -> None:
+        """Add those of an evaluation and of measuring layers."""
+        if is_whole:
+            self.whole += seconds
+        else:
+            self.between += seconds
+
+    def __str__(self) -> str:
+        """Say what share of the time of training evaluation has taken."""
+        return (
+            f"evaluating and measuring took {100 * self.between / self.training:.0f} % of the "
+            f"{self.training:.1f} s of training; evaluating the weights that are kept "
+            f"{self.whole:.1f} s more"
+        )
+
+
 #: What putting back a state of another network or optimizer raises.
 _MISFITS = (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError)
 
@@ -109,22 +135,22 @@ class _Training:
         self.history: xr.Dataset | None = None
         self.last: dict[str, float] = {}
         self.shared: tuple[list[Layer], LayerMeasures] | None = None
-        self.interval = evaluation_interval(
-            settings, num_train=materials.num_train, num_evaluated=materials.num_evaluated
-        )
+        self.plan = plan_evaluations(settings, materials)
+        self.parts = materials.part_sizes()
+        self.costs = Costs()
 
     def go(self) -> None:
         """Train from where the run stands to its end."""
         self._resume()
         self.watcher.started(self.run, epochs=self.settings.epochs, done=self.done)
-        if self.interval > 1 and self.settings.eval_every is None:
-            self.watcher.noted(
-                f"evaluating every {self.interval} epochs: {self.materials.num_evaluated} to "
-                f"evaluate beside {self.materials.num_train} to train on (--eval-every 1: always)"
-            )
+        thinning = describe(
+            self.plan, self.parts, epochs=self.settings.epochs, unit=self.materials.unit
+        )
+        if thinning:
+            self.watcher.noted(thinning)
         if self.history is None:
             self.run.write_initial(self.materials.network.state_dict())
-            self._record(None, 0.0, self._layer_rates())
+            self._record(None, 0.0, self._layer_rates(), is_whole=False)
         while not self._is_last():
             self._epoch()
             if self.is_lost:
@@ -146,7 +172,8 @@ class _Training:
         self.done += 1
         self.seconds += seconds
         is_kept = self._is_last() or self.done in self.settings.checkpoint_epochs
-        self._record(means, seconds, rates, is_evaluated=is_kept or self.is_lost)
+        self.costs.training += seconds
+        self._record(means, seconds, rates, is_whole=is_kept or self.is_lost)
         if is_kept and not self.is_lost:
             self._keep_weights()
 
@@ -161,15 +188,21 @@ class _Training:
         seconds: float,
         rates: list[float],
         *,
-        is_evaluated: bool = True,
+        is_whole: bool,
     ) -> None:
         """Evaluate, where it is time to, and measure the network; write the history."""
-        is_evaluated = is_evaluated or self.done % self.interval == 0
-        self.last = self.materials.evaluate() if is_evaluated else {}
+        start = time.perf_counter()
+        self.last = {}
+        if is_whole or self.plan.is_due(self.done):
+            counts = None if is_whole else self.plan.counts
+            self.last = self.materials.evaluate(counts)
+            sizes = counts or self.parts
+            self.last |= {f"{part}_count": float(size) for part, size in sizes.items()}
+        layers, measures = self._measured()
+        self.costs.add(time.perf_counter() - start, is_whole=is_whole)
         if means is not None:
             self.last |= {"running_accuracy": means.accuracy, "running_loss": means.loss}
             self.last |= {"seconds": seconds, **means.more}
-        layers, measures = self._measured()
         latest = epoch_dataset(
             self.done, self.last, layers, measures, rates, self.materials.variables
         )
@@ -222,6 +255,8 @@ class _Training:
         summary |= {name: value for name, value in self.last.items() if math.isfinite(value)}
         summary["seconds"] = self.seconds
         self.run.finish(summary)
+        if self.plan.counts is not None and self.costs.training:
+            self.watcher.noted(str(self.costs))
         self.watcher.ended(self.run)
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from genpredict.datasets import Augmentation, ImageSplit, load_dataset
-from genpredict.datasets.streaming import FileImages, centred
+from genpredict.datasets.images import class_of, stratified_order
+from genpredict.datasets.streaming import FileImages, centred, pick
 from genpredict.networks import build_network
 from genpredict.training.epochs import EpochMeans, train_epoch
 from genpredict.training.evaluation import Evaluation, evaluate
+from genpredict.training.operations import count_operations
 from genpredict.training.optimizers import build_optimizer
 from genpredict.training.settings import Settings
+from genpredict.training.thinning import SAMPLE_SEED
 from genpredict.training.training_state import (
     DRAWS,
     ORDER,
@@ -24,6 +28,9 @@ from genpredict.training.training_state import (
     stream,
 )
 from genpredict.training.watching import Watcher
+
+#: Of images in files decoding is most of the work, in training as in evaluation.
+_STREAM_COST = 1.0
 
 
 @dataclass(kw_only=True)
@@ -36,23 +43,27 @@ class Materials(TrainingState):
     augmentation : Augmentation
     clip_norm : float, optional
         Greatest norm of the gradients.
+    samples : dict of str to Tensor
+        Orders in which evaluations in between look at each part, once they have.
     """
 
     split: ImageSplit
     augmentation: Augmentation
     clip_norm: float | None = None
+    samples: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def num_train(self) -> int:
         """Number of images to train on."""
         return len(self.split.train_labels)
 
-    @property
-    def num_evaluated(self) -> int:
-        """Number of images that one evaluation looks at."""
-        held_out = self.split.validation_labels
-        extra = 0 if held_out is None else len(held_out)
-        return self.num_train + len(self.split.test_labels) + extra
+    def part_sizes(self) -> dict[str, int]:
+        """Return the number of training, test and, if there are any, validation images."""
+        return {part: len(labels) for part, (_, labels) in self._parts().items()}
+
+    def operations(self) -> float:
+        """Return the floating point operations of a forward pass of one image."""
+        return count_operations(self.network, self.split.train_images.shape[1:])
 
     def order(self) -> Tensor:
         """Draw an order of the training images, shape (N,), on the device."""
@@ -62,24 +73,35 @@ class Materials(TrainingState):
         """Train on every image once."""
         return train_epoch(self, batch_size, watcher)
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self, counts: Mapping[str, int] | None = None) -> dict[str, float]:
         """Evaluate on the training, the test and, if there are any, the validation images."""
-        split = self.split
-        train = self._evaluate(centred(split.train_images), split.train_labels)
-        test = self._evaluate(split.test_images, split.test_labels)
-        numbers = {
-            **_named("train", train),
-            **_named("test", test),
-            "generalization_gap": train.accuracy - test.accuracy,
-        }
-        if split.validation_images is not None and split.validation_labels is not None:
-            numbers |= _named(
-                "validation", self._evaluate(split.validation_images, split.validation_labels)
-            )
+        numbers: dict[str, float] = {}
+        for part, (images, labels) in self._parts().items():
+            count = len(labels) if counts is None else counts[part]
+            if count < len(labels):
+                places = self._sample(part, labels)[:count].to(labels.device)
+                images, labels = pick(images, places), labels[places]
+            normalization = self.split.normalization
+            numbers |= _named(part, evaluate(self.network, images, labels, normalization))
+        numbers["generalization_gap"] = numbers["train_accuracy"] - numbers["test_accuracy"]
         return numbers
 
-    def _evaluate(self, images: Tensor, labels: Tensor) -> Evaluation:
-        return evaluate(self.network, images, labels, self.split.normalization)
+    def _parts(self) -> dict[str, tuple[Any, Tensor]]:
+        """Return images, as an evaluation looks at them, and labels of each part."""
+        split = self.split
+        parts: dict[str, tuple[Any, Tensor]] = {
+            "train": (centred(split.train_images), split.train_labels),
+            "test": (split.test_images, split.test_labels),
+        }
+        if split.validation_images is not None and split.validation_labels is not None:
+            parts["validation"] = (split.validation_images, split.validation_labels)
+        return parts
+
+    def _sample(self, part: str, labels: Tensor) -> Tensor:
+        """Return an order of a part's images in which the first ones are stratified."""
+        if part not in self.samples:
+            self.samples[part] = stratified_order(class_of(labels.cpu()), seed=SAMPLE_SEED)
+        return self.samples[part]
 
 
 def _named(part: str, evaluation: Evaluation) -> dict[str, float]:
@@ -131,6 +153,7 @@ def prepare(settings: Settings) -> Materials:
         shuffle=shuffle,
         initial=initial,
         seed=settings.seed,
+        step_cost=_STREAM_COST if isinstance(images, FileImages) else Materials.step_cost,
     )
 
 

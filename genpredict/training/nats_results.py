@@ -62,7 +62,7 @@ def result_of_run(run: Run, config: Mapping[str, str | int]) -> dict[str, Any]:
     -----
     Train accuracies and losses are the running ones, with augmentation, as in NATS-Bench. A run
     does not record the running top-5 accuracy (None), how long an evaluation takes (NaN) or the
-    latency (None).
+    latency (None); epochs that were evaluated on a part of the test images, or not, are NaN.
     """
     settings, epochs = run.settings, _epochs(run)
     network, classes, channels = _network(run, epochs)
@@ -142,11 +142,16 @@ def _epochs(run: Run) -> int:
 def _numbers(run: Run, epochs: int) -> xr.Dataset:
     """Return the history of all epochs of training."""
     try:
-        return run.history.sel(epoch=np.arange(1, epochs + 1))
+        numbers = run.history.sel(epoch=np.arange(1, epochs + 1))
     except KeyError as error:
         raise CheckpointError(
             run.path / HISTORY, "lacks epochs of the run; delete its folder and train again"
         ) from error
+    if "test_count" in numbers:  # not in an older version's history
+        is_part = numbers["test_count"] < numbers["test_count"][-1]
+        for name in ("test_accuracy", "test_loss"):
+            numbers[name] = numbers[name].where(~is_part)
+    return numbers
 
 
 def _network(run: Run, epochs: int) -> tuple[nn.Module, int, int]:

@@ -75,9 +75,12 @@ class Settings(BaseModel):
         Images held out of those to train on, for choosing settings: `best_runs` looks at these
         and never at the test images. The same for every seed.
     eval_every : int, optional
-        Epochs between evaluations; the last epoch and those whose weights are kept are always
-        evaluated. None evaluates every epoch, but where the images to evaluate are many beside
-        those to train on, only so often that it takes about a tenth of the time.
+        Epochs between evaluations, each on all images; the last epoch and those whose weights are
+        kept are always evaluated, on all images. None has the others take about a tenth of the
+        time of training (see `genpredict.training.thinning`): on fewer training images, then on
+        fewer test images, then not every epoch, and not before the first. The history tells the
+        numbers of images (`train_count`, `test_count`). Where a whole evaluation is a matter of a
+        fraction of a second every epoch has one.
     clip_norm : float, optional
         Gradients are scaled down to this norm, over all parameters.
     sequence_length : int

@@ -23,6 +23,7 @@ from genpredict.networks.wgan import LATENT, SIDE_MULTIPLE, Critic, Generator
 from genpredict.schema import Variable
 from genpredict.training.epochs import EpochMeans, cut
 from genpredict.training.frechet import frechet_distance
+from genpredict.training.operations import count_operations
 from genpredict.training.optimizers import build_optimizer
 from genpredict.training.settings import Settings
 from genpredict.training.training_state import (
@@ -83,10 +84,17 @@ class WganMaterials(TrainingState):
         """Number of images to train on."""
         return len(self.images)
 
-    @property
-    def num_evaluated(self) -> int:
-        """Number of images that one evaluation looks at."""
-        return min(_MADE, len(self.images)) + min(_MADE, len(self.held_out))
+    def part_sizes(self) -> dict[str, int]:
+        """Return the number of images of each part that an evaluation looks at, at most 500."""
+        return {
+            "train": min(_MADE, len(self.images)),
+            "test": min(_MADE, len(self.held_out)),
+        }
+
+    def operations(self) -> float:
+        """Return the floating point operations of making an image, and judging it and another."""
+        judging = count_operations(self.network.critic, self.images.shape[1:])
+        return 2 * judging + count_operations(self.network.generator, (LATENT,))
 
     def optimizers(self) -> list[Optimizer]:
         """List the critic's optimizer and the generator's."""
@@ -109,14 +117,14 @@ class WganMaterials(TrainingState):
             float("nan"), critic / len(batches), {"generator_loss": generator / taken}
         )
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self, counts: Mapping[str, int] | None = None) -> dict[str, float]:
         """Return critic's loss and Fréchet distance, of images trained on and of others.
 
         A loss is the critic's own opinion, and does not compare between runs; the distance does.
         """
         numbers = {}
         for part, images in (("train", self.images), ("test", self.held_out)):
-            real = images[:_MADE]
+            real = images[: _MADE if counts is None else counts[part]]
             loss, made = self._critic_loss(real)
             numbers[f"{part}_loss"] = loss
             numbers[f"{part}_frechet_distance"] = frechet_distance(made, real)

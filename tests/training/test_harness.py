@@ -19,7 +19,6 @@ from genpredict.training.evaluation import area_under_curve
 from genpredict.training.history import join_epochs
 from genpredict.training.optimizers.rmsgd import optimizer as rmsgd_module
 from genpredict.training.run_folder import run_of
-from genpredict.training.schedules import evaluation_interval
 
 SMALL: dict[str, Any] = {"num_train": 60, "epochs": 4, "threads": 1, "batch_size": 30}
 
@@ -61,31 +60,17 @@ def test_validation_accuracy_is_in_history_and_checkpoint(tmp_path: Path) -> Non
     assert "validation_accuracy" not in train(tmp_path, **SMALL).summary
 
 
-def test_evaluation_is_thinned_where_it_is_most_of_the_work(tmp_path: Path) -> None:
-    """Every so many epochs, the last one and kept ones always; rates and measures every epoch."""
+def test_evaluations_as_often_as_asked(tmp_path: Path) -> None:
+    """On all images, the last epoch and kept ones always; rates and measures every epoch."""
     watcher = Said()
     run = train(tmp_path, watcher=watcher, **SMALL | {"epochs": 5}, eval_every=3,
                 checkpoint_epochs=(1,))  # fmt: skip
     evaluated = np.isfinite(run.history["test_accuracy"]).values
     assert evaluated.tolist() == [True, True, False, True, False, True]
+    assert set(run.history["test_count"].values[evaluated]) == {597}
     assert np.isfinite(run.history["learning_rate"]).all()
     assert (run.history["rank"].notnull().any(["unfolding"])).all()
     assert watcher.texts == []
-    cifar = complete({"dataset": "cifar10"})
-    assert evaluation_interval(cifar, num_train=50_000, num_evaluated=60_000) == 1
-    interval = evaluation_interval(cifar, num_train=2_560, num_evaluated=12_560)
-    # a step costs three forward passes: the share of the time of an epoch
-    assert 12_560 / (3 * 2_560) / interval <= 0.1
-
-
-def test_thinning_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With how to have it otherwise."""
-    monkeypatch.setattr("genpredict.training.schedules._FEW", 100)
-    watcher = Said()
-    train(tmp_path, watcher=watcher, **SMALL)
-    assert re.match(
-        r"evaluating every \d+ epochs: 657 .* 60 to train on .*--eval-every 1", watcher.texts[0]
-    )
 
 
 def test_rmsgd_layers_are_measured_once_an_epoch(

@@ -470,3 +470,17 @@ def test_the_command_refuses_before_it_trains(
     assert run_command(["train", "-o", str(runs), "--nats-archive", archives]) == 1
     assert "digits is no data set of NATS-Bench" in " ".join(capsys.readouterr().err.split())
     assert not runs.exists()
+
+
+def test_accuracies_on_a_part_of_the_test_images_are_left_out(run_copy: Run) -> None:
+    """NATS-Bench has those of all images alone; an older history, without counts, has all."""
+    history = run_copy.history
+    history["test_count"][1] = 3
+    run_copy.write_history(history)
+    result = result_of_run(run_copy, {})
+    assert np.isnan(result["eval_acc1es"]["ori-test@0"])
+    assert np.isnan(result["eval_losses"]["ori-test@0"])
+    assert result["eval_acc1es"]["ori-test@1"] == run_copy.summary["test_accuracy"]
+    run_copy.write_history(history.drop_vars("test_count"))
+    accuracies = result_of_run(run_copy, {})["eval_acc1es"]
+    assert np.isfinite(list(accuracies.values())).all()
