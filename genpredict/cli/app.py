@@ -74,12 +74,12 @@ def show(
     network: str = "",
     overwrite: bool = False,
 ) -> int:
-    """Show what is in a scores store, or in a checkpoint file.
+    """Show what is in a scores store, in a checkpoint file, or in a folder of runs.
 
     Parameters
     ----------
     path
-        A scores store, or a checkpoint file, folder or archive.
+        A scores store; a checkpoint file, folder or archive; or a folder of runs, as for runs.
     layers
         Of a store: every measure of every layer. Of a file: which tensors are layers, which are
         not, and why.
@@ -98,16 +98,21 @@ def show(
     overwrite
         Replace a CSV file that this command has made.
     """
+    from genpredict.cli import console
+    from genpredict.cli.runs import holds_runs
     from genpredict.cli.show import show_checkpoints, show_store
     from genpredict.outputs import check_output
 
     if output is not None:
         check_output(output, overwrite=overwrite, inputs=(path,))
     try:
+        patterns = {"include": include or (), "exclude": exclude or (), "also": also or ()}
         if (path / "zarr.json").exists():
             show_store(path, layers=layers, json=json, output=output, overwrite=overwrite)
+        elif holds_runs(path) and not (output or network or any(patterns.values())):
+            runs(path)
+            console.note("the layers of a run: `genpredict show` and its folder")
         else:
-            patterns = {"include": include or (), "exclude": exclude or (), "also": also or ()}
             show_checkpoints(path, **patterns, network=network, output=output, overwrite=overwrite)
     except OSError as error:
         raise GenpredictError(str(error)) from error

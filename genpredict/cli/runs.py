@@ -37,6 +37,13 @@ def runs(folder: Path, /) -> int:
     return 0
 
 
+def holds_runs(folder: Path) -> bool:
+    """Return whether there are runs in a folder, as train and sweep make them."""
+    from genpredict.checkpoints.finding.runs import RUN_FILE
+
+    return any((file.parent / "checkpoints").is_dir() for file in folder.glob(f"*/{RUN_FILE}"))
+
+
 def compare(
     folder: Path,
     /,

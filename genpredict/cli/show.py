@@ -95,9 +95,8 @@ def show_store(
     """
     scores = open_scores(path)
     out = console.stderr if json else console.results_console()
-    out.print(_summary(path, scores), markup=False, soft_wrap=True)
-    for line in failure_lines(scores):
-        out.print(line, markup=False, soft_wrap=True)
+    for line in [_summary(path, scores), *failure_lines(scores)]:
+        out.print(line, markup=False, soft_wrap=not out.is_terminal)
     whole = json or output is not None
     table = layer_table(scores) if layers else network_table(scores, metadata=whole)
     if json:
@@ -370,7 +369,7 @@ def _print_ends(out: Console, table: pd.DataFrame) -> None:
 
 def _print(out: Console, table: pd.DataFrame, *, title: str, most: int) -> None:
     """Print the first rows of a table; texts give way where the terminal is too narrow."""
-    table = _fitting(table, out.width)
+    whole, table = table, _fitting(table, out.width)
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in table.columns:
         numeric = pd.api.types.is_numeric_dtype(table[name])
@@ -382,6 +381,9 @@ def _print(out: Console, table: pd.DataFrame, *, title: str, most: int) -> None:
     out.print(shown)
     if len(table) > most:
         out.print(f"and {len(table) - most} more rows; write all of them with -o FILE.csv")
+    if absent := [str(name) for name in whole.columns if name and name not in table.columns]:
+        line = f"no room for {', '.join(absent)}: a wider terminal shows them, and -o FILE.csv"
+        out.print(line, markup=False)
 
 
 def _fitting(table: pd.DataFrame, width: int) -> pd.DataFrame:

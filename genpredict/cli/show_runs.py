@@ -15,6 +15,7 @@ _HEAD = ("state", "epochs", "train %", "test %", "val. %", "settings that differ
 #: Settings that name a run, not how its optimizer is set.
 _WHO = ("recipe", "network", "dataset", "optimizer", "seed")
 _FORMAT = "{:10} {:>9} {:>7} {:>7} {:>7}  "
+_BELOW = "    "
 
 
 def width() -> int:
@@ -26,17 +27,20 @@ def list_all(runs: Sequence[Run]) -> None:
     """Print a line a run; settings that do not fit go on below."""
     settings = [_settings(run) for run in runs]
     varied = _varied(settings)
-    print((_FORMAT + "{}").format(*_HEAD))  # noqa: T201  the result itself
+    _print_row(_FORMAT.format(*_HEAD[:-1]), _HEAD[-1])
     for run, one in zip(runs, settings, strict=True):
         shown = [f"{name}={_value(one[name])}" for name in varied if one.get(name) is not None]
-        margin = _FORMAT.format(*_numbers(run))
-        lines = textwrap.wrap(
-            " ".join(shown) or run.id,
-            max(width() - len(margin), 20),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        print(printable(margin + f"\n{' ' * len(margin)}".join(lines), lines=True))  # noqa: T201
+        _print_row(_FORMAT.format(*_numbers(run)), " ".join(shown) or run.id)
+
+
+def _print_row(numbers: str, text: str) -> None:
+    """Print a text beside numbers, and go on below; all of it below where there is no room."""
+    room, margin = width() - len(numbers), f"\n{' ' * len(numbers)}"
+    if room < max(map(len, text.split()), default=0):
+        room, margin = width() - len(_BELOW), f"\n{_BELOW}"
+        numbers += margin
+    lines = textwrap.wrap(text, max(room, 1), break_long_words=False, break_on_hyphens=False)
+    print(printable(numbers + margin.join(lines), lines=True))  # noqa: T201  the result itself
 
 
 def show_comparison(table: Comparison) -> None:

@@ -30,6 +30,11 @@ def test_train_says_where_everything_is(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"{folder}" in said
     assert "epoch 2/2: loss" in said
     assert f"next: genpredict score {runs} -o scores.zarr" in said
+    assert run_command(["runs", str(runs)]) == 0
+    listed = capsys.readouterr().out
+    assert "finished" in listed
+    assert run_command(["show", str(runs)]) == 0  # the runs, not the layers of one
+    assert capsys.readouterr().out == listed
     store = tmp_path / "scores.zarr"
     assert run_command(["score", str(runs), "-o", str(store)]) == 0
     scores = open_scores(store)

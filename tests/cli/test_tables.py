@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -16,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from genpredict.cli.tables import print_folding
+from genpredict.training import train
 
 STORE = Path(__file__).resolve().parents[2] / "data" / "results" / "digits-sweep.zarr"
 HEADINGS = ["measure", "n", "PLCC", "ROCC"]
@@ -51,17 +53,50 @@ def test_wide_terminals_keep_columns_side_by_side() -> None:
     assert sum("ROCC" in line for line in narrow) == 2
 
 
-def run_on_terminal(arguments: list[str], columns: int, **environment: str) -> str:
-    """Run a command on a pseudo-terminal of that many columns and return what it shows."""
+#: Runs commands one after the other in one process, each after a line that names it.
+SEVERAL = """
+import sys, json
+from genpredict.cli import run
+from genpredict.cli.console import forgive_encodings
+forgive_encodings()
+for words in json.loads(sys.argv[1]):
+    print(f"<<{words[0]}>>", flush=True)
+    assert run(words) == 0, words
+    sys.stdout.flush()
+"""
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """Give the commands whose tables are looked at, and make the runs that two of them take."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        for optimizer in ("sgd", "adam"):
+            train(folder, optimizer=optimizer, seed=seed, epochs=1, num_train=64, num_test=32)
+    correlate = ["correlate", str(STORE), "--measures", "Q_low_rank_p2", "--resamples", "20"]
+    correlate += ["--targets", "test_accuracy", "--permutations", "99", "--cluster", "none"]
+    show = ["show", str(STORE)]
+    return [correlate, show, ["runs", str(folder)], ["compare", str(folder)]]
+
+
+def environment_of(**changes: str) -> dict[str, str]:
+    """Return the environment without what says how wide or colourful a terminal is."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
+    return {**kept, "TERM": "xterm-256color", **changes}
+
+
+def shown_on_terminal(
+    commands: list[list[str]], columns: int, **environment: str
+) -> dict[str, list[str]]:
+    """Run commands on a pseudo-terminal of that many columns; return the lines of each."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
     with subprocess.Popen(
-        [sys.executable, "-m", "genpredict", *arguments],
+        [sys.executable, "-c", SEVERAL, json.dumps(commands)],
         stdin=theirs,
         stdout=theirs,
         stderr=subprocess.DEVNULL,
-        env={**kept, "TERM": "xterm-256color", **environment},
+        env=environment_of(**environment),
     ) as process:
         os.close(theirs)
         shown = b""
@@ -75,28 +110,70 @@ def run_on_terminal(arguments: list[str], columns: int, **environment: str) -> s
             shown += block
     os.close(ours)
     assert process.returncode == 0
-    return shown.decode(environment.get("PYTHONIOENCODING", "utf-8"))
+    return parted(shown.decode(environment.get("PYTHONIOENCODING", "utf-8")))
 
 
-CORRELATE = [
-    *("correlate", str(STORE), "--measures", "Q_low_rank_p2", "--targets", "test_accuracy"),
-    *("--resamples", "20", "--permutations", "99", "--cluster", "none"),
-]
+def parted(shown: str) -> dict[str, list[str]]:
+    """Return the lines of each command, without what colours them."""
+    parts = re.split(r"<<(\w+)>>\r?\n", shown)
+    return {
+        name: [line.rstrip() for line in text.splitlines()]
+        for name, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
 
 
-@pytest.mark.parametrize("columns", [60, 80])
-def test_correlate_on_a_terminal(columns: int) -> None:
-    """Names, n and intervals are all there, and no line is longer than the terminal."""
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", run_on_terminal(CORRELATE, columns))
-    lines = [line.rstrip() for line in shown.splitlines()]
-    assert max(map(len, lines)) <= columns
-    text = " ".join(lines)
-    assert re.search(r"Q, low rank, p = 2 +(n +)?90 +PLCC +[+-]0\.\d\d \[", text)
+def without_styles(line: str) -> str:
+    """Return a line as it stands on the terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)
 
 
-def test_no_colour_and_ascii() -> None:
+@pytest.mark.parametrize("columns", [60, 80, 100, 160])
+def test_four_commands_on_a_terminal(commands: list[list[str]], columns: int) -> None:
+    """No line is longer than the terminal; names, n, numbers and intervals are all there whole."""
+    shown = {
+        name: [without_styles(line) for line in lines]
+        for name, lines in shown_on_terminal(commands, columns).items()
+    }
+    longest = {name: max(map(len, lines)) for name, lines in shown.items()}
+    assert list(shown) == ["correlate", "show", "runs", "compare"]
+    assert max(longest.values()) <= columns, longest
+    text = {name: re.sub(r"\s+", " ", " ".join(lines)) for name, lines in shown.items()}
+    assert re.search(r"Q, low rank, p = 2 (n )?90 (PLCC )?[+-]0\.\d\d \[", text["correlate"])
+    squeezed = {name: re.sub(r"\s+", "", "".join(lines)) for name, lines in shown.items()}
+    best = "resnet20-digits-sam-s1-706982/checkpoints/epoch-020.safetensors"
+    assert best in re.sub(r"\d\.\d{4}[\d.]*", "", squeezed["show"]) or columns < 160
+    for heading in ("parameters", "layers", "train %", "gap"):
+        assert heading in text["show"]  # or said to have no room
+    for optimizer in ("adam", "sgd"):
+        assert text["runs"].count(optimizer) >= 2
+        assert optimizer in text["compare"]
+    assert "digits_cnn" in text["compare"]
+    assert "…" not in squeezed["correlate"] + squeezed["runs"] + squeezed["compare"]
+
+
+def test_four_commands_without_colour_and_in_ascii(commands: list[list[str]]) -> None:
     """NO_COLOR leaves out every style, bold too; an ASCII terminal gets ASCII alone."""
-    shown = run_on_terminal(CORRELATE, 100, NO_COLOR="1", PYTHONIOENCODING="ascii")
-    assert "\x1b" not in shown
-    assert shown.isascii()
-    assert "log_num_parameters" in shown
+    shown = shown_on_terminal(commands, 100, NO_COLOR="1", PYTHONIOENCODING="ascii")
+    text = "\n".join(line for lines in shown.values() for line in lines)
+    assert "\x1b" not in text
+    assert text.isascii()
+    assert "\\u" not in text
+    assert "log_num_parameters" in text
+    assert all(shown.values())
+
+
+def test_four_commands_to_a_pipe(commands: list[list[str]]) -> None:
+    """A pipe gets no styles, and rows whole, each on a line of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, json.dumps(commands)],
+        capture_output=True,
+        check=True,
+        env=environment_of(PYTHONIOENCODING="utf-8"),
+    )
+    shown = parted(done.stdout.decode())
+    assert "\x1b" not in done.stdout.decode()
+    [row] = [line for line in shown["correlate"] if line.lstrip().startswith("Q, low rank, p = 2")]
+    assert re.search(r" 90 .*\[.*\].*\[.*\]", row)
+    rows = [line for line in shown["runs"] if re.search(r"\b(adam|sgd)\b", line)]
+    assert len(rows) == 4
+    assert [line for line in shown["compare"] if "digits_cnn" in line]
