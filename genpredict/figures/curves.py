@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from genpredict.figures.legends import SMALL_CHARACTER
 from genpredict.figures.style import GROUP_COLOURS, PAGE_WIDTH, new_axes, styled, tidy
 
+#: Names that have room beside their curves.
+MOST_BESIDE = 6
+#: Height of a line of a legend, inches.
+_LINE = 0.16
 #: Lines differ in dashes where there are more groups than colours.
 _DASHES = ("-", "--", ":")
 
@@ -50,12 +58,14 @@ def plot_curves(
     >>> plot_curves(bands, y_label="test accuracy (%)")  # doctest: +SKIP
     """
     with styled():
+        alone = ax is None
         if ax is None:
             ax = new_axes(width, 0.75 * width)
         if bars:
             _draw_bars(ax, bands)
         else:
             _draw_lines(ax, bands)
+            _draw_legend(ax, alone=alone)
             ax.set_xlabel(x_label)
         if log:
             ax.set_yscale("log", nonpositive="mask")
@@ -75,7 +85,23 @@ def _draw_lines(ax: Axes, bands: pd.DataFrame) -> None:
             ax.fill_between(
                 curve["x"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0
             )
-    ax.legend()
+
+
+def _draw_legend(ax: Axes, *, alone: bool) -> None:
+    """Name the groups: one above the curve, several beside them, many under a figure of ours."""
+    handles, names = ax.get_legend_handles_labels()
+    if len(names) == 1:
+        ax.set_title(names[0], loc="left")
+        return
+    if len(names) <= MOST_BESIDE or not alone:
+        ax.legend()
+        return
+    figure = ax.figure
+    assert isinstance(figure, Figure)
+    fit = int(figure.get_figwidth() / (0.5 + max(map(len, names)) * SMALL_CHARACTER))
+    columns = max(1, min(fit, len(names)))
+    figure.set_figheight(figure.get_figheight() + _LINE * (ceil(len(names) / columns) + 1))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns)
 
 
 def _draw_bars(ax: Axes, bands: pd.DataFrame) -> None:

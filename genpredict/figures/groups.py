@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,10 +45,15 @@ class Levels:
     others: bool = False
 
     @property
+    def rest(self) -> str:
+        """Return the level that stands for the rest of many; "" where there is none."""
+        known = [text for text in self.levels if text != NOT_GIVEN]
+        return known[-1] if self.others else ""
+
+    @property
     def colours(self) -> list[str]:
         """Return a colour per level, in turns; the rest of many and those not given are grey."""
-        known = [text for text in self.levels if text != NOT_GIVEN]
-        grey = {NOT_GIVEN, *known[-1:]} if self.others else {NOT_GIVEN}
+        grey = {NOT_GIVEN, self.rest}
         shades = [GROUP_COLOURS[i % len(GROUP_COLOURS)] for i in range(len(self.levels))]
         return [MISSING if t in grey else c for t, c in zip(self.levels, shades, strict=True)]
 
@@ -182,7 +188,9 @@ def _levels(coordinate: xr.DataArray, name: str, *, parameter: str, most: int) -
     return Levels(name_of(name, coordinate), levels, np.asarray(codes, dtype=np.int64), bool(rest))
 
 
-def _natural(value: Any) -> tuple[bool, float, str]:
-    """Sort numbers as numbers and before texts."""
+def _natural(value: Any) -> tuple[bool, float, tuple[tuple[int, str], ...]]:
+    """Sort numbers as numbers and before texts, and numbers in texts as people count."""
     text = isinstance(value, str)
-    return text, 0.0 if text or value != value else float(value), str(value)
+    parts = [(0, part) for part in re.split(r"([0-9]+)", str(value))]
+    parts[1::2] = [(len(digits.lstrip("0")), digits.lstrip("0")) for _, digits in parts[1::2]]
+    return text, 0.0 if text or value != value else float(value), tuple(parts)

@@ -218,8 +218,15 @@ def _colours(rows: pd.DataFrame, colour: Levels | Numbers | None) -> dict[str, A
     return {"c": GROUP_COLOURS[0]}
 
 
+#: Marks that a trend line takes, as many as a correlation does.
+LEAST_TREND = 5
+
+
 def draw_trends(ax: Axes, rows: pd.DataFrame, colour: Levels | Numbers | None) -> None:
     """Draw a least-squares line through each group, or through all; seaborn fits it.
+
+    Groups of fewer than 5 marks get none, nor do the rest of many and those not given, which are
+    no groups.
 
     Parameters
     ----------
@@ -235,12 +242,12 @@ def draw_trends(ax: Axes, rows: pd.DataFrame, colour: Levels | Numbers | None) -
         return
     codes = colour.codes[rows["position"].to_numpy()]
     for code, (level, shade) in enumerate(zip(colour.levels, colour.colours, strict=True)):
-        if level != NOT_GIVEN:  # no group: what is not known of them may differ
+        if level not in (NOT_GIVEN, colour.rest):
             _draw_trend(ax, rows[codes == code], shade, zorder)
 
 
 def _draw_trend(ax: Axes, rows: pd.DataFrame, shade: str, zorder: float) -> None:
-    if rows["x_value"].nunique() < 2:  # no line through one point or a constant
+    if len(rows) < LEAST_TREND or rows["x_value"].nunique() < 2:
         return
     halo = withStroke(linewidth=2.6, foreground="white")
     sns.regplot(

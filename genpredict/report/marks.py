@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genpredict.figures.coefficients import coefficient_text
 from genpredict.figures.groups import Levels, Numbers, grouping
-from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of
+from genpredict.figures.labels import axis_label, level_text, name_of
 from genpredict.figures.style import MISSING
 from genpredict.report.packing import Columns, packed_texts
 from genpredict.stats.columns import Column
@@ -146,16 +146,11 @@ def _coloured(scores: xr.Dataset, name: str, packed: Columns) -> dict[str, Any]:
         column |= {
             "kind": "groups",
             "groups": groups.levels,
-            "crowded": groups.others and bool(np.mean(groups.codes == _rest(groups)) > 0.5),
+            "crowded": bool(np.mean(np.asarray(groups.levels)[groups.codes] == groups.rest) > 0.5),
             "colours": groups.colours,
             "group_of_level": packed.place_of(groups.codes[first]),
         }
     return column
-
-
-def _rest(groups: Levels) -> int:
-    """Return the code of the rest of many."""
-    return max(i for i, text in enumerate(groups.levels) if text != NOT_GIVEN)
 
 
 def _numeric(scores: xr.Dataset, name: str, packed: Columns) -> dict[str, Any]:
