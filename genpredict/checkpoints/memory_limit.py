@@ -19,6 +19,17 @@ _depth = 0
 _before: tuple[int, int] = (0, 0)
 
 
+def room_for(size: int) -> int:
+    """Return the bytes that reading a file of arrays may take.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the file, and of those that it refers to.
+    """
+    return 3 * size + 2**30  # itself, its parts, a copy of them; libraries
+
+
 @contextmanager
 def limited_memory(room: int) -> Iterator[None]:
     """Allow this process so many bytes more than it has, for the time of a block.

@@ -260,11 +260,18 @@ def _warm_up() -> None:
     """Let torch and numpy make what they make at their first use, with eval and exec."""
     import io
 
+    import h5py  # noqa: F401
+    import msgpack  # noqa: F401
+    import onnx.numpy_helper  # noqa: F401
     import torch
 
     import genpredict.cli.show
     import genpredict.datasets.pickles
+    from genpredict.checkpoints.formats.registry import FORMATS, resolve
 
+    for row in FORMATS.values():  # imported at their first use
+        for function in filter(None, (row.recognizer, row.reader, row.peek)):
+            resolve(function, row.name)
     for new_format in (True, False):
         buffer = io.BytesIO()
         torch.save({}, buffer, _use_new_zipfile_serialization=new_format)

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 MOST_OBJECTS = 200_000
 """Groups and data sets that are looked at."""
 MOST_NAMES = 100_000
+DEEPEST = 100
+"""Groups in each other."""
 _KINDS = "fiub"
 
 
-def arrays_of(group: Any, size: int) -> Iterator[tuple[str, Tensor]]:
+def arrays_of(
+    group: Any, size: int, *, skip: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, Tensor]]:
     """Yield path and numbers of every data set below a group, as Keras lists them, else by name.
 
     Parameters
@@ -31,27 +35,52 @@ def arrays_of(group: Any, size: int) -> Iterator[tuple[str, Tensor]]:
     group : h5py.Group
     size : int
         Bytes of the file.
+    skip : frozenset of str
+        Names of groups and data sets that are not looked at.
 
     Raises
     ------
     RefusedPickleError
-        Of a data set that claims more than the file can hold, or lies in another one.
+        Of data sets that claim more than the file can hold, or lie in another one, and of groups
+        nested as no network is.
+    """
+    sizes = dict(_datasets(group, skip))
+    claimed = sum(sizes.values())
+    if claimed > max(MOST_UNPACKED, MOST_RATIO * size):
+        raise RefusedPickleError(f"arrays of {claimed:,} bytes, which the file is too small for")
+    order = {path: number for number, path in enumerate(_listed(group))}
+    for path in sorted(sizes, key=lambda path: (order.get(path, len(order)), natural_key(path))):
+        yield path, _read(group[path])
+
+
+def _datasets(group: Any, skip: frozenset[str]) -> Iterator[tuple[str, int]]:
+    """Yield path and bytes of each data set once, whatever the links within the file.
+
+    Links out of it are not followed. (h5py's own `visititems` takes a time that grows with the
+    square of the depth.)
     """
     import h5py
 
-    paths: list[str] = []
-
-    def note(path: str, node: Any) -> None:
-        if len(paths) > MOST_OBJECTS:
-            raise RefusedPickleError(f"more than {MOST_OBJECTS:,} arrays")
-        if isinstance(node, h5py.Dataset) and node.dtype.kind in _KINDS:
-            paths.append(path)
-
-    group.visititems(note)  # which follows no links
-    listed = _listed(group)
-    order = {path: number for number, path in enumerate(listed)}
-    for path in sorted(paths, key=lambda path: (order.get(path, len(order)), natural_key(path))):
-        yield path, _read(group[path], size)
+    pending: list[tuple[str, Any, int]] = [("", group, 0)]
+    seen: set[tuple[int, int]] = set()
+    while pending:
+        front, node, depth = pending.pop()
+        if depth > DEEPEST:
+            raise RefusedPickleError(f"groups more than {DEEPEST} deep")
+        for name in node:
+            if name in skip or not isinstance(node.get(name, getlink=True), h5py.HardLink):
+                continue
+            child = node[name]
+            facts = h5py.h5o.get_info(child.id)
+            if (place := (facts.fileno, facts.addr)) in seen:
+                continue
+            seen.add(place)
+            if len(seen) > MOST_OBJECTS:
+                raise RefusedPickleError(f"more than {MOST_OBJECTS:,} arrays and groups")
+            if isinstance(child, h5py.Group):
+                pending.append((f"{front}{name}/", child, depth + 1))
+            elif isinstance(child, h5py.Dataset) and child.dtype.kind in _KINDS:
+                yield f"{front}{name}", child.nbytes
 
 
 def own_group(group: Any, name: str) -> Any:
@@ -67,8 +96,7 @@ def own_group(group: Any, name: str) -> Any:
 def text_attribute(node: Any, name: str) -> str:
     """Return a text that is an attribute of a group; empty where there is none."""
     text = node.attrs.get(name, "")
-    text = text.decode("utf-8", errors="replace") if isinstance(text, bytes) else text
-    return text if isinstance(text, str) else ""
+    return _plain(text) if isinstance(text, bytes | str) else ""
 
 
 def opened_hdf5(file: Path | BinaryIO) -> Any:
@@ -89,21 +117,26 @@ def _listed(group: Any) -> list[str]:
 
 def _names(node: Any, attribute: str) -> list[str]:
     """Return an attribute that is a list of texts, in pieces where it was too long for one."""
+    import numpy as np
+
     pieces = [attribute] if attribute in node.attrs else []
     pieces += [p for n in range(1000) if (p := f"{attribute}{n}") in node.attrs]
-    texts = [text for piece in pieces for text in node.attrs[piece]]
-    return [t.decode("utf-8", errors="replace") if isinstance(t, bytes) else str(t) for t in texts]
+    texts = [text for piece in pieces for text in np.atleast_1d(node.attrs[piece]).tolist()]
+    return [_plain(text) for text in texts if isinstance(text, bytes | str)]
 
 
-def _read(dataset: Any, size: int) -> Tensor:
+def _plain(text: bytes | str) -> str:
+    """Return a text without what is no UTF-8."""
+    encoded = text.encode("utf-8", errors="replace") if isinstance(text, str) else text
+    return encoded.decode("utf-8", errors="replace")
+
+
+def _read(dataset: Any) -> Tensor:
     """Read the numbers of a data set."""
     import torch
 
     if dataset.is_virtual or dataset.external:
         raise RefusedPickleError("an array whose numbers lie in another file")
-    if dataset.nbytes > max(MOST_UNPACKED, MOST_RATIO * size):
-        shape = "x".join(map(str, dataset.shape))
-        raise RefusedPickleError(f"an array of {shape}, which the file is too small for")
     array = dataset[()]
-    native = array.astype(array.dtype.newbyteorder("="), copy=True)
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
     return torch.from_numpy(native) if native.ndim else torch.tensor(native.item())

@@ -30,8 +30,8 @@ from genpredict.checkpoints.formats.keras_configs import (
     split_part,
 )
 from genpredict.checkpoints.formats.keras_layers import CELL, KerasLayer, layer_class
-from genpredict.checkpoints.formats.torch_containers import MEMORY_ROOM, check_sizes, reading
-from genpredict.checkpoints.memory_limit import limited_memory
+from genpredict.checkpoints.formats.torch_containers import check_sizes, reading
+from genpredict.checkpoints.memory_limit import limited_memory, room_for
 from genpredict.checkpoints.state_dicts import NamedTensors
 from genpredict.errors import CheckpointError
 
@@ -55,13 +55,14 @@ def read_keras(path: Path) -> NamedTensors:
         When it is damaged, or holds no weights.
     """
     size = path.stat().st_size
-    with reading(path), limited_memory(4 * size + MEMORY_ROOM), _opened(path) as (file, config):
+    with reading(path), limited_memory(room_for(size)), _opened(path) as (file, config):
         inner = own_group(file, "model_weights")
         root = file if inner is None else inner
         described = Configuration.of(config or text_attribute(file, "model_config"))
         tensors: dict[str, Any] = {}
         types: dict[str, str] = {}
-        for layer in _layers(dict(arrays_of(root, size)), root, described):
+        arrays = dict(arrays_of(root, size, skip=_NO_WEIGHTS))
+        for layer in _layers(arrays, root, described):
             for name, tensor, kind in layer.in_torch():
                 free = name
                 while free in tensors:  # a name that two layers have
@@ -104,8 +105,6 @@ def _layers(arrays: Mapping[str, Any], group: Any, config: Configuration) -> lis
     first_seen: dict[Place, int] = {}
     for path, array in arrays.items():
         parts = [_SUFFIX.sub("", part) for part in path.split("/")]
-        if not _NO_WEIGHTS.isdisjoint(parts):
-            continue
         *front, leaf = parts
         numbered = bool(front) and front[-1] == _VARIABLES
         front = front[:-1] if numbered else front

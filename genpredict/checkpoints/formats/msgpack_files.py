@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genpredict.checkpoints.formats.layouts import from_channels_last
-from genpredict.checkpoints.formats.torch_containers import MEMORY_ROOM, reading
-from genpredict.checkpoints.memory_limit import limited_memory
+from genpredict.checkpoints.formats.torch_containers import reading
+from genpredict.checkpoints.memory_limit import limited_memory, room_for
 from genpredict.checkpoints.state_dicts import NamedTensors
 from genpredict.errors import CheckpointError
 
@@ -37,7 +37,7 @@ def read_msgpack(path: Path) -> NamedTensors:
     """
     import msgpack
 
-    with reading(path), limited_memory(4 * path.stat().st_size + MEMORY_ROOM):
+    with reading(path), limited_memory(room_for(path.stat().st_size)):
         tree = msgpack.unpackb(
             path.read_bytes(), ext_hook=_extension, raw=False, strict_map_key=False
         )

@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genpredict.checkpoints.formats.torch_containers import MEMORY_ROOM, check_sizes, reading
-from genpredict.checkpoints.memory_limit import limited_memory
+from genpredict.checkpoints.formats.torch_containers import check_sizes, reading
+from genpredict.checkpoints.memory_limit import limited_memory, room_for
 from genpredict.checkpoints.state_dicts import NAMELESS, NamedTensors, strip_prefixes
 from genpredict.errors import CheckpointError
 
@@ -20,6 +20,11 @@ _POSITION = re.compile(r"arr_\d+")
 _LONE = "weight"
 _MAGIC = b"\x93NUMPY"
 _KINDS = "fiubc"
+_LONGEST_HEADER = 10_000
+_HEADER = re.compile(
+    rb"\{\s*'descr':\s*'(?P<descr>[<>|=]?[a-zA-Z]\d{0,9})',\s*'fortran_order':\s*"
+    rb"(?P<fortran>True|False),\s*'shape':\s*\((?P<shape>(?:\s*\d{1,20}L?\s*,?)*)\)\s*,?\s*\}"
+)
 
 
 def read_numpy(path: Path) -> NamedTensors:
@@ -30,10 +35,11 @@ def read_numpy(path: Path) -> NamedTensors:
     CheckpointError
         When it is damaged, or holds no array of two axes or more.
     """
-    with reading(path), limited_memory(4 * path.stat().st_size + MEMORY_ROOM):
+    with reading(path), limited_memory(room_for(path.stat().st_size)):
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
-                tensors = {_LONE: _tensor(_read_array(file, path.stat().st_size))}
+                array = _read_array(file, path.stat().st_size)
+            tensors = {_LONE: _tensor(array)} if array.dtype.kind in _KINDS else {}
         else:
             with zipfile.ZipFile(path) as archive:
                 check_sizes(path, archive.infolist())
@@ -53,24 +59,26 @@ def read_numpy(path: Path) -> NamedTensors:
 
 
 def _read_array(file: Any, size: int) -> Any:
-    """Read one array whose header says no more than the file holds."""
+    """Read one array whose header says no more than the file holds.
+
+    The header, a dict of Python, is matched and not evaluated.
+    """
     import numpy as np
 
     version = np.lib.format.read_magic(file)
-    read = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, fortran, dtype = read(file)
-    if dtype.hasobject or dtype.kind not in f"{_KINDS}USV":
-        raise ValueError("arrays of objects, which are pickles")
+    width = 2 if version == (1, 0) else 4
+    length = int.from_bytes(file.read(width), "little")
+    header = _HEADER.fullmatch(file.read(min(length, _LONGEST_HEADER)).strip())
+    if header is None:
+        raise ValueError("no header of an array of plain numbers; of objects, pickles, perhaps")
+    dtype = np.dtype(header["descr"].decode())
+    shape = tuple(int(digits) for digits in re.findall(rb"\d+", header["shape"]))
     count = math.prod(shape)
     if count * dtype.itemsize > size:
         raise ValueError(f"an array of {count:,} numbers where {size:,} bytes are stored")
     raw = file.read(count * dtype.itemsize)
     flat = np.frombuffer(raw, dtype=dtype, count=count)
-    return flat.reshape(shape, order="F" if fortran else "C")
+    return flat.reshape(shape, order="F" if header["fortran"] == b"True" else "C")
 
 
 def _tensor(array: Any) -> Tensor:

@@ -6,13 +6,14 @@ out or counted, not measured.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genpredict.checkpoints.formats.onnx_graphs import FOLDED_NOTE, Graph
 from genpredict.checkpoints.formats.onnx_operators import weights_of
-from genpredict.checkpoints.formats.torch_containers import MEMORY_ROOM, reading
-from genpredict.checkpoints.memory_limit import limited_memory
+from genpredict.checkpoints.formats.torch_containers import reading
+from genpredict.checkpoints.memory_limit import limited_memory, room_for
 from genpredict.checkpoints.state_dicts import NamedTensors
 from genpredict.errors import CheckpointError
 
@@ -32,9 +33,13 @@ def read_onnx(path: Path) -> NamedTensors:
     """
     import onnx
 
-    with reading(path), limited_memory(4 * path.stat().st_size + MEMORY_ROOM):
-        model = onnx.load_model_from_string(path.read_bytes())
-        graph = Graph.of(model)
+    size = path.stat().st_size
+    with reading(path):
+        with limited_memory(room_for(size)):
+            model = onnx.load_model_from_string(path.read_bytes())
+            graph = Graph.of(model)
+        beside = _sizes_beside(graph, path)
+    with reading(path), limited_memory(room_for(size + sum(beside.values()))):
         tensors: dict[str, Tensor] = {}
         types: dict[str, str] = {}
         for name, use, axes in graph.uses():
@@ -68,6 +73,8 @@ def _tensor(initializer: Any, path: Path) -> Tensor:
     import torch
     from onnx import numpy_helper
 
+    if min(initializer.dims, default=0) < 0:
+        raise ValueError(f"an array of shape {list(initializer.dims)!r:.80}")
     if initializer.data_location == _EXTERNAL:
         initializer.raw_data = _external(initializer, path)
         initializer.data_location = 0
@@ -79,19 +86,45 @@ def _tensor(initializer: Any, path: Path) -> Tensor:
     return torch.from_numpy(np.array(array, copy=True, order="C"))
 
 
-def _external(initializer: Any, path: Path) -> bytes:
-    """Read the bytes of an initializer from the file beside the model that holds them."""
-    facts = {entry.key: entry.value for entry in initializer.external_data}
-    name = facts.get("location", "")
+def _sizes_beside(graph: Graph, path: Path) -> dict[Path, int]:
+    """Return the sizes of the files beside a model that hold its data: what is really stored."""
+    sizes: dict[Path, int] = {}
+    for initializer in graph.initializers.values():
+        if initializer.data_location == _EXTERNAL:
+            place = _place(initializer, path)
+            if place not in sizes:
+                facts = place.stat()
+                sizes[place] = min(facts.st_size, 512 * facts.st_blocks)
+    return sizes
+
+
+def _place(initializer: Any, path: Path) -> Path:
+    """Return the file that holds an initializer's bytes, within the model's folder."""
+    name = _external_facts(initializer).get("location", "")
     place = path.parent / name
     if not name or not place.resolve().is_relative_to(path.parent.resolve()):
         raise CheckpointError(path, f"its data lie outside its folder ({name!r:.80}); refused")
     if not place.is_file():
         raise CheckpointError(path, f"the file {name:.80} with its data is missing; fetch it too")
+    return place
+
+
+def _external_facts(initializer: Any) -> dict[str, str]:
+    return {entry.key: entry.value for entry in initializer.external_data}
+
+
+def _external(initializer: Any, path: Path) -> bytes:
+    """Read the bytes of an initializer from the file beside the model that holds them."""
+    from onnx import helper
+
+    place, facts = _place(initializer, path), _external_facts(initializer)
+    needed = math.prod(initializer.dims)
+    needed *= helper.tensor_dtype_to_np_dtype(initializer.data_type).itemsize
     offset, size = int(facts.get("offset", 0)), place.stat().st_size
-    length = int(facts.get("length", size - offset))
-    if offset < 0 or length < 0 or offset + length > size:
-        raise ValueError(f"{name:.80} is too short")
+    length = int(facts.get("length", needed))
+    if offset < 0 or offset + length > size or length > needed:
+        shape = "x".join(map(str, initializer.dims))
+        raise ValueError(f"{place.name:.80}: {length:,} bytes from {offset:,} on for {shape:.80}")
     with place.open("rb") as file:
         file.seek(offset)
         read: bytes = file.read(length)

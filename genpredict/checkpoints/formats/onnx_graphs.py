@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genpredict.checkpoints.formats.onnx_operators import RECURRENT, Use
+from genpredict.checkpoints.formats.pickle_costs import RefusedPickleError
 
+MOST_PARTS = 500_000
+"""Operators and initializers; a large language model has some ten thousand."""
 DEEPEST = 10
 """Graphs in each other (branches, loops) that are looked into."""
 _PASSING = ("Identity", "Cast", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear")
@@ -68,9 +71,12 @@ class Graph:
 
     def _gather(self, inner: Any, depth: int) -> None:
         """Take the initializers and operators of a graph and of those in it."""
-        self.initializers |= {tensor.name: tensor for tensor in inner.initializer}
+        for tensor in inner.initializer[:MOST_PARTS]:
+            self.initializers[tensor.name] = tensor
         for node in inner.node:
             self.nodes.append(node)
+            if len(self.nodes) + len(self.initializers) > MOST_PARTS:
+                raise RefusedPickleError(f"more than {MOST_PARTS:,} operators and arrays")
             for name in set(node.input):
                 self.takers[name].append(node)
             for name in node.output:
@@ -109,6 +115,7 @@ class Graph:
             scope=scope or node.name,
             is_in_module=bool(scope),
             is_computed=computed,
+            is_foreign=node.domain not in ("", "ai.onnx"),
             number=number,
             is_fused=computed and node.op_type in ("MatMul", "Gemm") and self._is_fused(node, name),
         )

@@ -46,6 +46,8 @@ class Use:
         Whether it is that of a module.
     is_computed : bool
         Whether the exporter has computed the initializer, by the name that it has given it.
+    is_foreign : bool
+        Whether the operator is of others' making, or a function of the model's own.
     number : int
         Of recurrent operators of the same scope before this one: the number of the layer.
     is_fused : bool
@@ -58,6 +60,7 @@ class Use:
     scope: str = ""
     is_in_module: bool = False
     is_computed: bool = False
+    is_foreign: bool = False
     number: int = 0
     is_fused: bool = False
 
@@ -101,7 +104,7 @@ def weights_of(name: str, array: Tensor, use: Use) -> Iterator[tuple[str, Tensor
         yield name, array, BUFFER
     elif operator in _NORMS:
         yield name, array, "LayerNorm" if array.ndim > 1 else ""
-    elif array.is_floating_point() and (_is_vector(array, use) or _is_cut(name, operator)):
+    elif array.is_floating_point() and (_is_vector(array, use) or _is_passed_on(name, use)):
         yield name, array, ""
     else:
         yield name, array, BUFFER
@@ -112,9 +115,9 @@ def _is_vector(array: Tensor, use: Use) -> bool:
     return array.ndim == 1 and (not use.is_computed or use.operator == "Add")
 
 
-def _is_cut(name: str, operator: str) -> bool:
-    """Return whether a weight, by its name, is cut into gates before an operator takes it."""
-    return operator in ("Slice", "Split") and name_rule(name).is_weight
+def _is_passed_on(name: str, use: Use) -> bool:
+    """Return whether a weight, by its name, is only cut, or given to what is not known here."""
+    return (use.operator in ("Slice", "Split") or use.is_foreign) and name_rule(name).is_weight
 
 
 def _recurrent(name: str, array: Tensor, use: Use) -> Iterator[tuple[str, Tensor, str]]:
