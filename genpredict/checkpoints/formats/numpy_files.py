@@ -21,6 +21,7 @@ _LONE = "weight"
 _MAGIC = b"\x93NUMPY"
 _KINDS = "fiubc"
 _LONGEST_HEADER = 10_000
+_OBJECTS = re.compile(rb"'[<>|=]?O\d*'")
 _HEADER = re.compile(
     rb"\{\s*'descr':\s*'(?P<descr>[<>|=]?[a-zA-Z]\d{0,9})',\s*'fortran_order':\s*"
     rb"(?P<fortran>True|False),\s*'shape':\s*\((?P<shape>(?:\s*\d{1,20}L?\s*,?)*)\)\s*,?\s*\}"
@@ -39,7 +40,7 @@ def read_numpy(path: Path) -> NamedTensors:
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
                 array = _read_array(file, path.stat().st_size)
-            tensors = {_LONE: _tensor(array)} if array.dtype.kind in _KINDS else {}
+            tensors = {_LONE: _tensor(array)} if _is_numeric(array) else {}
         else:
             with zipfile.ZipFile(path) as archive:
                 check_sizes(path, archive.infolist())
@@ -47,7 +48,7 @@ def read_numpy(path: Path) -> NamedTensors:
                 for entry in archive.infolist():
                     with archive.open(entry) as file:
                         array = _read_array(file, entry.file_size)
-                    if array.dtype.kind in _KINDS:
+                    if _is_numeric(array):
                         tensors[entry.filename.removesuffix(".npy")] = _tensor(array)
     if not any(tensor.ndim >= 2 for tensor in tensors.values()):
         raise CheckpointError(
@@ -59,7 +60,7 @@ def read_numpy(path: Path) -> NamedTensors:
 
 
 def _read_array(file: Any, size: int) -> Any:
-    """Read one array whose header says no more than the file holds.
+    """Read one array whose header says no more than the file holds; None for a table of fields.
 
     The header, a dict of Python, is matched and not evaluated.
     """
@@ -68,9 +69,14 @@ def _read_array(file: Any, size: int) -> Any:
     version = np.lib.format.read_magic(file)
     width = 2 if version == (1, 0) else 4
     length = int.from_bytes(file.read(width), "little")
-    header = _HEADER.fullmatch(file.read(min(length, _LONGEST_HEADER)).strip())
+    text = file.read(min(length, _LONGEST_HEADER)).strip()
+    if _OBJECTS.search(text):
+        raise ValueError("arrays of objects, which are pickles")
+    if text.startswith(b"{'descr': ["):
+        return None
+    header = _HEADER.fullmatch(text)
     if header is None:
-        raise ValueError("no header of an array of plain numbers; of objects, pickles, perhaps")
+        raise ValueError("no header of an array of plain numbers")
     dtype = np.dtype(header["descr"].decode())
     shape = tuple(int(digits) for digits in re.findall(rb"\d+", header["shape"]))
     count = math.prod(shape)
@@ -79,6 +85,10 @@ def _read_array(file: Any, size: int) -> Any:
     raw = file.read(count * dtype.itemsize)
     flat = np.frombuffer(raw, dtype=dtype, count=count)
     return flat.reshape(shape, order="F" if header["fortran"] == b"True" else "C")
+
+
+def _is_numeric(array: Any) -> bool:
+    return array is not None and array.dtype.kind in _KINDS
 
 
 def _tensor(array: Any) -> Tensor:

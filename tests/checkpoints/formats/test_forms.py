@@ -244,6 +244,26 @@ def test_numpy_archives_against_torch(tmp_path: Path, net: Net) -> None:
     assert all(np.array_equal(read[name].numpy(), array) for name, array in arrays.items())
 
 
+def test_arrays_of_numpy_in_every_form(tmp_path: Path) -> None:
+    """Orders, types and byte orders; texts, empty arrays and tables of fields beside them."""
+    numbers = np.arange(12.0).reshape(3, 4)
+    arrays = {
+        "c": numbers, "fortran": np.asfortranarray(numbers), "big": numbers.astype(">f4"),
+        "half": numbers.astype("f2"), "every_second": numbers[:, ::2],
+        "deep": numbers[None, :, None], "vector": numbers[0], "scalar": np.float32(3),
+        "empty": np.zeros((0, 3)),
+    }  # fmt: skip
+    table = np.zeros(3, dtype=[("a", "f4"), ("b", "i4")])
+    np.savez(tmp_path / "n.npz", **arrays, text=np.array("x"), table=table)
+    read = read_file(tmp_path / "n.npz")
+    assert read.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name].numpy(), array)
+    np.savez(tmp_path / "o.npz", **arrays, table=np.zeros(3, dtype=[("a", "O")]))
+    with pytest.raises(CheckpointError, match="arrays of objects"):
+        read_file(tmp_path / "o.npz")
+
+
 def test_arrays_of_objects_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "n.npz", a=np.array([[1, "x"], [{}, 2]], dtype=object))
     with pytest.raises(CheckpointError, match="arrays of objects"):
