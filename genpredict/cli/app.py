@@ -10,15 +10,17 @@ from cyclopts import App, CycloptsError, Parameter
 
 from genpredict import __version__
 from genpredict.cli.correlate import CORRELATE_EXAMPLES, correlate
+from genpredict.cli.exit_codes import ALL_DONE, FAILED
 from genpredict.cli.figures import figure
 from genpredict.cli.multiverse import MULTIVERSE_EXAMPLES, multiverse
 from genpredict.cli.options import OptionalOutput
 from genpredict.cli.predict import predict
 from genpredict.cli.report import REPORT_EXAMPLES, report
 from genpredict.cli.runs import COMPARE_EXAMPLES, RUNS_EXAMPLE, compare, runs
-from genpredict.cli.score import ALL_DONE, ARGUMENTS, FAILED, SCORE_EXAMPLES, score
+from genpredict.cli.score import ARGUMENTS, SCORE_EXAMPLES, score
 from genpredict.cli.stores import CACHE_EXAMPLES, MERGE_EXAMPLES, cache, merge
-from genpredict.cli.training import SWEEP_EXAMPLES, TRAIN_EXAMPLES, sweep, train
+from genpredict.cli.sweep import SWEEP_EXAMPLES, sweep
+from genpredict.cli.train import TRAIN_EXAMPLES, train
 from genpredict.cli.yardsticks import YARDSTICKS_EXAMPLES, yardsticks
 from genpredict.errors import GenpredictError
 from genpredict.extensions import withhold_dask

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from genpredict.cli.exit_codes import ALL_DONE
 from genpredict.cli.options import DEFAULT_FLAGS, Flags, Names, OptionalOutput
-from genpredict.cli.score import ALL_DONE
 
 CORRELATE_EXAMPLES = """
 Examples:

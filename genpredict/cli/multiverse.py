@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from genpredict.cli.exit_codes import ALL_DONE
 from genpredict.cli.options import DEFAULT_FLAGS, CoefficientName, Flags, Names, OptionalOutput
-from genpredict.cli.score import ALL_DONE
 
 MULTIVERSE_EXAMPLES = """
 Examples:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from genpredict.cli.exit_codes import ALL_DONE
 from genpredict.cli.options import DEFAULT_FLAGS, Flags, Names, OptionalOutput, Output
-from genpredict.cli.score import ALL_DONE
 from genpredict.errors import GenpredictError
 
 if TYPE_CHECKING:

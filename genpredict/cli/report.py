@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from genpredict.cli.exit_codes import ALL_DONE
 from genpredict.cli.options import DEFAULT_FLAGS, Flags, Names, commas
 from genpredict.errors import GenpredictError
 
@@ -83,4 +84,4 @@ def report(
         inference=inference,
     )
     console.note(f"written: {written}, {written.stat().st_size / 1e6:.1f} MB; open it in a browser")
-    return 0
+    return ALL_DONE

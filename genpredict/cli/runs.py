@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from genpredict.cli.exit_codes import ALL_DONE
 from genpredict.cli.options import OptionalOutput
 from genpredict.errors import GenpredictError
 
@@ -34,7 +35,7 @@ def runs(folder: Path, /) -> int:
     from genpredict.training.run_folder import find_runs
 
     list_all(find_runs(folder))
-    return 0
+    return ALL_DONE
 
 
 def holds_runs(folder: Path) -> bool:
@@ -92,4 +93,4 @@ def compare(
         with new_file(output, overwrite=overwrite) as partial:
             partial.write_text(text, encoding="utf-8")
     show_comparison(table)
-    return 0
+    return ALL_DONE

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from genpredict.jobs.score_job import Outcome
     from genpredict.jobs.sharding import Shard, ShardOutcome
 
-ALL_DONE, FAILED, SOME_FAILED = 0, 1, 3
+from genpredict.cli.exit_codes import ALL_DONE, FAILED, SOME_FAILED
+
 #: The arguments of the command that is running, for the record in a store.
 ARGUMENTS: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
 

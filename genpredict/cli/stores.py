@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from genpredict.cli.exit_codes import ALL_DONE, FAILED, SOME_FAILED
 from genpredict.cli.options import Output, commas
-from genpredict.cli.score import ALL_DONE, ARGUMENTS, FAILED, SOME_FAILED, Sources
+from genpredict.cli.score import ARGUMENTS, Sources
 
 MERGE_EXAMPLES = """
 Example: `genpredict merge monday.zarr tuesday.zarr -o week.zarr`

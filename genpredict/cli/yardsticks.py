@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from genpredict.cli.exit_codes import ALL_DONE
 from genpredict.cli.options import Names, OptionalOutput
-from genpredict.cli.score import ALL_DONE
 
 YARDSTICKS_EXAMPLES = """
 Example: `genpredict yardsticks scores.zarr --hyperparameters network,optimizer,learning_rate`

@@ -8,6 +8,7 @@ from typing import Any
 
 from cyclopts import App
 
+from genpredict.cli.exit_codes import ALL_DONE
 from genpredict.errors import GenpredictError
 
 figure = App(
@@ -95,4 +96,4 @@ def saved(source: Path, output: Path, draw: Callable[[], Any], *, overwrite: boo
         save(picture, output)
     plt.close(picture.figure)
     console.note(f"drawn: {output}")
-    return 0
+    return ALL_DONE
