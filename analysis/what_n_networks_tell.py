@@ -15,8 +15,9 @@ from scipy.special import ndtr
 import genpredict
 from genpredict import figures
 from genpredict.inference import Inference
+from genpredict.stats.bounds import all_bounds
 from genpredict.stats.coefficients import pearson
-from genpredict.stats.estimation import all_bounds, all_pvalues, methods_of
+from genpredict.stats.estimation import all_pvalues, methods_of
 from genpredict.stats.power import effective_number
 from genpredict.stats.sample import sample_of
 

@@ -11,7 +11,7 @@ from genpredict.errors import GenpredictError
 IntervalKind: TypeAlias = Literal["auto", "bca", "percentile", "fisher", "jackknife", "influence"]
 #: Coordinates whose values are clusters; None for none, "auto" for `run` where it repeats.
 Cluster: TypeAlias = str | Sequence[str] | None
-#: Up to this many checkpoints "auto" resamples or permutes; above it, influence functions.
+#: Up to this many checkpoints "auto" leaves out and permutes; above it, influence functions.
 MOST_RESAMPLED = 2000
 #: Up to this many checkpoints, all pairs are compared at once, and KROCC is bootstrapped.
 MOST_PAIRWISE = 1000
@@ -40,10 +40,10 @@ class Inference:
     Parameters
     ----------
     interval : {"auto", "bca", "percentile", "fisher", "jackknife", "influence"}
-        "auto" is BCa for up to 2,000 checkpoints, the jackknife (without each cluster in turn)
-        where checkpoints are in clusters, covariates are held fixed, or more than half the values
-        of a column are equal, influence functions above 2,000. BCa and the percentile interval
-        resample clusters where there are some; Fisher's knows nothing of clusters and is refused.
+        "auto" is the jackknife (without each checkpoint, or each cluster, in turn; Student's t on
+        Fisher's scale) for up to 2,000 checkpoints, influence functions above. BCa and the
+        percentile interval resample clusters where there are some, and take at least 10 draws;
+        Fisher's knows nothing of clusters and is refused.
     resamples : int
         Of the bootstrap; the same ones for all measures and targets of the same checkpoints.
     permutations : int or "auto"
@@ -62,8 +62,8 @@ class Inference:
 
     Examples
     --------
-    >>> Inference(level=0.9).interval_for(90), Inference().interval_for(90, clustered=True)
-    ('bca', 'jackknife')
+    >>> Inference(level=0.9).interval_for(90), Inference().interval_for(9000)
+    ('jackknife', 'influence')
     """
 
     interval: IntervalKind = "auto"
@@ -91,9 +91,7 @@ class Inference:
             if value != "auto" and value < least:
                 raise GenpredictError(f"{name} must be at least {least}, got {value}")
 
-    def interval_for(
-        self, n: int, *, coefficient: str = "rocc", clustered: bool = False, covariates: int = 0
-    ) -> str:
+    def interval_for(self, n: int, *, coefficient: str = "rocc") -> str:
         """Return the kind of interval of a coefficient of n checkpoints.
 
         Of more than 1,000 checkpoints KROCC has the jackknife's in place of the bootstrap's, and a
@@ -101,8 +99,7 @@ class Inference:
         """
         kind: str = self.interval
         if kind == "auto":
-            kind = "jackknife" if clustered or covariates else "bca"
-            kind = "influence" if n > MOST_RESAMPLED else kind
+            kind = "influence" if n > MOST_RESAMPLED else "jackknife"
         drawn = kind in ("bca", "percentile")
         if coefficient in ("plcc", "rocc"):
             return kind

@@ -63,8 +63,7 @@ class InferenceFlags:
     Parameters
     ----------
     interval
-        How intervals are made: auto is bca up to 2,000 checkpoints, jackknife for clusters and
-        covariates, influence above 2,000.
+        How intervals are made: auto is jackknife up to 2,000 checkpoints, influence above.
     resamples
         Number of bootstrap resamples that bca and percentile intervals are made of.
     permutations

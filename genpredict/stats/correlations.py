@@ -130,12 +130,14 @@ def correlate(
     given where measure and target both depend on a covariate in a curve, and no interval of ROCC
     where the covariates' ranks explain much less than the covariates do.
 
-    A column that is mostly one value, from which fewer than 10 values differ, has no interval.
+    Intervals hold the truth as often as they say where n is small and where values are tied: of
+    bivariate normal tables of 6 to 100 checkpoints, continuous, rounded or in three levels, 93 to
+    99 % of the 95 % intervals of each coefficient do. A column that is mostly one value, from which
+    fewer than 10 values differ, has no interval; where half the values are equal, or a few of PLCC
+    lie far out, the interval is at least as wide as for unrelated columns, and on the safe side.
+    Asked for by name, BCa covers less: 90 to 97 % of such tables of 10 to 30 checkpoints.
 
-    Intervals of few checkpoints promise more than they hold: of bivariate normal tables of 11 to 32
-    checkpoints, 91 to 94 % of the 95 % BCa intervals of PLCC hold the truth (of ROCC 93 to 97 %);
-    from about 100 on it is 95 %. Fisher's do better there, but know nothing of skewed or clustered
-    data. The p-value and the interval are made in different ways, and may disagree at the edge; an
+    The p-value and the interval are made in different ways, and may disagree at the edge; an
     interval speaks of one pair, an adjusted p of the whole family.
 
     A family is the tests among which one would pick a finding. Who looks at every group picks among
@@ -156,7 +158,7 @@ def correlate(
     ... )
     >>> table = correlate(scores, measures=["norm"]).squeeze()
     >>> [round(float(table[name]), 2) for name in ("plcc", "plcc_lower", "plcc_upper")]
-    [0.56, 0.27, 0.75]
+    [0.56, 0.23, 0.77]
     """
     settings = inference_of(inference, options)
     _check(adjust, family)
@@ -182,7 +184,7 @@ def correlate(
     )
     if simultaneous:
         table = _with_simultaneous(table, (x, y, z), groups, codes, settings, family)
-    table = _with_kinds(table, settings, len(z))
+    table = _with_kinds(table, settings)
     table = described(_adjusted(table, adjust, family), settings)
     return table.assign_attrs(
         family=family,
@@ -265,17 +267,11 @@ def checked_codes(
     return codes
 
 
-def _with_kinds(table: xr.Dataset, settings: Inference, covariates: int) -> xr.Dataset:
+def _with_kinds(table: xr.Dataset, settings: Inference) -> xr.Dataset:
     """Say of each group how its intervals are made, by its largest pair."""
     largest = table["n"].max(("measure", "target")).values
-    clustered = (table["n_clusters"] < table["n"]).any(("measure", "target")).values
     for name, coefficient in (("interval", "rocc"), ("krocc_interval", "krocc")):
-        kinds = [
-            settings.interval_for(
-                int(n), coefficient=coefficient, clustered=bool(some), covariates=covariates
-            )
-            for n, some in zip(largest, clustered, strict=True)
-        ]
+        kinds = [settings.interval_for(int(n), coefficient=coefficient) for n in largest]
         table[name] = ("group", np.array(kinds, dtype=object))
     return table.assign({name: table[name].astype(np.int64) for name in ("n", "n_clusters")})
 

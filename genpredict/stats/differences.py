@@ -23,8 +23,15 @@ from scipy.special import stdtr, stdtrit
 from genpredict.errors import GenpredictError
 from genpredict.inference import Inference, InferenceOptions, inference_of
 from genpredict.stats import influence
+from genpredict.stats.bootstrap import (
+    bca_interval,
+    bootstrap_pvalue,
+    percentile_interval,
+    skewed,
+)
+from genpredict.stats.bounds import BOOTSTRAP, interval_kind, resample
 from genpredict.stats.clusters import cluster_names
-from genpredict.stats.coefficients import Array
+from genpredict.stats.coefficients import Array, spearman
 from genpredict.stats.columns import (
     Column,
     Named,
@@ -34,18 +41,12 @@ from genpredict.stats.columns import (
     target_columns,
 )
 from genpredict.stats.correlations import checked_codes, matrix, settings_attrs
-from genpredict.stats.estimation import enough, interval_kind, methods_of, resample, valid_rows
+from genpredict.stats.estimation import enough, methods_of, valid_rows
 from genpredict.stats.groups import groups_of, selected, where_text
-from genpredict.stats.intervals import (
-    bca_interval,
-    bootstrap_pvalue,
-    percentile_interval,
-    skewed,
-    standard_error,
-)
+from genpredict.stats.intervals import standard_error
 from genpredict.stats.known_coefficients import COEFFICIENTS
 from genpredict.stats.methods import Method, Smooth, left_out_of
-from genpredict.stats.reasons import few_clusters
+from genpredict.stats.reasons import few_draws, nearly_constant
 from genpredict.stats.sample import sample_of
 from genpredict.stats.threads import one_blas_thread
 
@@ -110,6 +111,14 @@ def difference(
     GenpredictError
         For unknown names, measures of several columns, a margin that is not positive, and
         ``interval="fisher"``, which knows nothing of what the two share.
+
+    Notes
+    -----
+    Of normal tables of 100 checkpoints, 92 to 97 % of the 95 % intervals hold the true difference,
+    signed and of strengths. Two measures of which neither correlates are the exception: their
+    strengths differ by less than their correlations scatter, and intervals of |a| − |b| hold 0 in
+    up to 100 %. Where a, b or the target is nearly constant there is no interval, as in
+    `correlate`.
     """
     settings = inference_of(inference, options)
     if settings.interval == "fisher":
@@ -198,15 +207,16 @@ def compare(
         return compared
     methods = methods_of(sample)
     kinds = {key: interval_kind(key, sample, settings) for key in methods}
-    redrawn = {key: methods[key] for key, kind in kinds.items() if kind in ("bca", "percentile")}
+    redrawn = {key: methods[key] for key, kind in kinds.items() if kind in BOOTSTRAP}
     replicates = resample(redrawn, sample, settings)
+    refused = bool(few_draws(sample, settings)) or bool((nearly_constant(sample) != "").any())
     for key, method in methods.items():
         a, b = method.estimate[:, 0]
         compared |= {key + "_a": a, key + "_b": b, key + "_difference": a - b}
         signs = np.sign([a, b]) if absolute else np.ones(2)
         gap = signs[0] * a - signs[1] * b
         compared[key + "_difference"] = gap
-        if np.isnan(gap) or few_clusters(sample):
+        if np.isnan(gap) or refused:
             continue
         spread = _Spread(method, kinds[key], signs, replicates.get(key))
         ends = spread.interval(gap, settings.level)
@@ -220,6 +230,9 @@ class _Spread:
     """How far a difference of two correlations scatters, by one kind of interval."""
 
     def __init__(self, method: Method, kind: str, signs: Array, replicates: Array | None) -> None:
+        uneven = bool(method.sample.mostly_one_value.any())
+        if uneven and kind in BOOTSTRAP:  # resamples repeat what few values do
+            kind, replicates = "jackknife", None
         self._sample, self._kind = method.sample, kind
         self._replicates = None if replicates is None else _gap(replicates, signs)
         self._left = None
@@ -234,6 +247,8 @@ class _Spread:
         else:
             assert self._left is not None
             self._error = float(standard_error(self._left))
+        if (uneven or method.outlying.any()) and self._replicates is None and self._error > 0:
+            self._error = max(self._error, _unrelated_error(method, signs))
 
     def interval(self, gap: float, level: float) -> tuple[Any, Any, Any]:
         """Return lower and upper bound and p-value."""
@@ -258,6 +273,17 @@ class _Spread:
         below = stdtr(self._sample.degrees, -(gap + margin) / self._error)
         above = stdtr(self._sample.degrees, (gap - margin) / self._error)
         return float(max(below, above))
+
+
+def _unrelated_error(method: Method, signs: Array) -> float:
+    """Return how far a less b scatters about 0 where the target is related to neither.
+
+    √(e_a² + e_b² − 2·r·e_a·e_b), e the errors of unrelated columns, r = ROCC of a with b.
+    """
+    errors = method.unrelated_errors()[:, 0] * signs
+    x = method.sample.x
+    square = errors @ errors + 2 * errors.prod() * -spearman(x[:1], x[1:]).item()
+    return float(np.sqrt(max(square, 0.0)))
 
 
 def _gap(values: Array, signs: Mapping[int, float] | Array) -> Array:

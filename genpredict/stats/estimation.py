@@ -13,25 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genpredict.inference import Inference
+from genpredict.inference import MOST_RESAMPLED, Inference
+from genpredict.stats.bounds import all_bounds
 from genpredict.stats.clusters import intraclass_correlation
 from genpredict.stats.coefficients import Array, covariate_basis
-from genpredict.stats.intervals import (
-    bca_interval,
-    fisher_interval,
-    percentile_interval,
-    skewed,
-    t_interval,
-)
 from genpredict.stats.known_coefficients import COEFFICIENTS, STATISTICS
-from genpredict.stats.methods import Method, Spearman, left_out_of, wald_pvalues
+from genpredict.stats.linear_methods import Spearman
+from genpredict.stats.methods import Method, wald_pvalues
 from genpredict.stats.permutation import permutation_pvalues
 from genpredict.stats.reasons import (
     curved,
     disagreeing,
-    few_clusters,
-    mostly_one_value,
+    few_draws,
     nearly_constant,
+    unmoved,
 )
 from genpredict.stats.sample import Sample, sample_of
 
@@ -189,7 +184,7 @@ def estimate_sample(
     methods = methods_of(sample)
     bent = curved(sample) if sample.independent else None
     constancy = nearly_constant(sample)
-    few = few_clusters(sample)
+    few = few_draws(sample, inference)
     pvalues = all_pvalues(methods, sample, inference, permutations)
     bounds = {} if few else all_bounds(methods, sample, inference)
     table: dict[str, Any] = {"note": _notes(constancy, few, bent)}
@@ -208,6 +203,7 @@ def estimate_sample(
             ("_lower", "_upper"), bounds.get(key, (nothing, nothing)), strict=True
         ):
             table[key + end] = np.where(unknown, np.nan, bound)
+        table["note"] = np.where(table["note"] == "", unmoved(key, table), table["note"])
     return table
 
 
@@ -239,68 +235,8 @@ def all_pvalues(
         if key in pvalues:
             continue
         if sample.clustered:
-            errors = standard_errors(method, inference)
+            errors = method.errors("influence" if sample.n > MOST_RESAMPLED else "jackknife")
             pvalues[key] = wald_pvalues(method.estimate, errors, sample.degrees)
         else:
             pvalues[key] = method.asymptotic_pvalues()
     return pvalues
-
-
-def standard_errors(method: Method, inference: Inference) -> Array:
-    """Return the errors of a Wald test: the jackknife's for few checkpoints, else influence's."""
-    small = method.sample.n <= 2000
-    return method.jackknife_errors() if small else method.influence_errors()
-
-
-def all_bounds(
-    methods: Mapping[str, Method], sample: Sample, inference: Inference
-) -> dict[str, tuple[Array, Array]]:
-    """Return the bounds of every coefficient, shape (m, t) each."""
-    kinds = {key: interval_kind(key, sample, inference) for key in methods}
-    redrawn = {key: methods[key] for key, kind in kinds.items() if kind in ("bca", "percentile")}
-    replicates = resample(redrawn, sample, inference)
-    bounds = {}
-    for key, method in methods.items():
-        known, level = method.estimate, inference.level
-        if kinds[key] == "fisher":
-            bounds[key] = fisher_interval(
-                known, sample.n, level, coefficient=key, covariates=sample.independent
-            )
-        elif kinds[key] == "percentile":
-            bounds[key] = percentile_interval(replicates[key], level)
-        elif kinds[key] == "bca":
-            left = method.left_out(left_out_of(sample, inference.seed))
-            acceleration = skewed(left, sample.clusters)
-            bounds[key] = bca_interval(known, replicates[key], acceleration, level)
-            if inference.interval == "auto" and (uneven := mostly_one_value(sample)).any():
-                wald = t_interval(known, method.jackknife_errors(), level, degrees=sample.degrees)
-                lower, upper = (
-                    np.where(uneven, *ends) for ends in zip(wald, bounds[key], strict=True)
-                )
-                bounds[key] = lower, upper
-        else:
-            jackknife = kinds[key] == "jackknife"
-            errors = method.jackknife_errors() if jackknife else method.influence_errors()
-            bounds[key] = t_interval(known, errors, level, degrees=sample.degrees)
-    return bounds
-
-
-def interval_kind(key: str, sample: Sample, inference: Inference) -> str:
-    """Return how a coefficient's interval is made."""
-    return inference.interval_for(
-        sample.n, coefficient=key, clustered=sample.clustered, covariates=sample.independent
-    )
-
-
-def resample(
-    methods: Mapping[str, Method], sample: Sample, inference: Inference
-) -> dict[str, Array]:
-    """Return coefficients of bootstrap resamples of clusters, shape (m, t, resamples)."""
-    if not methods:
-        return {}
-    rng = np.random.default_rng(inference.seed)
-    parts: dict[str, list[Array]] = {key: [] for key in methods}
-    for counts in sample.bootstrap(inference.resamples, rng):
-        for key, method in methods.items():
-            parts[key].append(method.resampled(counts))
-    return {key: np.concatenate(blocks, axis=-1) for key, blocks in parts.items()}

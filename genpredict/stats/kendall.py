@@ -213,23 +213,49 @@ def kendall_asymptotic(total: float, x: RankedColumn, y: RankedColumn) -> float:
     float
         NaN where a column is constant.
     """
+    if min(len(column.sizes) for column in (x, y)) < 2:
+        return float("nan")
+    return float(2 * ndtr(-abs(total / 2) / np.sqrt(_null_variance(x, y))))
+
+
+def kendall_null_error(x: RankedColumn, y: RankedColumn) -> float:
+    """Return the standard error of τ-b of unrelated columns, ties included.
+
+    Parameters
+    ----------
+    x, y : RankedColumn, of n checkpoints
+
+    Returns
+    -------
+    float
+        NaN where a column is constant.
+    """
+    untied = [_untied(column) / 2 for column in (x, y)]
+    if min(untied) == 0:
+        return float("nan")
+    return float(np.sqrt(_null_variance(x, y) / (untied[0] * untied[1])))
+
+
+def _null_variance(x: RankedColumn, y: RankedColumn) -> float:
+    """Return Var S of `kendall_asymptotic`."""
     n = float(len(x.rank))
     sizes = [column.sizes.astype(np.float64) for column in (x, y)]
-    if min(len(size) for size in sizes) < 2:
-        return float("nan")
     pairs = [float((s * (s - 1)).sum()) for s in sizes]
     triples = [float((s * (s - 1) * (s - 2)).sum()) for s in sizes]
     cubes = [float((s * (s - 1) * (2 * s + 5)).sum()) for s in sizes]
     variance = (n * (n - 1) * (2 * n + 5) - sum(cubes)) / 18
     variance += triples[0] * triples[1] / (9 * n * (n - 1) * (n - 2))
-    variance += pairs[0] * pairs[1] / (2 * n * (n - 1))
-    return float(2 * ndtr(-abs(total / 2) / np.sqrt(variance)))
+    return variance + pairs[0] * pairs[1] / (2 * n * (n - 1))
 
 
 def kendall_of_counts(counts: Array, x: RankedColumn, y: RankedColumn) -> float:
     """Return τ-b from C_i; NaN where a column is constant."""
-    untied = [len(c.rank) ** 2 - float((c.sizes.astype(np.float64) ** 2).sum()) for c in (x, y)]
-    return _tau(float(counts.sum()), *untied)
+    return _tau(float(counts.sum()), _untied(x), _untied(y))
+
+
+def _untied(column: RankedColumn) -> float:
+    """Return the number of ordered pairs that differ."""
+    return len(column.rank) ** 2 - float((column.sizes.astype(np.float64) ** 2).sum())
 
 
 def kendall_resampled(x: Array, y: Array, counts: NDArray[np.int64]) -> Array:

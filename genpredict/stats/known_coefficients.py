@@ -58,9 +58,9 @@ class Coefficient:
 COEFFICIENTS: dict[str, Coefficient] = {
     row.key: row
     for row in (
-        Coefficient("plcc", "Pearson's r", "genpredict.stats.methods:Pearson"),
-        Coefficient("rocc", "Spearman's ρ", "genpredict.stats.methods:Spearman"),
-        Coefficient("krocc", "Kendall's τ-b", "genpredict.stats.methods:Kendall"),
+        Coefficient("plcc", "Pearson's r", "genpredict.stats.linear_methods:Pearson"),
+        Coefficient("rocc", "Spearman's ρ", "genpredict.stats.linear_methods:Spearman"),
+        Coefficient("krocc", "Kendall's τ-b", "genpredict.stats.kendall_method:Kendall"),
     )
 }
 #: What a table says of each coefficient, by suffix of its variable.

@@ -16,7 +16,7 @@ import xarray as xr
 from scipy.special import gammaincc, ndtr, ndtri
 
 from genpredict.errors import GenpredictError
-from genpredict.inference import MOST_RESAMPLED, Inference, InferenceOptions, inference_of
+from genpredict.inference import Inference, InferenceOptions, inference_of
 from genpredict.stats.clusters import LEAST_CLUSTERS, cluster_names
 from genpredict.stats.coefficients import Array
 from genpredict.stats.columns import Named, measure_columns, names_of, target_columns
@@ -142,8 +142,7 @@ def _of_sample(sample: Sample) -> dict[str, Array]:
     constant = nearly_constant(sample) != ""
     numbers = {}
     for key, method in methods_of(sample).items():
-        small = sample.n <= MOST_RESAMPLED
-        errors = method.jackknife_errors() if small else method.influence_errors()
+        errors = method.errors(Inference().interval_for(sample.n, coefficient=key))
         r = method.estimate
         sound = (np.abs(r) < 1) & (errors > 0) & ~constant
         kept = np.where(sound, r, np.nan)

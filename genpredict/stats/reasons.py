@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.special import fdtrc, ndtri
 
+from genpredict.inference import Inference
+from genpredict.stats.bounds import BOOTSTRAP
 from genpredict.stats.clusters import LEAST_CLUSTERS
 from genpredict.stats.coefficients import (
     NOTHING_LEFT,
@@ -14,12 +18,16 @@ from genpredict.stats.coefficients import (
     ranks,
     unit_residuals,
 )
-from genpredict.stats.methods import Spearman
-from genpredict.stats.permutation import Pairs
+from genpredict.stats.intervals import PERFECT
+from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.linear_methods import Spearman
 from genpredict.stats.sample import Sample
 
-#: A column that is mostly one value has no interval unless so many values (or clusters) differ.
-LEAST_DIFFERENT = 10
+#: A column that is mostly one value has no interval unless so many values (or clusters) differ;
+#: of one that is half one value, these suffice: of 3 among 6, one order in 10 is perfect.
+LEAST_DIFFERENT, LEAST_OF_HALF = 10, 4
+#: Checkpoints (or clusters) that a bootstrap takes: resamples of fewer are too often constant.
+LEAST_RESAMPLED = 10
 #: Curvature counts where both F tests fall below this p, and it moves the correlation by so much.
 CURVED_P, CURVED_SHARE = 0.2, 0.1
 
@@ -46,15 +54,6 @@ def nearly_constant(sample: Sample) -> Array:
     return np.array(pairs, dtype=object).reshape(len(sample.x), len(sample.y))
 
 
-def mostly_one_value(sample: Sample) -> Pairs:
-    """Mark pairs of which more than half the values of a column are equal, shape (m, t)."""
-    shares = [
-        [np.unique(row, return_counts=True)[1].max() / sample.n for row in rows]
-        for rows in (sample.x, sample.y)
-    ]
-    return np.asarray((np.array(shares[0]) > 0.5)[:, None] | (np.array(shares[1]) > 0.5)[None])
-
-
 def _constancy(row: Array, sample: Sample, what: str) -> str:
     values, counts = np.unique(row, return_counts=True)
     if len(values) == 1:
@@ -63,7 +62,8 @@ def _constancy(row: Array, sample: Sample, what: str) -> str:
     if sample.clustered:
         differs = np.add.reduceat(differs, sample.starts) > 0
     count = int(differs.sum())
-    if count >= LEAST_DIFFERENT or count >= len(differs) - count:
+    same = len(differs) - count
+    if count >= (LEAST_DIFFERENT if count < same else LEAST_OF_HALF) or count > same:
         return ""
     unit = "clusters hold" if sample.clustered else "values are"
     return (
@@ -79,11 +79,48 @@ def few_clusters(sample: Sample) -> str:
     return f"no interval: it takes {LEAST_CLUSTERS} clusters, and there are {sample.clusters}"
 
 
-def curved(sample: Sample) -> Array:
-    """Mark pairs that share a covariate's square, so that linear regression does not hold it fixed.
+def few_draws(sample: Sample, inference: Inference) -> str:
+    """Say that checkpoints or clusters are too few for the interval asked for, "" where not."""
+    if inference.interval not in BOOTSTRAP or sample.clusters >= LEAST_RESAMPLED:
+        return few_clusters(sample)
+    unit = "clusters" if sample.clustered else "checkpoints"
+    return (
+        f"no interval: the bootstrap takes {LEAST_RESAMPLED} {unit}, and there are "
+        f'{sample.clusters}; the interval "jackknife" takes {LEAST_CLUSTERS}'
+    )
 
-    Squares of the covariates' normal scores, less what the covariates explain, must explain both
-    residuals (F tests at 0.2 each), and move their correlation by more than 0.1.
+
+def unmoved(key: str, table: Mapping[str, Array]) -> Array:
+    """Say of pairs that have an estimate and no interval why, shape (m, t).
+
+    Parameters
+    ----------
+    key : str
+        Of a coefficient.
+    table : mapping of str to array, shape (m, t)
+        Estimates and bounds by the names of the table.
+
+    Returns
+    -------
+    array of str, shape (m, t)
+    """
+    missing = np.isfinite(table[key]) & np.isnan(table[key + "_lower"])
+    perfect = np.abs(np.nan_to_num(table[key])) >= 1 - PERFECT
+    title = COEFFICIENTS[key].title
+    texts = np.where(
+        perfect,
+        f"no interval of {title}: a perfect correlation says nothing of its error",
+        f"no interval of {title}: nothing in these checkpoints tells its error",
+    )
+    return np.asarray(np.where(missing, texts, ""), dtype=object)
+
+
+def curved(sample: Sample) -> Array:
+    """Mark pairs that share a curve in a covariate, which linear regression does not hold fixed.
+
+    Squares, cubes or products of two of the covariates' normal scores, less what the covariates
+    explain, must explain both residuals (F tests at 0.2 each), and move their correlation by more
+    than 0.1. Each of the three is asked alone, where it leaves degrees of freedom to ask with.
 
     Parameters
     ----------
@@ -93,10 +130,17 @@ def curved(sample: Sample) -> Array:
     -------
     array of bool, shape (m, t)
     """
+    scores = ndtri(ranks(sample.z) / (sample.n + 1)) if len(sample.z) else sample.z
+    first, second = np.triu_indices(len(scores), 1)
+    curves = scores**2, scores**3, scores[first] * scores[second]
+    return np.asarray(np.any([_share(sample, terms) for terms in curves], axis=0))
+
+
+def _share(sample: Sample, terms: Array) -> Array:
+    """Mark pairs of which both residuals depend on terms, shape (k, n), beyond the covariates."""
     nothing = np.zeros((len(sample.x), len(sample.y)), dtype=bool)
     basis = covariate_basis(sample.z, sample.n)
-    squares = ndtri(ranks(sample.z) / (sample.n + 1)) ** 2 if len(sample.z) else sample.z
-    left = squares - squares @ basis.T @ basis
+    left = terms - terms @ basis.T @ basis
     extra = covariate_basis(left, sample.n)[1:]
     extra = extra[np.linalg.norm(extra - extra @ basis.T @ basis, axis=1) > NOTHING_LEFT**0.5]
     degrees = sample.n - len(basis) - len(extra)

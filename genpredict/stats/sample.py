@@ -83,6 +83,15 @@ class Sample:
         """Degrees of freedom of a standard error between clusters."""
         return max(self.clusters - 1 - (0 if self.clustered else self.independent), 1)
 
+    @cached_property
+    def mostly_one_value(self) -> NDArray[np.bool_]:
+        """Pairs of which a column has at least half its values equal, shape (m, t)."""
+        x, y = (
+            np.array([2 * column.sizes.max(initial=0) >= self.n for column in columns])
+            for columns in self.ranked[:2]
+        )
+        return np.asarray(x[:, None] | y[None])
+
     def per_cluster(self, values: Array) -> Array:
         """Sum the last axis over the members of each cluster, shape (..., clusters)."""
         return np.asarray(np.add.reduceat(values, self.starts, axis=-1))

@@ -17,9 +17,10 @@ from stats_cases import Array, none_of, pvalues, scores_of
 from genpredict.errors import GenpredictError, GenpredictWarning
 from genpredict.inference import Inference
 from genpredict.stats import correlate, difference, to_table, top_fraction
+from genpredict.stats.bounds import all_bounds
 from genpredict.stats.clusters import cluster_codes, intraclass_correlation
 from genpredict.stats.coefficients import pearson, ranks
-from genpredict.stats.estimation import all_bounds, all_pvalues, estimate, methods_of
+from genpredict.stats.estimation import all_pvalues, estimate, methods_of
 from genpredict.stats.influence import standard_error
 from genpredict.stats.methods import wald_pvalues
 from genpredict.stats.sample import sample_of

@@ -104,7 +104,8 @@ def test_reversed_target_reverses_every_sign() -> None:
 
 def test_seed_repeats_and_groups_do_not_interfere() -> None:
     """The same seed gives the same table; grouping leaves `all` as it is."""
-    asked: dict[str, Any] = {"resamples": 100, "permutations": 100, "targets": "test_accuracy"}
+    asked: dict[str, Any] = {"resamples": 100, "permutations": 100, "targets": "test_accuracy",
+                             "interval": "bca"}  # fmt: skip
     alone, again = (correlate(scores_of(), seed=3, **asked) for _ in range(2))
     xr.testing.assert_identical(alone, again)
     grouped = correlate(scores_of(), seed=3, by="network", adjust=(), **asked)

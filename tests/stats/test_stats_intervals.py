@@ -9,17 +9,16 @@ from stats_cases import Array, binormal, none_of
 
 from genpredict.inference import MOST_RESAMPLED, Inference
 from genpredict.stats import methods
-from genpredict.stats.coefficients import pearson, spearman
-from genpredict.stats.estimation import estimate, methods_of, resample
-from genpredict.stats.intervals import (
+from genpredict.stats.bootstrap import (
     bca_interval,
     bootstrap_pvalue,
-    fisher_interval,
-    jackknife_interval,
     percentile_interval,
     skewed,
-    standard_error,
 )
+from genpredict.stats.bounds import resample
+from genpredict.stats.coefficients import pearson, spearman
+from genpredict.stats.estimation import estimate, methods_of
+from genpredict.stats.intervals import fisher_interval, jackknife_interval, standard_error
 from genpredict.stats.kendall import kendall, kendall_jackknife, kendall_resampled
 from genpredict.stats.methods import left_out_of
 from genpredict.stats.resampling import bootstrap_counts
@@ -62,9 +61,10 @@ def test_percentile_against_numpy() -> None:
 
 def test_no_spread_is_no_interval() -> None:
     """Of a perfect correlation every resample is perfect: that says nothing of its error."""
-    x = np.arange(8.0)[None]
-    for interval in ("bca", "percentile"):
-        found = estimate(x, x, none_of(8), Inference(interval=interval, permutations=0))
+    x = np.arange(12.0)[None]
+    for interval in ("auto", "bca", "percentile"):
+        found = estimate(x, x, none_of(12), Inference(interval=interval, permutations=0))
+        assert found["note"].item().startswith("no interval of PLCC: a perfect correlation")
         for name in ("plcc", "rocc", "krocc"):
             assert found[name][0, 0] == pytest.approx(1)
             assert np.isnan(found[name + "_lower"][0, 0])
@@ -95,14 +95,14 @@ def test_pvalue_is_where_the_interval_reaches_zero(accelerated: Array | None) ->
 
 
 def test_kind_of_interval_by_n() -> None:
-    """BCa up to 2,000, influence functions above; KROCC by the jackknife from 1,001 on."""
+    """The jackknife up to 2,000, influence functions above; bootstraps of KROCC up to 1,000."""
     auto = Inference()
     kinds = [auto.interval_for(n) for n in (MOST_RESAMPLED, MOST_RESAMPLED + 1)]
-    assert kinds == ["bca", "influence"]
-    kinds = [auto.interval_for(n, coefficient="krocc") for n in (1000, 1001, 2001)]
-    assert kinds == ["bca", "jackknife", "influence"]
-    assert auto.interval_for(30, clustered=True) == auto.interval_for(30, covariates=1)
-    assert auto.interval_for(30, clustered=True) == "jackknife"
+    assert kinds == ["jackknife", "influence"]
+    assert auto.interval_for(2001, coefficient="krocc") == "influence"
+    asked = Inference(interval="bca")
+    kinds = [asked.interval_for(n, coefficient="krocc") for n in (1000, 1001, 2001)]
+    assert kinds == ["bca", "jackknife", "jackknife"]
     assert Inference(interval="fisher").interval_for(5000, coefficient="krocc") == "fisher"
 
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from stats_cases import binormal, columns, none_of, pvalues
 
-from genpredict.stats.methods import MOST_KENDALL
+from genpredict.stats.kendall_method import MOST_KENDALL
 
 TESTS = {"plcc": stats.pearsonr, "rocc": stats.spearmanr, "krocc": stats.kendalltau}
 

@@ -11,8 +11,9 @@ from stats_cases import Array, binormal, columns, none_of
 
 from genpredict.inference import Inference
 from genpredict.stats import resampling
+from genpredict.stats.bounds import resample
 from genpredict.stats.coefficients import pearson, spearman
-from genpredict.stats.estimation import estimate, methods_of, resample
+from genpredict.stats.estimation import estimate, methods_of
 from genpredict.stats.resampling import Resampler, bootstrap_counts
 from genpredict.stats.sample import sample_of
 
