@@ -22,7 +22,7 @@ from genpredict.outputs import new_file, new_folder
 from genpredict.stats import to_table
 from genpredict.stats.known_coefficients import COEFFICIENTS
 from genpredict.stats.power import power_sentence
-from genpredict.stats.tables import choices_text, intervals_without_star, stars
+from genpredict.stats.tables import choices_text, disagreements, stars
 
 #: What made a table, noted in its netCDF and Zarr forms.
 _KIND = "correlations"
@@ -85,10 +85,18 @@ def _legend(correlations: xr.Dataset) -> Iterator[str]:
         f"(Holm, {_FAMILIES[attrs['family']]}) below .05 .01 .001; "
         f"intervals: {', '.join(intervals)}"
     )
-    if not at_once and (alone := intervals_without_star(correlations)):
+    if at_once:
+        return
+    without_star, with_star = disagreements(correlations)
+    if without_star:
         yield (
-            f"{alone} intervals exclude 0 without a star: an interval speaks of one pair, "
-            f"a star of all {attrs['tests']} tests of a coefficient"
+            f"intervals that exclude 0 without a star: {without_star}; an interval speaks of one "
+            f"pair, a star of all {attrs['tests']} tests of a coefficient"
+        )
+    if with_star:
+        yield (
+            f"stars beside an interval that holds 0: {with_star}; a star speaks against "
+            "independence, an interval of the size"
         )
 
 

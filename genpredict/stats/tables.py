@@ -139,15 +139,28 @@ def summary(
     return pd.DataFrame(np.reshape(texts, (len(rows), -1)), index=rows, columns=columns)
 
 
-def intervals_without_star(correlations: xr.Dataset) -> int:
-    """Count the intervals that exclude 0 while Holm's p earns no star, over all coefficients."""
-    count = 0
+def disagreements(correlations: xr.Dataset) -> tuple[int, int]:
+    """Count where interval and star part, over all coefficients.
+
+    Parameters
+    ----------
+    correlations : Dataset
+        As of `correlate`.
+
+    Returns
+    -------
+    without_star, with_star : int
+        Intervals that exclude 0 while Holm's p earns no star, and that hold 0 beside a star.
+    """
+    without_star = with_star = 0
     for key in COEFFICIENTS:
         if f"{key}_pvalue_holm" not in correlations:
             continue
-        excludes = correlations[f"{key}_lower"] * correlations[f"{key}_upper"] > 0
-        count += int((excludes & (correlations[f"{key}_pvalue_holm"] >= STARS[0])).sum())
-    return count
+        ends = correlations[f"{key}_lower"] * correlations[f"{key}_upper"]
+        pvalue = correlations[f"{key}_pvalue_holm"]
+        without_star += int(((ends > 0) & (pvalue >= STARS[0])).sum())
+        with_star += int(((ends <= 0) & (pvalue < STARS[0])).sum())
+    return without_star, with_star
 
 
 def stars(pvalue: float) -> str:

@@ -12,6 +12,7 @@ from stats_cases import scores_of
 import genpredict
 from genpredict.errors import GenpredictError
 from genpredict.stats import benjamini_hochberg, correlate, holm, summary, to_table
+from genpredict.stats.tables import disagreements
 
 #: Options that make a table in no time.
 QUICK: dict[str, Any] = {"interval": "fisher", "permutations": 999}
@@ -77,3 +78,19 @@ def test_family_says_what_is_adjusted_together(name: str, adjust: Any) -> None:
     assert (table.attrs["family"], group.attrs["family"]) == ("table", "group")
     with pytest.raises(GenpredictError, match=r"family must be one of .* got 'all'"):
         correlate(scores_of(), family="all", **QUICK)
+
+
+def test_where_interval_and_star_part_is_counted() -> None:
+    """Both ways, over all coefficients; a missing p or interval counts for neither."""
+    table = correlate(scores_of(30), permutations=0, targets="test_accuracy")
+    cells = {
+        "plcc": [(0.1, 0.5, 0.2), (0.1, 0.5, 0.01), (-0.1, 0.5, 0.01), (-0.1, 0.5, np.nan)],
+        "rocc": [(-0.5, -0.1, 0.06), (-0.5, 0.0, 0.04), (np.nan, np.nan, 0.01), (0.1, 0.5, np.nan)],
+        "krocc": [(-0.1, 0.5, 0.2)],
+    }
+    for key, rows in cells.items():
+        for place, end in enumerate(("_lower", "_upper", "_pvalue_holm")):
+            numbers = np.full(table[key].shape, np.nan)
+            numbers[: len(rows), 0, 0] = [row[place] for row in rows]
+            table[key + end] = table[key].copy(data=numbers)
+    assert disagreements(table) == (2, 2)
