@@ -28,6 +28,7 @@ from genpredict.spectral.blocks import (
     full_eigenvalues,
     integers_on,
     left_eigenvalues,
+    perhaps,
     plan,
     stacked,
 )
@@ -226,13 +227,16 @@ def _measure_piece(
     """Measure the weights of layers of one shape; those that are not finite as zeros."""
     at, device = piece.layers, found.finite.device
     stack = stacked([weights[layer] for layer in at], device, torch.float64)
-    broken = found.finite[at] == 0
-    stack.masked_fill_(broken.reshape(-1, *[1] * (stack.ndim - 1)), 0.0)
+    index = integers_on(device, at)
+    broken = found.finite[index] == 0
+    if perhaps(broken):
+        stack.masked_fill_(broken.reshape(-1, *[1] * (stack.ndim - 1)), 0.0)
     inputs = {"weights": stack, "biases": _stacked_biases(biases, at, stack)}
-    earlier = {name: values[at] for name, values in found.items()}
+    asked = {name for call in method.calls.layers for name in call.earlier}
+    earlier = {name: found[name][index] for name in asked & found.keys()}
     results = measure_layers(method.calls.layers, inputs, earlier, sizes_of_axes())
     for name, values in results.items():
-        found[name][at] = values
+        found[name][index] = values
 
 
 def _stacked_biases(

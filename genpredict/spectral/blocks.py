@@ -200,10 +200,10 @@ def fill(
     outputs, inputs = (_squared_norms(piece, stack, axis) for axis in ("out", "in"))
     finite = torch.isfinite(outputs.sum(-1))
     found.finite[integers_on(finite.device, piece.layers)] = finite.double()
-    if _perhaps(~finite):
+    if perhaps(~finite):
         _drop(piece, stack, ~finite)
     if dead_tolerance is not None and any(
-        _perhaps(may_be_dead(norms, dead_tolerance)) for norms in (outputs, inputs)
+        perhaps(may_be_dead(norms, dead_tolerance)) for norms in (outputs, inputs)
     ):
         dead = dead_slices(outputs, dead_tolerance), dead_slices(inputs, dead_tolerance)
         _set_aside(piece, stack, found, *dead)
@@ -330,7 +330,7 @@ def integers_on(device: torch.device, integers: Sequence[int]) -> Tensor:
     return here.pin_memory().to(device, non_blocking=True)  # only pinned memory copies alongside
 
 
-def _perhaps(mask: Tensor) -> bool:
+def perhaps(mask: Tensor) -> bool:
     """Return whether anything is marked; elsewhere than on the CPU assume so, without asking."""
     return mask.device.type != "cpu" or bool(mask.any())
 

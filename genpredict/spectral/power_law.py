@@ -12,19 +12,19 @@ References
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from math import ceil
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-#: Relative rounding error of a distance in float32, generously: of (1−α)·ln(x_i/x_N) and of 1.
-ROUGH = 2.0**-21
+#: Values of a tail at which the distance is bounded from below before it is computed; samples of up
+#: to so many are not worth the bound, which leaves about a thirtieth of the starts of others.
+PROBES, SHORT = 16, 64
+#: A bound may exceed the distance that it bounds by so little, from rounding.
+SLACK = 1e-12
 #: Elements of a block of candidates times values: fits a core's cache; on a GPU, fills the device.
 CPU_BLOCK, DEVICE_BLOCK = 1 << 15, 1 << 24
-Power = Callable[[Tensor], Tensor]
 #: Tails whose mean of ln(x/xmin) is no more than this consist of one value, but for rounding.
 FLAT = 1e-12
 
@@ -115,11 +115,11 @@ def least_distance(
     """
     fits = candidates & (tails.log_excess > FLAT * tails.size) & torch.isfinite(exponent)
     slopes = (1 - exponent).where(fits, 0.0)
-    if _is_on_cpu(exponent):
+    if _is_on_cpu(exponent) and exponent.shape[-1] > SHORT:
         fits = _may_be_least(tails, slopes, fits, two_sided=two_sided)
         distance = _distances_at(tails, slopes, fits, two_sided=two_sided)
     else:
-        distance = _distances(tails, slopes, Tensor.exp_, two_sided=two_sided)
+        distance = _distances(tails, slopes, two_sided=two_sided)
     start = distance.masked_fill(~fits, torch.inf).argmin(-1, keepdim=True)
     failed = ~fits.any(-1)
     return PowerLaw(
@@ -134,17 +134,33 @@ def _is_on_cpu(tensor: Tensor) -> bool:
 
 
 def _may_be_least(tails: Tails, slopes: Tensor, fits: Tensor, *, two_sided: bool) -> Tensor:
-    """Mark the starts that, by distances in float32 and their errors, may be the best.
+    """Mark the starts that may be the best: their bound is below the distance of one of them.
 
-    That takes a quarter of the time that float64 takes. On a GPU the question of how many there
-    are would wait for the device.
+    On a GPU the question of how many there are would wait for the device.
     """
-    logs = (tails.log_values / math.log(2)).float()
-    rough = Tails(logs, tails.log_excess, tails.size.float())
-    distance = _distances(rough, slopes.float(), Tensor.exp2_, two_sided=two_sided).double()
-    error = ROUGH * (1 + (slopes * tails.log_values).abs())
-    highest = (distance + error).where(fits, torch.inf).amin(-1, keepdim=True)
-    return fits & (distance - error <= highest)
+    bound = _lower_bounds(tails, slopes, two_sided=two_sided).masked_fill_(~fits, torch.inf)
+    promising = torch.zeros_like(fits).scatter_(-1, bound.argmin(-1, keepdim=True), True)
+    distance = _distances_at(tails, slopes, promising, two_sided=two_sided)
+    return fits & ((1 - SLACK) * bound <= distance.amax(-1, keepdim=True))
+
+
+def _lower_bounds(tails: Tails, slopes: Tensor, *, two_sided: bool) -> Tensor:
+    """Return the distance at every start over a few values of its tail alone, shape (B, N)."""
+    B, N = slopes.shape
+    start = torch.arange(N).unsqueeze(-1)
+    at = N - 1 - (N - 1 - start) * torch.arange(PROBES) // PROBES
+    size = tails.size.unsqueeze(-1)
+    above = tails.size[at] / size
+    bound = torch.empty_like(slopes)
+    step = max(1, CPU_BLOCK // (N * PROBES))
+    for first in range(0, B, step):
+        rows = slice(first, first + step)
+        logs = tails.log_values[rows]
+        probes = logs.index_select(-1, at.flatten()).unflatten(-1, at.shape)
+        bound[rows] = _largest_gap(
+            slopes[rows].unsqueeze(-1), probes, logs.unsqueeze(-1), above, size, two_sided=two_sided
+        )
+    return bound
 
 
 def _distances_at(tails: Tails, slopes: Tensor, wanted: Tensor, *, two_sided: bool) -> Tensor:
@@ -156,13 +172,11 @@ def _distances_at(tails: Tails, slopes: Tensor, wanted: Tensor, *, two_sided: bo
         logs, slope = tails.log_values[some], slopes[some, first].unsqueeze(-1)
         lowest, size = logs.gather(-1, first.unsqueeze(-1)), tails.size[first].unsqueeze(-1)
         above = (tails.size / size).clamp_max(1.0)
-        distance[some, first] = _largest_gap(
-            slope, logs, lowest, above, size, Tensor.exp_, two_sided=two_sided
-        )
+        distance[some, first] = _largest_gap(slope, logs, lowest, above, size, two_sided=two_sided)
     return distance
 
 
-def _distances(tails: Tails, slopes: Tensor, power: Power, *, two_sided: bool) -> Tensor:
+def _distances(tails: Tails, slopes: Tensor, *, two_sided: bool) -> Tensor:
     """Return the distance at every start, shape (B, N), a block of them at a time."""
     B, N = slopes.shape
     budget = CPU_BLOCK if _is_on_cpu(slopes) else DEVICE_BLOCK
@@ -178,15 +192,14 @@ def _distances(tails: Tails, slopes: Tensor, power: Power, *, two_sided: bool) -
             logs = tails.log_values[rows]
             distance[rows, block] = _largest_gap(
                 slopes[rows, block, None], logs[:, None, first:], logs[:, block, None], above, size,
-                power, two_sided=two_sided,
+                two_sided=two_sided,
             )  # fmt: skip
     return distance
 
 
 def _largest_gap(
-    slope: Tensor, logs: Tensor, lowest: Tensor, above: Tensor, size: Tensor, power: Power,
-    *, two_sided: bool,
-) -> Tensor:  # fmt: skip
+    slope: Tensor, logs: Tensor, lowest: Tensor, above: Tensor, size: Tensor, *, two_sided: bool
+) -> Tensor:
     """Return the distance between law and sample over the last axis.
 
     Parameters
@@ -196,11 +209,9 @@ def _largest_gap(
     logs, above : Tensor
         ln x_j, and the share (N − j)/m of the sample from x_j on; 1 for j < i, where the law is
         cut to 1 as well.
-    power : callable
-        exp in place, or its like of the base of the logarithms.
     """
     # what the law leaves above x_j, (x_j/x_i)^(1−α), less what the sample does
-    excess = power(torch.mul(slope, logs).sub_(slope * lowest).clamp_(max=0.0)).sub_(above)
+    excess = torch.mul(slope, logs).sub_(slope * lowest).clamp_(max=0.0).exp_().sub_(above)
     highest, deepest = excess.amax(-1), -excess.amin(-1)
     if two_sided:
         highest = highest + 1 / size.squeeze(-1)  # the step at x_j goes down to (N − j − 1)/m

@@ -14,6 +14,9 @@ from torch import Tensor
 from genpredict.schema import QUANTILES
 from genpredict.spectral.sorting import ascending
 
+#: Entries looked at together: enough to hide the cost of a call, few enough for a core's cache.
+PART_ELEMENTS = 1 << 18
+
 
 def weight_statistics(weights: Tensor, biases: Tensor) -> Tensor:
     """Return the statistics of weights and biases of layers of one shape.
@@ -58,12 +61,16 @@ def tensor_statistics(tensors: Tensor) -> Tensor:
     [[3.0, 3.5, 1.0, 1.75, 2.5, 3.75, 6.0]]
     """
     entries = tensors.detach().flatten(1)
-    if entries.dtype not in (torch.float32, torch.float64):
-        entries = entries.float()  # exact for 16-bit floats, which numpy cannot sort
+    rows = max(1, PART_ELEMENTS // entries.shape[1])
+    return torch.cat([_statistics(part) for part in torch.split(entries, rows)])
+
+
+def _statistics(entries: Tensor) -> Tensor:
+    """Return the statistics of rows, shape (B, 7)."""
     exact = entries.double()
     mean = exact.mean(-1, keepdim=True)
-    variance = (exact - mean).square().mean(-1, keepdim=True)
-    order = ascending(entries)
+    variance = (exact - mean).square_().mean(-1, keepdim=True)
+    order = ascending(_narrowest(entries))
     last = order.shape[1] - 1
     positions = [last * percent / 100 for percent in QUANTILES]
     lower = [int(position) for position in positions]
@@ -71,3 +78,12 @@ def tensor_statistics(tensors: Tensor) -> Tensor:
     share = exact.new_tensor([p - i for p, i in zip(positions, lower, strict=True)])
     below, above = order[:, lower].double(), order[:, upper].double()
     return torch.cat([mean, variance, below + share * (above - below)], dim=-1)
+
+
+def _narrowest(entries: Tensor) -> Tensor:
+    """Return the same numbers in float32, which sorts twice as fast, where that holds them all."""
+    single = entries.float()  # exact for 16-bit floats, which numpy cannot sort
+    if entries.dtype != torch.float64:
+        return single
+    on_cpu = entries.device.type == "cpu"  # elsewhere the question would wait for the device
+    return single if on_cpu and torch.equal(single.double(), entries) else entries
