@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from genpredict.schema import UNFOLDINGS
+from genpredict.spectral.left_grams import left_grams
 from genpredict.spectral.spectrum import gram, gram_eigenvalues, unresolved
 from genpredict.spectral.unfold import (
     dead_channels,
     dead_slices,
-    entries_of,
     may_be_dead,
     sides_left,
     unfold,
@@ -32,7 +32,7 @@ from genpredict.spectral.unfold import (
 
 #: Elements of a stack of weights, and of a slice of n×n arrays: large enough to hide the cost of
 #: a call, small enough to stay in a core's cache.
-STACK_ELEMENTS = 1 << 19
+STACK_ELEMENTS = 1 << 18
 SLICE_ELEMENTS = 1 << 19
 #: The same two elsewhere than on the CPU, where what costs is the number of calls; 128 MiB of
 #: float64, of which EVBMF holds about ten at a time.
@@ -246,14 +246,16 @@ def _set_aside(
     some = _marked(has_dead)
     if len(some) == 0:
         return
-    alive = stack[some]
-    alive.masked_fill_(entries_of(outputs[some], inputs[some], stack.ndim), 0.0)
+    alike = len(some) == len(has_dead)
+    weights, *dead = ((t if alike else t[some]) for t in (stack, outputs, inputs))
     for unfolding, block, rows in piece.targets:
         block.has_dead[rows] = has_dead
         block.rows_left[rows], block.columns_left[rows] = sides_left(
             piece.shape, unfolding, outputs, inputs
         )
-        block.left[rows].index_copy_(0, some, gram(unfold(alive, unfolding, batch_dims=1)))
+        full = block.full[rows]
+        left = left_grams(full if alike else full[some], weights, unfolding, *dead)
+        block.left[rows].index_copy_(0, some, left)
 
 
 def full_eigenvalues(weights: Sequence[Tensor], block: Block, rows: slice) -> Tensor:

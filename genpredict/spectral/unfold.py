@@ -14,6 +14,7 @@ from genpredict.options import DEAD_TOLERANCE
 from genpredict.schema import UNFOLDINGS
 from genpredict.spectral.arrays import as_tensor
 from genpredict.spectral.evbmf import median_of_first
+from genpredict.spectral.sorting import ascending
 
 #: Axis of the weight tensor that an unfolding keeps as rows.
 AXIS = {"in_channel": 1, "out_channel": 0}
@@ -147,7 +148,7 @@ def dead_slices(squared_norms: Tensor, tolerance: float) -> Tensor:
     Tensor, shape (..., channels), bool
     """
     norms = squared_norms.sqrt()
-    descending = norms.sort(dim=-1, descending=True).values
+    descending = ascending(norms).flip(-1)
     median = median_of_first(descending, (norms > 0).sum(-1))
     return norms <= tolerance * median.unsqueeze(-1)
 
