@@ -15,6 +15,7 @@ from genpredict.figures.coefficients import check_correlations
 from genpredict.figures.labels import name_of, wrapped
 from genpredict.figures.quantities import names_list
 from genpredict.figures.ranking import measure_names
+from genpredict.figures.sections import Rows, name_rows, rows_by_section
 from genpredict.figures.style import (
     GROUP_COLOURS,
     INK,
@@ -36,6 +37,8 @@ WIDTH = 4.6
 #: Inches of a row, and of what is above and below the rows.
 _ROW, _FRAME = 0.17, 0.85
 _APART = 0.6  # rows between measures and baselines
+#: So many targets make a row high enough for a name of two lines, of so many characters.
+_TWO_LINES, _NAME = 3, 34
 _SIDE = 0.2  # rows that targets of one measure are spread over
 
 
@@ -69,8 +72,9 @@ def plot_forest(
     Returns
     -------
     Axes
-        Measures go down from the strongest by the first target. Full marks have a p-value below
-        0.05 after Holm; a mark without a line has no interval.
+        Measures go down from the strongest by the first target; where some are of groups besides
+        those of every score, in sections: these, each group, the baselines. Full marks have a
+        p-value below 0.05 after Holm; a mark without a line has no interval.
 
     Raises
     ------
@@ -82,17 +86,17 @@ def plot_forest(
     >>> plot_forest(correlate(scores))  # doctest: +SKIP
     """
     table = _chosen(correlations, coefficient, targets, group)
-    order, places = _order(table, coefficient)
+    rows = _rows(table, coefficient)
     with styled():
         whole = ax is None
         if ax is None:
             row = _ROW * (0.7 + 0.3 * table.sizes["target"])
-            ax = new_axes(width or WIDTH, _FRAME + row * (places.max(initial=0) + 1))
+            ax = new_axes(width or WIDTH, _FRAME + row * max(rows.height, 1))
         ax.axvline(0.0, color=INK, linewidth=0.6)
-        shown = table.isel(measure=order)
+        shown = table.isel(measure=rows.order)
         for t in range(table.sizes["target"]):
-            _draw(ax, shown.isel(target=t), coefficient, places, t, table.sizes["target"])
-        _name(ax, shown, coefficient, places, group)
+            _draw(ax, shown.isel(target=t), coefficient, rows.places, t, table.sizes["target"])
+        _name(ax, shown, coefficient, rows, group)
         _legend(ax, table, whole)
     return ax
 
@@ -119,17 +123,19 @@ def _chosen(
     return table.isel(measure=table[coefficient].notnull().any("target").values)
 
 
-def _order(table: xr.Dataset, coefficient: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the order of measures, and the height of each: baselines after all others."""
+def _rows(table: xr.Dataset, coefficient: str) -> Rows:
+    """Return where the measures stand: by section, else baselines after all others."""
     strength = np.nan_to_num(np.abs(table[coefficient].isel(target=0).values), nan=-1.0)
     baseline = np.isin(table["name"].values.astype(str), BASELINES)
     order = np.lexsort((-strength, baseline))
+    if rows := rows_by_section(table, order):
+        return rows
     gap = np.where(baseline[order], _APART, 0.0) if not baseline.all() else 0.0
-    return order, np.asarray(np.arange(len(order)) + gap, dtype=np.float64)
+    return Rows(order, np.arange(len(order)) + gap, [])
 
 
 def _draw(
-    ax: Axes, part: xr.Dataset, coefficient: str, places: NDArray[np.float64], t: int, count: int
+    ax: Axes, part: xr.Dataset, coefficient: str, places: NDArray[Any], t: int, count: int
 ) -> None:
     """Draw one target: a line an interval, a mark an estimate."""
     kind = "_simultaneous" if f"{coefficient}_simultaneous_lower" in part else ""
@@ -145,16 +151,18 @@ def _draw(
     ax.scatter(value[~sure], heights[~sure], facecolors="white", **options)
 
 
-def _name(
-    ax: Axes, shown: xr.Dataset, coefficient: str, places: NDArray[np.float64], group: str
-) -> None:
-    ax.set_yticks(places, _short_names(shown))
+def _name(ax: Axes, shown: xr.Dataset, coefficient: str, rows: Rows, group: str) -> None:
+    places = rows.places
+    names = _short_names(shown)
+    if rows.headings and shown.sizes["target"] >= _TWO_LINES:
+        names = [wrapped(name, _NAME) for name in names]
+    name_rows(ax, rows, names)
     ax.set_ylim(places.max(initial=0) + 0.7, -0.7)
     values = [shown[f"{coefficient}{end}"].values for end in ("", "_lower", "_upper")]
     reach = max(1.05 * float(np.nanmax(np.abs(values), initial=0.0)), 0.1)
     ax.set_xlim(-min(reach, 1.05), min(reach, 1.05))
     apart = np.flatnonzero(np.diff(places) > 1)
-    if len(apart):
+    if len(apart) and not rows.headings:
         ax.axhline(places[apart[0]] + (1 + _APART) / 2, color=MISSING, linewidth=0.6)
     tidy(ax)
     ax.tick_params(axis="y", length=0, labelsize=SMALL_FONT)

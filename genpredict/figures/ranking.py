@@ -10,6 +10,7 @@ import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from genpredict.figures.coefficients import check_correlations
 from genpredict.figures.labels import NOT_GIVEN, composed, level_text, name_of, signed, wrapped
 from genpredict.figures.quantities import names_list
+from genpredict.figures.sections import Rows, name_rows, rows_by_section
 from genpredict.figures.style import (
     COLUMN_WIDTH,
     INK,
@@ -80,7 +82,8 @@ def plot_ranking(
     sort : bool
         Strongest correlation on top, whatever its sign, with the test accuracy or, where the table
         has none or `targets` are given, the first target; a note says so. Else in the order of the
-        table.
+        table. Either within sections, where some measures are of groups besides those of every
+        score: these, each group, the baselines.
     width : float, optional
         In inches; by default what labels and columns take, at least a journal's column.
     ax : Axes, optional
@@ -111,17 +114,25 @@ def plot_ranking(
         table = table.isel(measure=np.argsort(-abs(key.values), kind="stable"))
         if key.notnull().sum() > 1:
             order = f"in order of |{coefficient.upper()}| with {name_of(str(key['target'].values))}"
-    rows, columns = table[coefficient].shape
+    rows = _rows(table)
+    table = table.isel(measure=rows.order)
+    columns = table.sizes["target"]
     with styled():
         whole = ax is None
         if ax is None:
             lines = max([1 + intervals, *(text.count("\n") + 1 for text in measure_names(table))])
-            height = rows * (0.13 * lines + 0.08) + 0.9
+            height = rows.height * (0.13 * lines + 0.08) + 0.9
             ax = new_axes(width or max(COLUMN_WIDTH, 2.5 + 0.85 * columns), height)
-        _draw(ax, table, coefficient, adjust, level, intervals=intervals, whole=whole)
-        _name(ax, table, group)
+        _draw(ax, table, coefficient, adjust, level, rows, intervals=intervals, whole=whole)
+        _name(ax, table, group, rows)
         _note(ax, empty, order)
     return ax
+
+
+def _rows(table: xr.Dataset) -> Rows:
+    """Return where the measures stand: by section in the order they are in, else in that order."""
+    order = np.arange(table.sizes["measure"])
+    return rows_by_section(table, order) or Rows(order, order, [])
 
 
 def _with_values(table: xr.Dataset, coefficient: str) -> tuple[xr.Dataset, list[str]]:
@@ -172,6 +183,7 @@ def _draw(
     coefficient: str,
     adjust: str,
     level: float,
+    rows: Rows,
     *,
     intervals: bool,
     whole: bool,
@@ -179,13 +191,7 @@ def _draw(
     estimates = table[coefficient].values
     suffix = "" if adjust == "none" else f"_{adjust}"
     significant = table[f"{coefficient}_pvalue{suffix}"].values < level  # NaN is not
-    image = ax.imshow(
-        np.ma.masked_where(~significant, estimates),
-        aspect="auto",
-        cmap=_diverging(),
-        vmin=-1.0,
-        vmax=1.0,
-    )
+    image = _cells(ax, np.ma.masked_where(~significant, estimates), rows.places)
     if significant.any():  # else the bar would tell colours that are not there
         colour_bar(
             ax,
@@ -197,7 +203,10 @@ def _draw(
         cell = table.isel(measure=row, target=column)
         text = signed(value) + (_interval(cell, coefficient) if intervals else "")
         shade = _ink(image.to_rgba(value)) if significant[row, column] else _GREY_INK
-        ax.text(column, row, text, ha="center", va="center", fontsize=SMALL_FONT - 0.5, color=shade)
+        place = rows.places[row].item()
+        ax.text(
+            column, place, text, ha="center", va="center", fontsize=SMALL_FONT - 0.5, color=shade
+        )
     if not significant.all():
         none = " or no value" if np.isnan(estimates).any() else ""
         label = f"{_ADJUSTED[adjust]} ≥ {level:g}{none}"
@@ -208,6 +217,24 @@ def _draw(
             [Patch(color=_GREY, label=label)],
             place="outside upper right" if whole else "",
         )
+
+
+def _cells(ax: Axes, estimates: np.ma.MaskedArray[Any, Any], places: NDArray[Any]) -> AxesImage:
+    """Colour the cells of rows that stand without a gap together; return the last such image."""
+    columns = estimates.shape[1]
+    parts = np.split(np.arange(len(places)), np.flatnonzero(np.diff(places) > 1) + 1)
+    for part in parts:
+        top, bottom = places[part[0]] - 0.5, places[part[-1]] + 0.5
+        image = ax.imshow(
+            estimates[part],
+            aspect="auto",
+            extent=(-0.5, columns - 0.5, bottom, top),
+            cmap=_diverging(),
+            vmin=-1.0,
+            vmax=1.0,
+        )
+    ax.set_ylim(places[-1] + 0.5, -0.5)
+    return image
 
 
 def _ink(background: Any) -> str:
@@ -226,15 +253,15 @@ def _diverging() -> Colormap:
     return palette.with_extremes(bad=_GREY)
 
 
-def _name(ax: Axes, table: xr.Dataset, group: str) -> None:
+def _name(ax: Axes, table: xr.Dataset, group: str, rows: Rows) -> None:
     """Name rows and columns, with n where it is the same down a column."""
     tidy(ax)
-    for axis, size in ((ax.xaxis, table.sizes["target"]), (ax.yaxis, table.sizes["measure"])):
-        axis.set_minor_locator(FixedLocator([i + 0.5 for i in range(size - 1)]))
+    for axis, places in ((ax.xaxis, np.arange(table.sizes["target"])), (ax.yaxis, rows.places)):
+        axis.set_minor_locator(FixedLocator((places[:-1] + 0.5).tolist()))
     ax.grid(which="minor", color="white", linewidth=1.5)
     ax.tick_params(which="both", length=0)
     ax.spines[:].set_visible(False)
-    ax.set_yticks(range(table.sizes["measure"]), measure_names(table))
+    name_rows(ax, rows, measure_names(table))
     columns = [
         wrapped(name_of(str(name)), 14) + _count(n)
         for name, n in zip(table["target"].values, table["n"].values.T, strict=True)

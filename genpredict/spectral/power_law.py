@@ -156,7 +156,7 @@ def _lower_bounds(tails: Tails, slopes: Tensor, *, two_sided: bool) -> Tensor:
     for first in range(0, B, step):
         rows = slice(first, first + step)
         logs = tails.log_values[rows]
-        probes = logs.index_select(-1, at.flatten()).unflatten(-1, at.shape)
+        probes = logs.index_select(-1, at.flatten()).reshape(-1, *at.shape)
         bound[rows] = _largest_gap(
             slopes[rows].unsqueeze(-1), probes, logs.unsqueeze(-1), above, size, two_sided=two_sided
         )

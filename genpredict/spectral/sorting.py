@@ -22,6 +22,10 @@ def ascending(values: Tensor) -> Tensor:
     -------
     Tensor, shape (..., n)
     """
-    if values.device.type == "cpu":
+    if _is_on_cpu(values):
         return torch.from_numpy(np.sort(values.numpy(), axis=-1))
     return values.sort(dim=-1).values
+
+
+def _is_on_cpu(values: Tensor) -> bool:
+    return values.device.type == "cpu"

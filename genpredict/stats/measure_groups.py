@@ -6,6 +6,7 @@ import xarray as xr
 
 from genpredict.registry import known_measures, known_network_measures
 from genpredict.schema import Measure, NetworkMeasure
+from genpredict.stats.columns import BASELINES
 
 _DIMS = {"checkpoint", "layer", "unfolding", "factorization", "p"}
 
@@ -29,6 +30,32 @@ def groups_held(scores: xr.Dataset) -> dict[str, str]:
         for row in rows
         if row.group != "default" and row.name in scores.data_vars and _is_number(scores[row.name])
     }
+
+
+def section_of(name: str) -> str:
+    """Return the section of tables and figures in which a measure stands.
+
+    Parameters
+    ----------
+    name : str
+        Of a measure, as in the coordinate `name` of correlations.
+
+    Returns
+    -------
+    str
+        Its group in words; "baselines"; empty for the measures of every score, for columns that
+        are no measure, and for a measure that is its own group.
+
+    Examples
+    --------
+    >>> section_of("ww_alpha"), section_of("log_path_norm"), section_of("Q")
+    ('weightwatcher', 'network', '')
+    """
+    if name in BASELINES:
+        return "baselines"
+    known: dict[str, Measure | NetworkMeasure] = {**known_measures(), **known_network_measures()}
+    row = known.get(name)
+    return "" if row is None or row.group in ("default", name) else row.group.replace("_", " ")
 
 
 def _is_number(measure: xr.DataArray) -> bool:

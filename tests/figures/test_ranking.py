@@ -13,6 +13,8 @@ from synthetic_scores import correlations, scores_of
 from genpredict.figures import plot_ranking
 from genpredict.stats import correlate
 
+HEADINGS = ["heavy tail", "weightwatcher", "baselines"]
+
 
 def cells(ax: Axes, shape: tuple[int, int]) -> NDArray[np.object_]:
     """Return the texts of the cells."""
@@ -65,6 +67,33 @@ def test_strongest_correlation_with_test_accuracy_on_top() -> None:
         np.testing.assert_allclose([float(t) for t in texts], values, atol=0.0051)
         note = ax.get_xlabel().replace("\n", " ")
         assert note.endswith(f"in order of |ROCC| with {first.replace('_', ' ')}")
+
+
+def with_groups() -> xr.Dataset:
+    """Make a table in which two measures are of groups, out of order."""
+    table = correlations()
+    names = table["name"].values.astype(object)
+    names[[0, 2]] = "ww_alpha", "alpha"
+    return table.assign_coords(name=("measure", names.astype(str)))
+
+
+def test_measures_of_groups_stand_in_sections() -> None:
+    """Those of every score, each group under its name, baselines; the strongest first in each."""
+    table = with_groups()
+    ax = plot_ranking(table, targets=["test_accuracy"], intervals=False)
+    values = table["rocc"].sel(target="test_accuracy", group="all").values
+    labels = zip(ax.get_yticks(), [label.get_text() for label in ax.get_yticklabels()], strict=True)
+    headings = {text: place for place, text in labels if text in HEADINGS}
+    assert sorted(headings, key=headings.__getitem__) in (HEADINGS, [*HEADINGS[1::-1], HEADINGS[2]])
+    places = {text.get_position()[1]: text.get_text().replace("−", "-") for text in ax.texts}
+    texts = {"weightwatcher": values[[0]], "heavy tail": values[[2]], "baselines": values[3:]}
+    for heading, held in texts.items():
+        first = int(headings[heading]) + 1
+        shown = [float(places[first + row]) for row in range(len(held))]
+        np.testing.assert_allclose(shown, held[np.argsort(-abs(held))], atol=0.0051)
+    assert places.keys().isdisjoint(headings.values())
+    assert len(ax.images) == 1 + len(HEADINGS)
+    check_layout(ax.figure)
 
 
 def test_choice_of_measures_and_group() -> None:

@@ -54,6 +54,26 @@ def test_forest_stands_in_order_against_the_table(sweep: xr.Dataset) -> None:
     plt.close(ax.figure)
 
 
+def test_forest_has_a_section_for_each_group(sweep: xr.Dataset) -> None:
+    """Measures of every score, then under a heading those of a group, then the baselines."""
+    table = correlate(sweep, targets="test_accuracy", cluster=CLUSTER, permutations=0)
+    names = table["name"].values.astype(object)
+    tails = np.flatnonzero(~np.isin(names.astype(str), BASELINES))[-2:]
+    names[tails] = "alpha", "log_alpha_norm"
+    ax = plot_forest(table.assign_coords(name=("measure", names.astype(str))))
+    labels = {label.get_text(): place for label, place in zip(
+        ax.get_yticklabels(), ax.get_yticks(), strict=True
+    )}  # fmt: skip
+    heavy, baselines = labels["heavy tail"], labels["baselines"]
+    assert baselines == heavy + 3
+    strengths = np.sort(abs(table["rocc"].isel(target=0, group=0).values[tails]))[::-1]
+    places = marks_of(ax)
+    below = places[(places[:, 1] > heavy) & (places[:, 1] < baselines)]
+    np.testing.assert_allclose(np.abs(below[np.argsort(below[:, 1]), 0]), strengths)
+    assert not np.isin(places[:, 1], [heavy, baselines]).any()
+    plt.close(ax.figure)
+
+
 def test_specification_curve_against_the_table(sweep: xr.Dataset) -> None:
     """Every specification once, in order; a mark below it for each of its seven choices."""
     part = sweep.isel(checkpoint=(sweep["network"] == "resnet20").values)

@@ -19,6 +19,7 @@ from genpredict.spectral import (
     null_directions,
     quality,
     solve_evbmf,
+    sorting,
     spectral_norm,
     stable_rank,
     unfold,
@@ -101,8 +102,9 @@ def test_compact_solver_is_refused_against_theory(spectra: tuple[Tensor, Tensor,
     assert refused(lambda: solve_evbmf(*spectra, compact=True)) is not None
 
 
-def test_unfolding_and_setting_aside_against_theory() -> None:
+def test_unfolding_and_setting_aside_against_theory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unfolding, Gram matrices, dead channels and the sides left wait for nothing."""
+    monkeypatch.setattr(sorting, "_is_on_cpu", lambda values: False)
     weights = torch.from_numpy(np.stack([cases.weight_of((8, 6, 3, 3), i) for i in range(5)]))
     with NoHostReads(), NoSynchronisation():
         dead = dead_channels(weights, tolerance=0.03, batch_dims=1)
