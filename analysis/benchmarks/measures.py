@@ -10,6 +10,9 @@ On one machine in one run, on 2 threads:
     `statistics`, each and all together, against `score` alone,
 (d) the command `genpredict score` on the same networks as files, one process.
 
+NumPy's and SciPy's BLAS run on one thread: on two, `analyze` takes up to ten times the processor
+time on a machine with other work, because their threads spin while they wait for each other.
+
 Pairs are timed in turn and the median of their ratios is printed with its range, of wall time and
 of processor time, which other work on the machine disturbs less.
 """
@@ -32,6 +35,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 import genpredict
@@ -93,7 +97,11 @@ def against_weightwatcher(title: str, networks: Sequence[nn.Module], repeats: in
         run_tasks(tasks, device=torch.device("cpu"))
 
     def rival() -> None:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            threadpool_limits(1, user_api="blas"),
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             for network in networks:
                 weightwatcher.WeightWatcher(model=network).analyze()
