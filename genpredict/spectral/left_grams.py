@@ -1,8 +1,8 @@
 """Gram matrices of what dead channels leave, off those of the full unfoldings.
 
 Of W·Wᵀ a dead row takes its own row and column, and dead columns D the part D·Dᵀ, which is small
-beside the rest: to subtract it takes a fraction of a second Gram matrix's time, and costs a digit at
-most of the smallest eigenvalues.
+beside the rest: to subtract it takes a fraction of a second Gram matrix's time, and costs at most
+a digit of the smallest eigenvalues.
 """
 
 from __future__ import annotations
