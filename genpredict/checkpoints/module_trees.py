@@ -22,7 +22,7 @@ def is_module(node: Any) -> bool:
     """Return whether a thing is a network as an object: of Python, or compiled by TorchScript."""
     if not isinstance(node, StandIn):
         return False
-    if _is_scripted(node):
+    if is_scripted(node):
         return True
     state = _attributes(node)
     return isinstance(state.get("_parameters"), dict) and isinstance(state.get("_modules"), dict)
@@ -61,7 +61,7 @@ def _gather(
     if len(counted) > MOST_MODULES:
         raise RefusedPickleError(f"more than {MOST_MODULES:,} modules in each other")
     state = _attributes(module)
-    scripted = _is_scripted(module)
+    scripted = is_scripted(module)
     kind = torch_type(module)
     passing = _members(state.get("_non_persistent_buffers_set"))
     groups = [state] if scripted else [state.get("_parameters"), state.get("_buffers")]
@@ -96,7 +96,8 @@ def _attributes(node: StandIn) -> dict[Any, Any]:
     return state if isinstance(state, dict) else {}
 
 
-def _is_scripted(node: StandIn) -> bool:
+def is_scripted(node: StandIn) -> bool:
+    """Return whether a thing was compiled by TorchScript."""
     return node.module.partition(".")[0] == _SCRIPTED
 
 

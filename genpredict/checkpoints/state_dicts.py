@@ -23,7 +23,7 @@ from genpredict.checkpoints.formats.stored_tensors import (
     StoredSparse,
     StoredTensor,
 )
-from genpredict.checkpoints.module_trees import is_module, module_tensors
+from genpredict.checkpoints.module_trees import is_module, is_scripted, module_tensors
 from genpredict.checkpoints.roles import WRAPPERS, Role, role_of, words
 from genpredict.errors import CheckpointError
 from genpredict.layers.names import name_rule
@@ -59,6 +59,10 @@ NAMELESS = "its tensors have no names: positions stand for them, so that kinds g
 EMPTY_TENSORS = (
     "its tensors are empty, as DeepSpeed's ZeRO stage 3 leaves them: the weights are in other "
     "files; join them with zero_to_fp32.py"
+)
+FROZEN = (
+    "holds a program of TorchScript without parameters: frozen (torch.jit.freeze, "
+    "optimize_for_inference), its weights are constants without names, changed for speed"
 )
 SAVE = "save the weights with torch.save(model.state_dict(), path)"
 _WRAPPED = re.compile(f"(?:{'|'.join(map(re.escape, PREFIXES))})*")
@@ -463,6 +467,8 @@ def why_none(contents: Contents, loaded: object) -> str:
             f"holds the method {method!s:.80} of a network instead of its weights: parentheses are "
             "missing; save them with torch.save(model.state_dict(), path)"
         )
+    if isinstance(loaded, StandIn) and is_scripted(loaded):
+        return f"{FROZEN}; {SAVE}"
     aside = [reason for _, reason in contents.put_aside]
     if any("optimizer" in reason for reason in aside):
         return f"holds the state of an optimizer and no network; {SAVE}"

@@ -56,9 +56,13 @@ class Surroundings:
 
 def is_weight_class(kind: str) -> bool:
     """Return whether a class of torch is one whose tensors of two axes or more are weights."""
-    if kind in _LINEAR or kind in ("Bilinear", *_TABLES):
-        return True
-    return bool(_CONV.fullmatch(kind) or _TRANSPOSED.fullmatch(kind) or _NORMS.fullmatch(kind))
+    return is_layer_class(kind) or kind in _TABLES or bool(_NORMS.fullmatch(kind))
+
+
+def is_layer_class(kind: str) -> bool:
+    """Return whether a class of torch is that of a layer: a convolution, or a linear one."""
+    linear = kind in _LINEAR or kind == "Bilinear"
+    return linear or bool(_CONV.fullmatch(kind) or _TRANSPOSED.fullmatch(kind))
 
 
 def why_no_weight(

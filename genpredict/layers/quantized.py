@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from genpredict.layers.evidence import is_layer_class
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -14,7 +16,9 @@ _INT32_BITS = 32
 _FOUR_BITS = 4
 
 
-def quantized_entries(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> int:
+def quantized_entries(
+    name: str, tensor: Tensor, tensors: Mapping[str, Tensor], kind: str = ""
+) -> int:
     """Return how many entries of a quantized weight a tensor holds; 0 where it holds none.
 
     Parameters
@@ -23,6 +27,8 @@ def quantized_entries(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) 
     tensor : Tensor
     tensors : mapping
         The whole state dict: scales beside a tensor of integers tell how it is packed.
+    kind : str
+        The class of the module that holds it, where that is known.
 
     Notes
     -----
@@ -44,4 +50,4 @@ def quantized_entries(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) 
     if dtype in ("uint8", "int8") and leaf.endswith(("weight", "packed", "blocks")):
         packed = any(f"{name}{ending}" in tensors for ending in _PACKED_FOUR_BIT)
         return tensor.numel() * (2 if packed else 1)
-    return 0
+    return tensor.numel() if dtype in ("uint8", "int8") and is_layer_class(kind) else 0

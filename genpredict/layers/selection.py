@@ -175,7 +175,7 @@ def sort_tensors(
         aside = {n: why for n, why in aside.items() if not _matches(n, taken)}
     live = {n: t for n, t in tensors.items() if n not in aside} if aside else tensors
     network = _Network(merge_factors(live), types, include, exclude, also)
-    selection = Selection(num_parameters=_count(live, types), quantized=_quantized(live))
+    selection = Selection(num_parameters=_count(live, types), quantized=_quantized(live, types))
     for name, tensor in network.tensors.items():
         network.sort(name, tensor, selection)
     selection.left_out += [_left_out(n, tensors[n], f"{why}{_TAKE}") for n, why in aside.items()]
@@ -294,9 +294,12 @@ def _count(tensors: Mapping[str, Tensor], types: Mapping[str, str]) -> int:
     return total
 
 
-def _quantized(tensors: Mapping[str, Tensor]) -> int:
+def _quantized(tensors: Mapping[str, Tensor], types: Mapping[str, str]) -> int:
     """Count the entries of weights in a form that cannot be measured."""
-    return sum(quantized_entries(name, tensor, tensors) for name, tensor in tensors.items())
+    return sum(
+        quantized_entries(name, tensor, tensors, types.get(name, ""))
+        for name, tensor in tensors.items()
+    )
 
 
 def _left_out(name: str, tensor: Tensor, reason: str) -> LeftOut:

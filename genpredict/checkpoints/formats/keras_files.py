@@ -110,7 +110,7 @@ def _layers(arrays: Mapping[str, Any], group: Any, config: Configuration) -> lis
         front = front[:-1] if numbered else front
         if match := _KERAS_1.fullmatch(leaf):
             leaf = _LEAF_OF_KERAS_1.get(match["leaf"], match["leaf"])
-        place = tuple(dict.fromkeys(part for part in front if part not in _CONTAINERS))
+        place = _place_of(front)
         if place not in layers:
             names = _names(front, group, config) if numbered else place
             kind = layer_class(place, names, config.classes)
@@ -120,6 +120,22 @@ def _layers(arrays: Mapping[str, Any], group: Any, config: Configuration) -> lis
             keys[place] = config.position(names), seen, part
         layers[place].arrays[leaf] = array
     return [layers[place] for place in sorted(layers, key=keys.__getitem__)]
+
+
+def _place_of(front: Sequence[str]) -> Place:
+    """Return the groups that lead to a layer, without what says nothing.
+
+    Keras 2 puts the layer's name, or names of models, before the layer's name once more.
+
+    Examples
+    --------
+    >>> _place_of(["conv2d", "sequential", "conv2d"]), _place_of(["layers", "lstm", "cell"])
+    (('conv2d',), ('lstm', 'cell'))
+    """
+    parts = [part for part in front if part not in _CONTAINERS]
+    if parts and parts[0] in parts[1:]:
+        parts = [parts[0], *parts[parts.index(parts[0], 1) + 1 :]]
+    return tuple(dict.fromkeys(parts))
 
 
 def _names(front: Sequence[str], group: Any, config: Configuration) -> Place:

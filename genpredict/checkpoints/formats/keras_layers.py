@@ -16,6 +16,7 @@ Parts = Iterator[tuple[str, "Tensor", str]]
 """Name, tensor, and the class of torch that holds such a one (empty where none is known)."""
 
 _NUMBERED = re.compile(r"_\d+$")
+_DIRECTION = re.compile(r"^(?:forward|backward)_")
 CELL = "cell"
 _RECURRENT = {"lstm": ("i", "f", "c", "o"), "gru": ("z", "r", "h"), "simplernn": ("",)}
 """Gates in Keras' order; torch's is i, f, c, o and r, z, h."""
@@ -35,6 +36,9 @@ _VARIABLES: dict[str, Sequence[str]] = {
     ),
 }  # fmt: skip
 """What Keras 3 calls 0, 1, … of a class; of others kernel and bias."""
+_KNOWN = re.compile(
+    rf"(?:depthwise)?conv\dd(?:transpose)?|dense|einsumdense|multiheadattention|{'|'.join(_VARIABLES)}"
+)
 
 
 def layer_class(place: Sequence[str], names: Sequence[str], classes: Mapping[str, str]) -> str:
@@ -43,7 +47,7 @@ def layer_class(place: Sequence[str], names: Sequence[str], classes: Mapping[str
     Parameters
     ----------
     place : sequence of str
-        The groups that lead to it.
+        The groups that lead to it; of a layer of the user's own, its attributes' names.
     names : sequence of str
         What is known of the names of the layers that they stand for, as many.
     classes : mapping of str to str
@@ -57,14 +61,20 @@ def layer_class(place: Sequence[str], names: Sequence[str], classes: Mapping[str
     'conv2d'
     """
     for group, name in zip(reversed(place), reversed(names), strict=True):
-        plain = re.sub(r"^(?:forward|backward)_", "", name)
+        plain = _DIRECTION.sub("", name)
         if (kind := classes.get(name, classes.get(plain))) is not None and kind != "Bidirectional":
             return kind.lower().replace("_", "").removeprefix("cudnn")
-        if group not in (CELL, "forward_layer", "backward_layer"):
-            plain = re.sub(r"^(?:forward|backward)_", "", group)
-            guess = _NUMBERED.sub("", plain).lower().replace("_", "")
-            return "simplernn" if guess == "simplernncell" else guess.removesuffix("cell")
+        if group in (CELL, "forward_layer", "backward_layer"):
+            continue
+        guesses = [_guessed(text) for text in (name, group)]  # a group may be an attribute's name
+        return next((guess for guess in guesses if _KNOWN.fullmatch(guess)), guesses[-1])
     return ""
+
+
+def _guessed(name: str) -> str:
+    """Return the class that a name numbered by Keras stands for: ``conv2d_transpose_3``."""
+    guess = _NUMBERED.sub("", _DIRECTION.sub("", name)).lower().replace("_", "")
+    return "simplernn" if guess == "simplernncell" else guess.removesuffix("cell")
 
 
 @dataclass

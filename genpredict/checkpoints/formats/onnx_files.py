@@ -81,8 +81,9 @@ def _tensor(initializer: Any, path: Path) -> Tensor:
     array = numpy_helper.to_array(initializer)
     if array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
-    if array.dtype.kind not in "fiubc":
-        return torch.zeros(0)
+    if array.dtype.kind not in "fiubc":  # texts; numbers of four and of eight bits
+        is_number = array.dtype.kind == "V"
+        return torch.zeros(array.shape if is_number else 0, dtype=torch.uint8)
     return torch.from_numpy(np.array(array, copy=True, order="C"))
 
 

@@ -77,6 +77,10 @@ class Graph:
             self.nodes.append(node)
             if len(self.nodes) + len(self.initializers) > MOST_PARTS:
                 raise RefusedPickleError(f"more than {MOST_PARTS:,} operators and arrays")
+            if node.op_type == "Constant" and node.output:
+                for attribute in node.attribute:
+                    if len(attribute.t.dims) > 1:
+                        self.initializers[node.output[0]] = attribute.t
             for name in set(node.input):
                 self.takers[name].append(node)
             for name in node.output:

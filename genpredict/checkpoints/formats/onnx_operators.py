@@ -25,6 +25,8 @@ _CONVS = {
     "ConvTranspose": "ConvTranspose",
 }
 _PRODUCTS = ("MatMul", "MatMulInteger", "QLinearMatMul", "FusedMatMul")
+_PACKED = ("MatMulNBits", "MatMulBnb4")
+"""Products with weights of few bits, which cannot be measured, but are counted."""
 _MEAN, _VARIANCE = 3, 4
 
 
@@ -94,6 +96,8 @@ def weights_of(name: str, array: Tensor, use: Use) -> Iterator[tuple[str, Tensor
         yield use.named(name), array if bool(turned) != is_first else array.T, "Linear"
     elif operator in _PRODUCTS and array.ndim == 2:
         yield use.named(name), array if position == 0 else array.T, "Linear"
+    elif operator in _PACKED and array.ndim > 1 and position == 1:
+        yield use.named(name), array, "Linear"
     elif operator in _PRODUCTS and array.ndim == 3:
         yield use.named(name), array.transpose(1, 2), "Linear"
     elif operator in RECURRENT and array.ndim in (2, 3) and position in (1, 2, 3):
