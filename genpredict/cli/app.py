@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -26,13 +27,16 @@ from genpredict.errors import GenpredictError
 from genpredict.extensions import withhold_dask
 
 USAGE, INTERRUPTED = 2, 130
+_QUIET, _VERBOSE = ("-q", "--quiet"), ("-v", "--verbose")
 
 app = App(
     name="genpredict",
     version=__version__,
     help="Predict from trained weights alone how a network generalizes.\n\n"
     "A first run: `genpredict score checkpoints/ -o scores.zarr`, then "
-    "`genpredict show scores.zarr`.",
+    "`genpredict show scores.zarr`.\n\n"
+    "Every command takes -q (say only what is wrong) and -v (all warnings and failures, causes of "
+    "errors, time and memory).",
     help_format="markdown",
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,
@@ -50,6 +54,28 @@ app.command(train, help_epilogue=TRAIN_EXAMPLES)
 app.command(sweep, help_epilogue=SWEEP_EXAMPLES)
 app.command(runs, help_epilogue=RUNS_EXAMPLE)
 app.command(compare, help_epilogue=COMPARE_EXAMPLES)
+
+COMPLETION_EXAMPLES = """
+Examples:
+
+`eval "$(genpredict completion bash)"` in ~/.bashrc, or with zsh in ~/.zshrc
+
+`genpredict completion fish > ~/.config/fish/completions/genpredict.fish`
+"""
+
+
+@app.command(help_epilogue=COMPLETION_EXAMPLES)
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print the script that completes commands and options with the Tab key.
+
+    Parameters
+    ----------
+    shell
+        Which shell's.
+    """
+    print(app.generate_completion(shell=shell))  # noqa: T201  the result itself
+    return ALL_DONE
+
 
 SHOW_EXAMPLES = """
 Examples:
@@ -132,19 +158,34 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    ARGUMENTS.set(tuple(arguments))
+    from genpredict.cli import console
+
+    words, loudness = _loudness(arguments)
+    ARGUMENTS.set(tuple(words))
+    token = console.LOUDNESS.set(loudness)
     try:
-        code = app(arguments, exit_on_error=False, result_action="return_value")
+        with console.costs_told():
+            code = app(words, exit_on_error=False, result_action="return_value")
     except CycloptsError:
         return USAGE
     except GenpredictError as error:
-        from genpredict.cli import console
-
-        console.note(f"genpredict: error: {error}")
+        if loudness == "verbose":
+            console.tell_error("".join(traceback.format_exception(error)).rstrip())
+        console.tell_error(f"genpredict: error: {error}")
         return FAILED
     except KeyboardInterrupt:
-        from genpredict.cli import console
-
-        console.note("genpredict: interrupted; the same command goes on where it stopped")
+        console.tell_error("genpredict: interrupted; the same command goes on where it stopped")
         return INTERRUPTED
+    finally:
+        console.LOUDNESS.reset(token)
     return code if isinstance(code, int) else ALL_DONE
+
+
+def _loudness(arguments: list[str]) -> tuple[list[str], Literal["quiet", "normal", "verbose"]]:
+    """Take -q and -v, which every command has, out of the words of a command line."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, rest = arguments[:end], arguments[end:]
+    words = [word for word in options if word not in (*_QUIET, *_VERBOSE)]
+    if set(options) & set(_VERBOSE):
+        return words + rest, "verbose"
+    return words + rest, "quiet" if set(options) & set(_QUIET) else "normal"

@@ -11,9 +11,10 @@ import time
 import warnings as python_warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -73,15 +74,20 @@ class SafeConsole(Console):
         return super().render_str(printable(text, lines=True), **options)
 
 
+#: How much is said on the way; a command line sets it once.
+LOUDNESS: ContextVar[Literal["quiet", "normal", "verbose"]] = ContextVar(
+    "loudness", default="normal"
+)
 stderr = SafeConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def warn(warnings: Sequence[str]) -> None:
-    """Print warnings, the first ones of many."""
-    for warning in warnings[:MOST_WARNINGS]:
+    """Print warnings, the first ones of many; all of them with -v."""
+    most = len(warnings) if LOUDNESS.get() == "verbose" else MOST_WARNINGS
+    for warning in warnings[:most]:
         stderr.print(f"[yellow]warning:[/] {_plain(warning)}")
-    if len(warnings) > MOST_WARNINGS:
-        stderr.print(f"[yellow]warning:[/] … and {len(warnings) - MOST_WARNINGS} more like these")
+    if len(warnings) > most:
+        stderr.print(f"[yellow]warning:[/] … and {len(warnings) - most} more like these")
 
 
 @contextmanager
@@ -100,8 +106,36 @@ def warnings_as_lines() -> Iterator[None]:
 
 
 def note(message: str) -> None:
-    """Print a line about how things went."""
+    """Print a line about how things went; with -q nothing."""
+    if LOUDNESS.get() != "quiet":
+        stderr.print(_plain(message))
+
+
+def tell_error(message: str) -> None:
+    """Print why a command ends, whatever else is said."""
     stderr.print(_plain(message))
+
+
+@contextmanager
+def costs_told() -> Iterator[None]:
+    """Say at the end of a block, with -v, how long it took and how much memory."""
+    start, before = time.monotonic(), time.process_time()
+    try:
+        yield
+    finally:
+        if LOUDNESS.get() == "verbose":
+            seconds, cpu = time.monotonic() - start, time.process_time() - before
+            note(f"{seconds:.2f} s, {cpu:.2f} s of processor time{_peak()}")
+
+
+def _peak() -> str:
+    """Return the most memory this process has had, where the system tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return ""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return f", {most / (2**20 if sys.platform == 'darwin' else 1024):,.0f} MB of memory at most"
 
 
 def forgive_encodings() -> None:
@@ -135,6 +169,11 @@ def piped(run: Callable[[list[str]], int], arguments: list[str]) -> int:
     return code
 
 
+def shows_bars() -> bool:
+    """Return whether progress is a bar: on a terminal, and not with -q."""
+    return stderr.is_terminal and LOUDNESS.get() != "quiet"
+
+
 @contextmanager
 def job_progress(total: int) -> Iterator[Callable[[int, int, int], None]]:
     """Show how far a job is: a bar on a terminal, else a log line now and then.
@@ -149,7 +188,7 @@ def job_progress(total: int) -> Iterator[Callable[[int, int, int], None]]:
     callable
         To be told the files done, and the checkpoints done and failed in this run.
     """
-    if not stderr.is_terminal:
+    if not shows_bars():
         yield _log_lines(total)
         return
     columns = (
@@ -192,12 +231,13 @@ def _plain(text: str) -> str:
 
 
 def describe_failures(path: Path, failures: Sequence[tuple[str, str]]) -> None:
-    """List failed checkpoints with their reasons, the first ones of many."""
-    for name, reason in failures[:MOST_WARNINGS]:
+    """List failed checkpoints with their reasons, the first ones of many; all with -v."""
+    most = len(failures) if LOUDNESS.get() == "verbose" else MOST_WARNINGS
+    for name, reason in failures[:most]:
         stderr.print(f"[red]failed:[/] {_plain(printable(name))}: {_plain(reason)}")
-    if len(failures) > MOST_WARNINGS:
+    if len(failures) > most:
         stderr.print(
-            f"[red]failed:[/] … and {len(failures) - MOST_WARNINGS} more; see them all with "
+            f"[red]failed:[/] … and {len(failures) - most} more; see them all with "
             f"`genpredict show {_plain(str(path))}`"
         )
     stderr.print("mend what failed, then run the same command with --retry-failed")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from genpredict.cli.console import note, stderr
+from genpredict.cli.console import note, shows_bars, stderr
 from genpredict.training import Outcome, Run, Settings, Watcher
 from genpredict.training.run_folder import run_of
 
@@ -100,7 +100,7 @@ def watch(tensorboard: Path | None) -> Iterator[ProgressWatcher]:
         from genpredict.training.tensorboard import TensorBoardWatcher
 
         also = TensorBoardWatcher(tensorboard)
-    if not stderr.is_terminal:
+    if not shows_bars():
         yield ProgressWatcher(None, also)
         return
     with Progress(*_COLUMNS, console=stderr) as bar:
@@ -163,7 +163,7 @@ def _silent_layers(run: Run) -> str:
 def sweep_progress(runs: Sequence[Settings], output: Path) -> Iterator[Callable[[Outcome], None]]:
     """Show how far a sweep and each of its running runs is."""
     total = len(runs)
-    if not stderr.is_terminal:
+    if not shows_bars():
         with looked_after(runs, output, note, every=_SAY_EVERY):
             yield _lines(total)
         return

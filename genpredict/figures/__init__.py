@@ -1,10 +1,12 @@
 """Dataset in, figure out: labels, units and colours from one place; no statistic is computed here.
 
 Every ``plot_*`` takes what `score`, `open_scores`, the statistics or the spectral functions
-returned; `save` writes it to a file.
+returned; `save` writes it to a file, `describe` says in words what it
+shows.
 """
 
 from genpredict.figures.curves import plot_curves
+from genpredict.figures.describing import describe
 from genpredict.figures.evolution import plot_evolution
 from genpredict.figures.forest import plot_forest
 from genpredict.figures.heatmap import plot_heatmap
@@ -26,4 +28,5 @@ __all__ = [
     "plot_multiverse",
     "plot_predictions",
     "save",
+    "describe",
 ]

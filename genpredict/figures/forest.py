@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from genpredict.figures.coefficients import check_correlations
@@ -39,6 +40,7 @@ _ROW, _FRAME = 0.17, 0.85
 _APART = 0.6  # rows between measures and baselines
 #: So many targets make a row high enough for a name of two lines, of so many characters.
 _TWO_LINES, _NAME = 3, 34
+_MOST_TICKS = 6  # so that their texts stay apart, however small the numbers
 _SIDE = 0.2  # rows that targets of one measure are spread over
 
 
@@ -161,6 +163,7 @@ def _name(ax: Axes, shown: xr.Dataset, coefficient: str, rows: Rows, group: str)
     values = [shown[f"{coefficient}{end}"].values for end in ("", "_lower", "_upper")]
     reach = max(1.05 * float(np.nanmax(np.abs(values), initial=0.0)), 0.1)
     ax.set_xlim(-min(reach, 1.05), min(reach, 1.05))
+    ax.xaxis.set_major_locator(MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]))
     apart = np.flatnonzero(np.diff(places) > 1)
     if len(apart) and not rows.headings:
         ax.axhline(places[apart[0]] + (1 + _APART) / 2, color=MISSING, linewidth=0.6)

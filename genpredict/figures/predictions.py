@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genpredict.figures.labels import signed, wrapped
+from genpredict.figures.labels import signed
 from genpredict.figures.style import (
     GROUP_COLOURS,
     INK,
@@ -94,8 +94,8 @@ def _draw(ax: Axes, part: xr.Dataset, name: str) -> None:
             marker=MARKERS[number] if told else MARKERS[0],
             label=str(group).partition("=")[2],
         )
-    lines = [name, _quality(part, "r2", "R²"), _quality(part, "kendall", "τ")]
-    ax.set_title(wrapped("   ".join(lines), 60), loc="left", fontsize=SMALL_FONT)
+    lines = [f"{name}   {_quality(part, 'r2', 'R²')}", _quality(part, "kendall", "τ")]
+    ax.set_title("\n".join(lines), loc="left", fontsize=SMALL_FONT)
     tidy(ax)
 
 

@@ -15,11 +15,15 @@ from genpredict.outputs import new_file
 
 SUFFIXES = (".png", ".pdf", ".svg")
 DPI = 300
+#: Where a format keeps what a picture shows.
+_DESCRIPTION = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}
 # Text stays text, to be searched and edited: TrueType in PDF, <text> in SVG.
 _FILE_STYLE: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none"}
 
 
-def save(drawn: Figure | Axes | Grid, path: str | Path, *, dpi: int = DPI) -> Path:
+def save(
+    drawn: Figure | Axes | Grid, path: str | Path, *, dpi: int = DPI, description: str = ""
+) -> Path:
     """Write a figure to a PNG, PDF or SVG file, by the suffix of its name.
 
     Parameters
@@ -31,6 +35,8 @@ def save(drawn: Figure | Axes | Grid, path: str | Path, *, dpi: int = DPI) -> Pa
         replaced, no other file.
     dpi : int
         Dots per inch of a PNG, and of what is rasterised in the others.
+    description : str
+        What it shows, in words, to be kept in the file, such as `describe` makes.
 
     Returns
     -------
@@ -56,7 +62,12 @@ def save(drawn: Figure | Axes | Grid, path: str | Path, *, dpi: int = DPI) -> Pa
         raise FileNotFoundError(f"path: no such folder {str(path.parent)!r}; make it first")
     picture = BytesIO()
     with mpl.rc_context(_FILE_STYLE):
-        _figure(drawn).savefig(picture, format=path.suffix.lower().removeprefix("."), dpi=dpi)
+        figure_of(drawn).savefig(
+            picture,
+            format=path.suffix.lower().removeprefix("."),
+            dpi=dpi,
+            metadata={_DESCRIPTION[path.suffix.lower()]: description} if description else None,
+        )
     mark = b"<svg" if path.suffix.lower() == ".svg" else b""
     with new_file(path, overwrite=True, mark=mark, make_folder=False) as partial:
         partial.write_bytes(picture.getvalue())
@@ -76,7 +87,14 @@ def check_suffix(path: Path) -> None:
         raise ValueError(f"path must end in one of {known}, got {str(path)!r}")
 
 
-def _figure(drawn: Figure | Axes | Grid) -> Figure:
+def figure_of(drawn: Figure | Axes | Grid) -> Figure:
+    """Return the figure that something is drawn in.
+
+    Raises
+    ------
+    TypeError
+        For what is no picture, and for an Axes of a part of a figure.
+    """
     if isinstance(drawn, Figure):
         return drawn
     figure = drawn.figure

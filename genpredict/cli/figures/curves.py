@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from genpredict.cli.figures.drawing import figure, saved
+from genpredict.cli.figures.drawing import AS_DRAWN, Picture, figure, saved
 from genpredict.cli.options import Names, Output
 
 CURVES_EXAMPLES = """
@@ -31,6 +31,7 @@ def curves(
     hue: Names = ("optimizer",),
     where: str | None = None,
     log: bool = False,
+    picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw the course of training: a line a group, a band of one standard deviation over seeds.
 
@@ -74,4 +75,4 @@ def curves(
             log=log,
         )
 
-    return saved(folder, output, draw, overwrite=overwrite)
+    return saved(folder, output, draw, overwrite=overwrite, picture=picture)

@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from genpredict.cli.exit_codes import ALL_DONE
+from genpredict.cli.options import commas
 from genpredict.errors import GenpredictError
 
 figure = App(
     name="figure", help="Draw figures from a scores store, or from weights.", help_format="markdown"
 )
+
+
+@dataclass(frozen=True)
+class PictureFlags:
+    """Options of every figure.
+
+    Parameters
+    ----------
+    title
+        Above all panels.
+    size
+        Width and height in inches, such as 6.5,4; default what the figure needs.
+    dpi
+        Dots an inch of a PNG, and of what is rasterised in other files.
+    describe
+        Print what the figure shows, in words, for those who cannot see it, and keep them in the
+        file.
+    """
+
+    title: str = ""
+    size: Annotated[tuple[float, ...] | None, commas(float)] = None
+    dpi: Annotated[int, Parameter(validator=Number(gte=10, lte=2400))] = 300
+    describe: bool = False
+
+    def check(self) -> None:
+        """Raise GenpredictError where the size is none."""
+        if self.size is not None and (
+            len(self.size) != 2 or not all(0.5 <= length <= 100 for length in self.size)
+        ):
+            raise GenpredictError(
+                "--size must be width and height in inches, from 0.5 to 100, such as 6.5,4; got "
+                f"{','.join(f'{length:g}' for length in self.size)}"
+            )
+
+
+Picture = Annotated[PictureFlags, Parameter(name="*")]
+AS_DRAWN = PictureFlags()
 
 
 def drawn(
@@ -23,6 +63,7 @@ def drawn(
     where: str | None = None,
     *,
     overwrite: bool = False,
+    picture: PictureFlags = AS_DRAWN,
 ) -> int:
     """Draw checkpoints of a store into a file.
 
@@ -38,6 +79,8 @@ def drawn(
         Condition that the checkpoints meet.
     overwrite : bool
         Replace a figure.
+    picture : PictureFlags
+        Title, size, resolution, words.
 
     Returns
     -------
@@ -48,11 +91,22 @@ def drawn(
     from genpredict.store.reading import open_scores
 
     return saved(
-        path, output, lambda: draw(selected(open_scores(path), where)), overwrite=overwrite
+        path,
+        output,
+        lambda: draw(selected(open_scores(path), where)),
+        overwrite=overwrite,
+        picture=picture,
     )
 
 
-def saved(source: Path, output: Path, draw: Callable[[], Any], *, overwrite: bool = False) -> int:
+def saved(
+    source: Path,
+    output: Path,
+    draw: Callable[[], Any],
+    *,
+    overwrite: bool = False,
+    picture: PictureFlags = AS_DRAWN,
+) -> int:
     """Check the name of a file, draw, save, and say where.
 
     Parameters
@@ -65,6 +119,8 @@ def saved(source: Path, output: Path, draw: Callable[[], Any], *, overwrite: boo
         Returns an Axes or a grid.
     overwrite : bool
         Replace a figure.
+    picture : PictureFlags
+        Title, size, resolution, words.
 
     Returns
     -------
@@ -82,18 +138,29 @@ def saved(source: Path, output: Path, draw: Callable[[], Any], *, overwrite: boo
     import matplotlib.pyplot as plt
 
     from genpredict.cli import console
-    from genpredict.figures.saving import check_suffix, save
+    from genpredict.figures.describing import describe
+    from genpredict.figures.saving import check_suffix, figure_of, save
     from genpredict.outputs import check_output, remedy_named
 
+    picture.check()
     try:
         check_suffix(output)
         check_output(output, overwrite=overwrite, inputs=(source,))
-        picture = draw()
+        panels = draw()
     except ValueError as error:
         raise GenpredictError(str(error)) from error
     with remedy_named(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        save(picture, output)
-    plt.close(picture.figure)
+        if picture.size is not None:
+            width, height = picture.size
+            figure_of(panels).set_size_inches(width, height)
+        if picture.title:
+            figure_of(panels).suptitle(picture.title)
+        words = describe(panels) if picture.describe else ""
+        options: dict[str, Any] = {} if picture.dpi == AS_DRAWN.dpi else {"dpi": picture.dpi}
+        save(panels, output, **options, **({"description": words} if words else {}))
+    plt.close(figure_of(panels))
     console.note(f"drawn: {output}")
+    if picture.describe:
+        console.results_console().print(words, markup=False, soft_wrap=True)
     return ALL_DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from genpredict.cli.figures.drawing import drawn, figure, saved
+from genpredict.cli.figures.drawing import AS_DRAWN, Picture, drawn, figure, saved
 from genpredict.cli.options import Factorization, Output, Power
 
 HEATMAP_EXAMPLE = (
@@ -39,6 +39,7 @@ def heatmap(
     factorization: Factorization = "low_rank",
     p: Power = 2,
     depth: Literal["layer", "relative"] = "layer",
+    picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw a layer measure over layers and checkpoints, or layers and epochs.
 
@@ -85,7 +86,7 @@ def heatmap(
             depth=depth,
         )
 
-    return drawn(path, output, draw, where, overwrite=overwrite)
+    return drawn(path, output, draw, where, overwrite=overwrite, picture=picture)
 
 
 @figure.command(help_epilogue=EVOLUTION_EXAMPLE)
@@ -101,6 +102,7 @@ def evolution(
     unfolding: Literal["in_channel", "out_channel"] = "out_channel",
     factorization: Factorization = "low_rank",
     p: Power = 2,
+    picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw a layer measure over the epochs of one run; deeper layers are darker.
 
@@ -134,7 +136,7 @@ def evolution(
             scores, measure=measure, x=x, unfolding=unfolding, factorization=factorization, p=p
         )
 
-    return drawn(path, output, draw, where, overwrite=overwrite)
+    return drawn(path, output, draw, where, overwrite=overwrite, picture=picture)
 
 
 @figure.command(help_epilogue=SPECTRUM_EXAMPLES)
@@ -149,6 +151,7 @@ def spectrum(
     unfolding: Literal["in_channel", "out_channel"] | None = None,
     estimator: Literal["global", "reference"] | None = None,
     log: bool = False,
+    picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw raw and low-rank singular values of one layer, with noise level and threshold.
 
@@ -183,4 +186,4 @@ def spectrum(
             console.note(f"{network.checkpoint.id}: the first of several, see --checkpoint")
         return drawn_spectrum(choose_layer(network, layer, unfolding), log=log)
 
-    return saved(source, output, draw, overwrite=overwrite)
+    return saved(source, output, draw, overwrite=overwrite, picture=picture)

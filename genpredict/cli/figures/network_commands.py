@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from genpredict.cli.figures.drawing import drawn, figure
+from genpredict.cli.figures.drawing import AS_DRAWN, Picture, drawn, figure
 from genpredict.cli.options import CoefficientName, Factorization, Names, Output, Power
 
 SCATTER_EXAMPLES = """
@@ -35,6 +35,7 @@ def scatter(
     trend: bool = False,
     factorization: Factorization = "low_rank",
     p: Power = 2,
+    picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw measures against targets, one mark a checkpoint.
 
@@ -91,7 +92,7 @@ def scatter(
             trend=trend,
         )
 
-    return drawn(path, output, draw, where, overwrite=overwrite)
+    return drawn(path, output, draw, where, overwrite=overwrite, picture=picture)
 
 
 @figure.command(help_epilogue=RANKING_EXAMPLE)
@@ -106,6 +107,7 @@ def ranking(
     targets: Names | None = None,
     where: str | None = None,
     partial: Names | None = None,
+    picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw the correlations of measures with targets, those that may be chance in grey.
 
@@ -136,4 +138,4 @@ def ranking(
         table = correlate(scores, measures=measures, targets=targets, where=where, partial=partial)
         return plot_ranking(table, coefficient=coefficient)
 
-    return drawn(path, output, draw, overwrite=overwrite)
+    return drawn(path, output, draw, overwrite=overwrite, picture=picture)

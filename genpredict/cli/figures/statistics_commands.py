@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from genpredict.cli.figures.drawing import drawn, figure
+from genpredict.cli.figures.drawing import AS_DRAWN, Picture, drawn, figure
 from genpredict.cli.options import DEFAULT_FLAGS, CoefficientName, Flags, Names, Output
 
 FOREST_EXAMPLE = "Example: `genpredict figure forest scores.zarr --cluster network -o forest.pdf`"
@@ -31,6 +31,7 @@ def forest(
     partial: Names | None = None,
     simultaneous: bool = False,
     flags: Flags = DEFAULT_FLAGS,
+    picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw correlations with their intervals, strongest first, baselines apart.
 
@@ -68,7 +69,7 @@ def forest(
             )  # fmt: skip
         return plot_forest(table, coefficient=coefficient)
 
-    return drawn(path, output, draw, overwrite=overwrite)
+    return drawn(path, output, draw, overwrite=overwrite, picture=picture)
 
 
 @figure.command(help_epilogue=MULTIVERSE_EXAMPLE)
@@ -82,6 +83,7 @@ def multiverse(
     coefficient: CoefficientName = "rocc",
     where: str | None = None,
     flags: Flags = DEFAULT_FLAGS,
+    picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw the specification curve: a correlation under every choice of conventions.
 
@@ -110,7 +112,7 @@ def multiverse(
         )
         return plot_multiverse(curves)
 
-    return drawn(path, output, draw, overwrite=overwrite)
+    return drawn(path, output, draw, overwrite=overwrite, picture=picture)
 
 
 @figure.command(help_epilogue=PREDICTIONS_EXAMPLE)
@@ -126,6 +128,7 @@ def predictions(
     leave_out: Names = ("network",),
     where: str | None = None,
     flags: Flags = DEFAULT_FLAGS,
+    picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw predictions of held-out groups against the truth, beside those of the baselines.
 
@@ -158,4 +161,4 @@ def predictions(
         )
         return plot_predictions(judged)
 
-    return drawn(path, output, draw, overwrite=overwrite)
+    return drawn(path, output, draw, overwrite=overwrite, picture=picture)
