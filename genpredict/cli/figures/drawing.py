@@ -158,7 +158,9 @@ def saved(
             figure_of(panels).suptitle(picture.title)
         words = describe(panels) if picture.describe else ""
         options: dict[str, Any] = {} if picture.dpi == AS_DRAWN.dpi else {"dpi": picture.dpi}
-        save(panels, output, **options, **({"description": words} if words else {}))
+        if words:
+            options["description"] = words
+        save(panels, output, **options)
     plt.close(figure_of(panels))
     console.note(f"drawn: {output}")
     if picture.describe:
