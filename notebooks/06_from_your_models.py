@@ -64,7 +64,7 @@ accuracies = {
 
 scores = genpredict.score(models, targets=accuracies, progress=False)
 table = genpredict.correlate(scores, measures=["Q", "effective_rank"], targets=["test_accuracy"])
-genpredict.to_table(table)[["label", "n", "rocc", "rocc_lower", "rocc_upper"]].round(2)
+genpredict.look(table)
 
 # %% [markdown]
 # Signed rank correlations with 95 % intervals, beside the baselines that a measure must beat.

@@ -6,6 +6,7 @@ from genpredict.stats.correlations import correlate
 from genpredict.stats.differences import difference
 from genpredict.stats.increments import increment
 from genpredict.stats.known_coefficients import COEFFICIENTS, Coefficient, register_coefficient
+from genpredict.stats.looking import look
 from genpredict.stats.multiplicity import benjamini_hochberg, holm
 from genpredict.stats.multiverse import multiverse
 from genpredict.stats.pooling import within_groups
@@ -51,6 +52,7 @@ __all__ = [
     "register_coefficient",
     "holm",
     "benjamini_hochberg",
+    "look",
     "summary",
     "to_table",
 ]
