@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from genpredict import schema, scoring
 from genpredict.checkpoints import Checkpoint
 from genpredict.errors import CheckpointError, GenpredictError
+from genpredict.measuring import measure_checkpoints, read_items
 from genpredict.row_checks import Row
-from genpredict.scoring import Options, measure_checkpoints, read_items, score
+from genpredict.scoring import Options, score
 
 NAMES = {
     "stable_rank_p1": ("stable_rank", 1),

@@ -7,7 +7,8 @@ from typing import Any
 
 from genpredict.checkpoints.formats.inert_pickles import StandIn
 from genpredict.checkpoints.formats.pickle_costs import RefusedPickleError
-from genpredict.checkpoints.formats.stored_tensors import OldTensor, StoredSparse, StoredTensor
+from genpredict.checkpoints.formats.rebuilding import OldTensor
+from genpredict.checkpoints.formats.stored_tensors import StoredSparse, StoredTensor
 
 DEEPEST = 100
 """Modules in each other that are looked into."""

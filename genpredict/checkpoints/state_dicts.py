@@ -9,36 +9,23 @@ every script means something else by them; a manifest says them better.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genpredict.checkpoints.file_targets import is_accuracy
 from genpredict.checkpoints.formats.inert_pickles import StandIn
-from genpredict.checkpoints.formats.stored_tensors import (
-    OldTensor,
-    StoredArray,
-    StoredSparse,
-    StoredTensor,
-)
-from genpredict.checkpoints.module_trees import is_module, is_scripted, module_tensors
-from genpredict.checkpoints.roles import WRAPPERS, Role, role_of, words
-from genpredict.errors import CheckpointError
+from genpredict.checkpoints.formats.rebuilding import OldTensor
+from genpredict.checkpoints.formats.stored_arrays import StoredArray
+from genpredict.checkpoints.formats.stored_tensors import StoredSparse, StoredTensor
+from genpredict.checkpoints.module_trees import is_module, module_tensors
+from genpredict.checkpoints.roles import WRAPPERS, Role, role_of
 from genpredict.layers.names import name_rule
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
-PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put before every name."""
-INNER_WRAPPERS = frozenset(
-    (
-        "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module",
-        "_fpw_module", "_dp_wrapped_module",
-    )
-)  # fmt: skip
 """Parts of names that wrappers put anywhere in them."""
 DEEPEST = 12
 """Dicts and lists in each other that are looked into."""
@@ -65,7 +52,6 @@ FROZEN = (
     "optimize_for_inference), its weights are constants without names, changed for speed"
 )
 SAVE = "save the weights with torch.save(model.state_dict(), path)"
-_WRAPPED = re.compile(f"(?:{'|'.join(map(re.escape, PREFIXES))})*")
 _LEAVES = frozenset(
     (
         "weight", "bias", "kernel", "scale", "gamma", "beta", "w", "b", "mean", "var", "embedding",
@@ -73,10 +59,6 @@ _LEAVES = frozenset(
     )
 )  # fmt: skip
 _STORED = (StoredTensor, StoredSparse)
-
-
-class NoNetworkError(CheckpointError):
-    """A file that can be read and holds no network."""
 
 
 @dataclass
@@ -146,47 +128,7 @@ class Contents:
         return next((network for network in everything if network.name == name), None)
 
 
-class NamedTensors(dict[str, Any]):
-    """Tensors by name, with what the file tells of them besides.
-
-    Attributes
-    ----------
-    types : mapping of str to str
-        The class of the module that holds a tensor, where it is known.
-    notes : list of str
-        What must be said of the network.
-    """
-
-    def __init__(
-        self,
-        tensors: Mapping[str, Any],
-        types: Mapping[str, str] | None = None,
-        notes: Sequence[str] = (),
-    ) -> None:
-        super().__init__(tensors)
-        self.types: dict[str, str] = dict(types or {})
-        self.notes: list[str] = list(notes)
-
-
-def networks_in(tree: object) -> Contents:
-    """Sort what a file holds into networks and the rest.
-
-    Parameters
-    ----------
-    tree : object
-        As of `genpredict.checkpoints.formats.torch_containers.opened`, or plain dicts of tensors.
-    """
-    walk = _Walk()
-    walk.visit(tree, ())
-    contents = _sorted(walk)
-    if (lone := as_tensor(tree)) is not None:
-        contents.put_aside.append((Network("", {"": lone}), "a tensor without a name"))
-    known = contents.put_aside or contents.networks
-    contents.is_strange = not known and not (type(tree) is dict and not tree)
-    return contents
-
-
-class _Walk:
+class Walk:
     """Goes through a tree once, without following a cycle, and gathers what has tensors."""
 
     def __init__(self) -> None:
@@ -344,225 +286,3 @@ def _joined(path: tuple[str, ...], parts: Sequence[Network], loose: dict[str, An
         tensors |= {f"{front}.{name}": tensor for name, tensor in part.tensors.items()}
         types |= {f"{front}.{name}": kind for name, kind in part.types.items()}
     return Network(".".join(path), tensors, types, role=role_of(path[-1]) if path else "network")
-
-
-def _sorted(walk: _Walk) -> Contents:
-    """Decide which of the networks found are to be scored."""
-    contents = Contents(numbers=walk.numbers)
-    contents.put_aside = [
-        (Network(name, {}), "the state of an optimizer") for name in walk.optimizers
-    ]
-    weighty = [n for n in walk.networks if n.has_weight() and n.role != "optimizer"]
-    for network in walk.networks:
-        if network.role == "optimizer":
-            contents.put_aside.append((network, "the state of an optimizer or of its schedule"))
-        elif not network.has_weight():
-            contents.put_aside.append((network, "holds no weights"))
-    whole = [n for n in weighty if len(n.tensors) > 1 or not _is_loose(n)]
-    for network in weighty:
-        reason = _why_aside(network, whole) if whole else None
-        if reason is None:
-            contents.networks.append(network)
-        else:
-            contents.put_aside.append((network, reason))
-    _short_names(contents)
-    return contents
-
-
-def _is_loose(network: Network) -> bool:
-    """Return whether it is a single tensor under a key that calls it no weight."""
-    (name,) = list(network.tensors)
-    return network.name.rpartition(".")[2] == name
-
-
-def _why_aside(network: Network, others: Sequence[Network]) -> str | None:
-    """Return why one of several networks is not scored, None where it is."""
-    if len(network.tensors) == 1 and _is_loose(network):
-        return "a loose tensor beside a network"
-    live = [o for o in others if o is not network and o.role in ("network", "teacher")]
-    mains = [o for o in live if o.role == "network"]
-    if network.role == "extra" and mains:
-        return "stands beside the network: by its name no network"
-    if network.role == "average" and live:
-        return "a moving average of a network that stands beside it"
-    equal = any(o.shapes() == network.shapes() for o in mains)
-    if network.role == "copy" and equal:
-        return "a copy that follows a network of the same shapes beside it"
-    student = any("student" in words(other.name) for other in mains)
-    if network.role == "teacher" and equal and not student:
-        return "a copy that follows a network of the same shapes beside it"
-    return _why_repeated(network, mains)
-
-
-def _why_repeated(network: Network, others: Sequence[Network]) -> str | None:
-    """Return a reason where the same network stands under two keys that mean the network."""
-    front, _, key = network.name.rpartition(".")
-    if key not in WRAPPERS:
-        return None
-    for other in others:
-        above, _, name = other.name.rpartition(".")
-        earlier = name in WRAPPERS and WRAPPERS.index(name) < WRAPPERS.index(key)
-        if above == front and earlier and other.shapes() == network.shapes():
-            return f"the same network again, beside {name}"
-    return None
-
-
-def _short_names(contents: Contents) -> None:
-    """Leave out the keys that all networks share; a single network needs no name of its own."""
-    names = [network.name for network in contents.networks]
-    shared = _shared_front([f"{name}." for name in names]) if len(names) > 1 else ""
-    for network in contents.networks:
-        network.name = network.name.removeprefix(shared) or network.name
-
-
-def find_state_dict(loaded: object, source: str | Path, network: str = "") -> NamedTensors:
-    """Return the tensors of one network by name, in the order of the file, read.
-
-    Parameters
-    ----------
-    loaded : object
-        What the file holds.
-    source : str or Path
-        Names the file in errors.
-    network : str
-        Which of several.
-
-    Raises
-    ------
-    CheckpointError
-        When there is no network, several to choose from, or tensors that are larger than what is
-        stored of them.
-    """
-    return load(choose(networks_in(loaded), loaded, source, network))
-
-
-def choose(contents: Contents, loaded: object, source: str | Path, name: str = "") -> Network:
-    """Return the network of a name, or the only one.
-
-    Raises
-    ------
-    CheckpointError
-        When there is none, or several and no name.
-    """
-    if name and (network := contents.named(name)) is not None:
-        return network
-    names = ", ".join(n.name for n in contents.networks)[:400]
-    if name and len(contents.networks) != 1:
-        known = names or "none"
-        raise CheckpointError(source, f"holds no network {name!r}; its networks are: {known}")
-    if len(contents.networks) > 1:
-        raise CheckpointError(
-            source, f"holds several networks ({names}); name one as FILE#NAME or with --network"
-        )
-    if not contents.networks:
-        raise NoNetworkError(source, why_none(contents, loaded))
-    return contents.networks[0]
-
-
-def why_none(contents: Contents, loaded: object) -> str:
-    """Say what a file holds that has no network."""
-    if isinstance(loaded, StandIn) and f"{loaded.module}.{loaded.name}" == "builtins.getattr":
-        method = loaded.args[1] if len(loaded.args) > 1 else "state_dict"
-        return (
-            f"holds the method {method!s:.80} of a network instead of its weights: parentheses are "
-            "missing; save them with torch.save(model.state_dict(), path)"
-        )
-    if isinstance(loaded, StandIn) and is_scripted(loaded):
-        return f"{FROZEN}; {SAVE}"
-    aside = [reason for _, reason in contents.put_aside]
-    if any("optimizer" in reason for reason in aside):
-        return f"holds the state of an optimizer and no network; {SAVE}"
-    tensors = [t for network, _ in contents.put_aside for t in network.tensors.values()]
-    if tensors and all(tensor.numel() == 0 for tensor in tensors):
-        return EMPTY_TENSORS
-    if isinstance(loaded, Mapping):
-        keys = ", ".join(sorted(map(str, type(loaded).keys(loaded)))[:8])[:400] or "none"
-        if any(network.tensors for network, _ in contents.put_aside):
-            return f"holds no weights, no tensor of two axes or more (keys seen: {keys}); {SAVE}"
-        return f"holds no tensors by name (keys seen: {keys}); {SAVE}"
-    kind = type(loaded).__name__.removeprefix("Stored")
-    if isinstance(loaded, StandIn):
-        kind = f"{loaded.module}.{loaded.name}"
-    return f"holds a {kind:.120}, not tensors by name; {SAVE}"
-
-
-def load(network: Network) -> NamedTensors:
-    """Read the numbers of a network; prefixes that wrappers put before names go."""
-    import torch
-
-    names = stripped_names(network.tensors)
-    tensors = {
-        new: tensor if isinstance(tensor, torch.Tensor) else tensor.load()
-        for new, tensor in zip(names, network.tensors.values(), strict=True)
-    }
-    renamed = dict(zip(network.tensors, names, strict=True))
-    types = {renamed[name]: kind for name, kind in network.types.items() if name in renamed}
-    return NamedTensors(tensors, types, network.notes)
-
-
-def strip_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefixes that all names share, as often as they do, and wrappers' names.
-
-    Examples
-    --------
-    >>> list(strip_prefixes({"module.model.fc.weight": 1, "module.model.fc.bias": 2}))
-    ['fc.weight', 'fc.bias']
-    >>> list(strip_prefixes({"model.weight": 1, "head.weight": 2}))
-    ['model.weight', 'head.weight']
-    >>> list(strip_prefixes({"encoder._orig_mod.fc.weight": 1}))
-    ['encoder.fc.weight']
-    """
-    return dict(zip(stripped_names(tensors), tensors.values(), strict=True))
-
-
-def stripped_names(tensors: Mapping[str, Any]) -> list[str]:
-    """Return the names without what wrappers have put into them; counters have no prefix."""
-    names = list(tensors)
-    if any("_" in name and not INNER_WRAPPERS.isdisjoint(name.split(".")) for name in names):
-        inner = [".".join(p for p in n.split(".") if p not in INNER_WRAPPERS) or n for n in names]
-        names = inner if len(set(inner)) == len(inner) else names
-    dotted = [
-        name
-        for name, tensor in zip(names, tensors.values(), strict=True)
-        if "." in name or getattr(tensor, "ndim", 1) != 0
-    ]
-    shared = _shared_front([match[0] for name in dotted if (match := _WRAPPED.match(name))])
-    while shared and shared in names:
-        shared = shared[: shared[:-1].rfind(".") + 1]
-    return [name.removeprefix(shared) for name in names]
-
-
-def without_prefixes(tensors: Mapping[str, Tensor], types: Mapping[str, str]) -> NamedTensors:
-    """Return the tensors of a network at hand under the names that they have once it is saved.
-
-    Parameters
-    ----------
-    tensors : mapping of str to Tensor
-    types : mapping of str to str
-        The class of the module that holds a tensor, also of some that are made of others.
-
-    Examples
-    --------
-    >>> without_prefixes({"module.0.weight": 1}, {"module.0.weight": "Linear"}).types
-    {'0.weight': 'Linear'}
-    """
-    names = stripped_names(tensors)
-    if names == list(tensors):
-        return NamedTensors(tensors, types)
-    inner = {
-        name: ".".join(p for p in name.split(".") if p not in INNER_WRAPPERS) for name in types
-    }
-    first = next(iter(tensors))
-    front = ".".join(p for p in first.split(".") if p not in INNER_WRAPPERS).removesuffix(names[0])
-    renamed = {inner[name].removeprefix(front): kind for name, kind in types.items()}
-    renamed |= {new: types[old] for old, new in zip(tensors, names, strict=True) if old in types}
-    return NamedTensors(dict(zip(names, tensors.values(), strict=True)), renamed)
-
-
-def _shared_front(names: Sequence[str]) -> str:
-    """Return what all names begin with, up to and with a dot."""
-    if not names:
-        return ""
-    first, last = min(names), max(names)
-    same = next((n for n in range(len(first)) if first[n] != last[n : n + 1]), len(first))
-    return first[: first[:same].rfind(".") + 1]

@@ -32,7 +32,7 @@ def runs(folder: Path, /) -> int:
         The folder of all runs, as given to train or sweep with -o.
     """
     from genpredict.cli.show_runs import list_all
-    from genpredict.training.run_folder import find_runs
+    from genpredict.training.run_folders import find_runs
 
     list_all(find_runs(folder))
     return ALL_DONE

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from genpredict.cli.console import note, shows_bars, stderr
 from genpredict.training import Outcome, Run, Settings, Watcher
-from genpredict.training.run_folder import run_of
+from genpredict.training.run_folders import run_of
 
 if TYPE_CHECKING:
     from genpredict.training.tensorboard import TensorBoardWatcher

@@ -9,7 +9,8 @@ from typing import Any
 import xarray as xr
 
 from genpredict.figures.labels import composed
-from genpredict.stats.columns import Column, columns_of
+from genpredict.stats.column import Column
+from genpredict.stats.columns import columns_of
 
 
 def quantity(

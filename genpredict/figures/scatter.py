@@ -30,7 +30,7 @@ from genpredict.figures.style import (
     styled,
     tidy,
 )
-from genpredict.stats.columns import Column
+from genpredict.stats.column import Column
 
 _CHARACTER = 0.066  # mean width in inches
 _TEXT_LINE = 0.14

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import xarray as xr
 
 from genpredict.checkpoints import Item
+from genpredict.measuring import measure_checkpoints, read_items
 from genpredict.network_columns import add_network_measures
 from genpredict.options import Options
 from genpredict.rows import join_rows
-from genpredict.scoring import measure_checkpoints, read_items
 from genpredict.store.ledger import Stamp
 
 #: A unit of work ends when its files reach this size (bytes) or number.

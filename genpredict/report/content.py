@@ -10,7 +10,7 @@ import xarray as xr
 from genpredict.report import charts, layers, marks
 from genpredict.report.context import MOST_SVG
 from genpredict.report.packing import Columns, packed_texts
-from genpredict.stats.columns import Column
+from genpredict.stats.column import Column
 
 _FIRST = ("Q_low_rank_p2", "Q_adjusted_low_rank_p2")
 

@@ -16,7 +16,7 @@ from genpredict.report import beyond, layers, tables
 from genpredict.report.commands import scored_with, settings_of
 from genpredict.report.measure_groups import groups_ranked
 from genpredict.report.packing import BITS, MOST_EXACT
-from genpredict.stats.columns import Column
+from genpredict.stats.column import Column
 from genpredict.stats.groups import ALL
 from genpredict.stats.known_coefficients import COEFFICIENTS
 from genpredict.stats.power import power_sentence

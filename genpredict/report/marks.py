@@ -16,7 +16,7 @@ from genpredict.figures.groups import Levels, Numbers, grouping
 from genpredict.figures.labels import axis_label, level_text, name_of
 from genpredict.figures.style import MISSING
 from genpredict.report.packing import Columns, packed_texts
-from genpredict.stats.columns import Column
+from genpredict.stats.column import Column
 from genpredict.stats.known_coefficients import COEFFICIENTS
 
 #: Significant digits of numbers on the page; counts are exact.

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from genpredict.report.tables import ranking, target_names
-from genpredict.stats.columns import Column, baseline_names, measure_columns
+from genpredict.stats.column import Column
+from genpredict.stats.columns import baseline_names, measure_columns
 from genpredict.stats.groups import ALL
 from genpredict.stats.measure_groups import groups_held
 

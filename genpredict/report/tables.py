@@ -16,7 +16,7 @@ from genpredict.report.colours import correlation_colour, ink_on
 from genpredict.report.layers import order_of
 from genpredict.report.marks import label_of, short_name
 from genpredict.schema import TARGETS
-from genpredict.stats.columns import Column
+from genpredict.stats.column import Column
 from genpredict.stats.known_coefficients import COEFFICIENTS
 from genpredict.stats.tables import stars
 

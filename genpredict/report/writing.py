@@ -21,7 +21,8 @@ from genpredict.report.measure_groups import columns_besides
 from genpredict.report.page import page_of
 from genpredict.schema import TARGETS
 from genpredict.stats import correlate
-from genpredict.stats.columns import Column, measure_columns, target_columns
+from genpredict.stats.column import Column
+from genpredict.stats.columns import measure_columns, target_columns
 from genpredict.stats.groups import selected
 from genpredict.store.reading import open_scores
 

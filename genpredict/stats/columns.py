@@ -7,9 +7,7 @@ convolutions.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,10 +21,16 @@ from genpredict.schema import (
     LAYER_MEASURES,
     NETWORK_MEASURES,
     TARGETS,
-    Variable,
-    coordinate,
 )
-from genpredict.stats.coefficients import Array
+from genpredict.stats.column import (
+    CHOICES,
+    Column,
+    label_of,
+    long_name_of,
+    parsed_label,
+    tied,
+    units_of,
+)
 
 #: Measures of the table when none are asked for. A raw spectrum has no entry of rank 1, so raw
 #: `Q_adjusted` is raw `Q` over again and would only cost the others in Holm's adjustment.
@@ -58,79 +62,9 @@ NEEDED = {
     **{"rank": LAYER_MEASURES["rank"].dims, "layer_kind": LAYER_LABELS["layer_kind"].dims},
 }
 _ENTRIES = {"layer", "unfolding"}
-_CHOICES = ("factorization", "p")
 _LOG = "take_logarithm"  # marks an array whose column is logarithmic
-_SUFFIXED = re.compile(r"(?P<name>.+?)(?:_(?P<factorization>raw|low_rank))?(?:_p(?P<p>\d+))?")
 
 Named: TypeAlias = str | xr.DataArray
-
-
-@dataclass(frozen=True)
-class Column:
-    """A number per checkpoint, and what it is.
-
-    Parameters
-    ----------
-    label : str
-        Unique in its table, e.g. ``Q_low_rank_p2``, as of `label_of`.
-    name : str
-        Of the measure, e.g. ``Q``.
-    values : array, shape (checkpoints,)
-        As measured; NaN where a logarithm is asked for of what is not positive.
-    factorization : str
-        "raw", "low_rank", or "" where the measure has none.
-    p : float
-        1, 2, or NaN where the measure has none.
-    long_name, units : str
-        Of `values`.
-    log : bool
-        Whether statistics take the logarithm, and axes are logarithmic (``log_`` before the name).
-    """
-
-    label: str
-    name: str
-    values: Array
-    factorization: str = ""
-    p: float = float("nan")
-    long_name: str = ""
-    units: str = "1"
-    log: bool = False
-
-    @property
-    def numbers(self) -> Array:
-        """What is correlated: the values, or their logarithms, shape (checkpoints,)."""
-        return np.log(self.values) if self.log else self.values
-
-    @property
-    def title(self) -> str:
-        """Name of `numbers` in words."""
-        return f"log {self.long_name}" if self.log else self.long_name
-
-
-def label_of(name: str, factorization: str = "", p: float | str | None = None) -> str:
-    """Return the label of a column; `parsed_label` takes it apart.
-
-    Examples
-    --------
-    >>> label_of("Q", "low_rank", 2), label_of("num_layers")
-    ('Q_low_rank_p2', 'num_layers')
-    """
-    power = "" if p is None or p != p else f"_p{p:g}" if isinstance(p, float | int) else f"_p{p}"
-    return name + (f"_{factorization}" if factorization else "") + power
-
-
-def parsed_label(label: str) -> tuple[str, dict[str, str]]:
-    """Return the name in a label, and the choices written out after it.
-
-    Examples
-    --------
-    >>> parsed_label("Q_low_rank_p2")
-    ('Q', {'factorization': 'low_rank', 'p': '2'})
-    """
-    match = _SUFFIXED.fullmatch(label)
-    if match is None:
-        return label, {}
-    return match["name"], {dim: match[dim] for dim in _CHOICES if match[dim]}
 
 
 def measure_columns(scores: xr.Dataset, measures: Sequence[Named] | Named | None) -> list[Column]:
@@ -155,7 +89,7 @@ def measure_columns(scores: xr.Dataset, measures: Sequence[Named] | Named | None
     GenpredictError
         For a name that is none of these; the message lists those that are.
     """
-    wanted = list(MAIN) if measures is None else _members(scores, _listed(measures))
+    wanted = list(MAIN) if measures is None else _members(scores, listed(measures))
     return _distinct(scores, [*wanted, *baseline_names(scores)], "measures")
 
 
@@ -192,46 +126,12 @@ def target_columns(scores: xr.Dataset, targets: Sequence[Named] | Named | None) 
                 "targets: these scores have none; give accuracies in a manifest "
                 f"(columns {', '.join(TARGETS)}), or name a numeric coordinate"
             )
-    return _distinct(scores, _listed(targets), "targets")
+    return _distinct(scores, listed(targets), "targets")
 
 
 def columns_of(scores: xr.Dataset, one: Named, parameter: str) -> list[Column]:
     """Return the columns of one measure; `parameter` is named in the error."""
-    return list(_spread(scores, one, parameter))
-
-
-def covariate_values(scores: xr.Dataset, partial: Sequence[str] | str | None) -> Array:
-    """Return covariates: numbers as they are, texts as one indicator a level but the first.
-
-    Parameters
-    ----------
-    scores : Dataset
-    partial : sequence of str, optional
-        Measures of one column (``log_num_parameters``, ``Q_raw_p2``), or text coordinates.
-
-    Returns
-    -------
-    array, shape (covariates, checkpoints)
-        NaN where a text is empty.
-
-    Raises
-    ------
-    GenpredictError
-        For an unknown name, or one of several columns.
-    """
-    rows: list[Array] = []
-    for name in [] if partial is None else _listed(partial):
-        if isinstance(name, str) and name in scores.coords and _is_text(scores[name]):
-            rows += _indicators(scores[name].values)
-            continue
-        columns = list(_spread(scores, name, "partial"))
-        if len(columns) > 1:
-            raise GenpredictError(
-                f"partial: {name!r} has {len(columns)} columns; name one of "
-                f"{', '.join(column.label for column in columns)}"
-            )
-        rows.append(columns[0].numbers)
-    return np.array(rows, dtype=np.float64).reshape(len(rows), scores.sizes["checkpoint"])
+    return list(spread_columns(scores, one, parameter))
 
 
 def known_names(scores: xr.Dataset) -> list[str]:
@@ -269,7 +169,7 @@ def _members(scores: xr.Dataset, names: Sequence[Named]) -> list[Named]:
 def _distinct(scores: xr.Dataset, names: Sequence[Named], parameter: str) -> list[Column]:
     columns: dict[str, Column] = {}
     for one in names:
-        for column in _spread(scores, one, parameter):
+        for column in spread_columns(scores, one, parameter):
             columns.setdefault(column.label, column)
     if not columns:
         raise GenpredictError(f"{parameter} is empty; name at least one, or leave it out")
@@ -281,21 +181,23 @@ def names_of(names: Sequence[Any] | str | None) -> list[str]:
     return [] if names is None else [names] if isinstance(names, str) else [*map(str, names)]
 
 
-def _listed(names: Sequence[Named] | Named) -> list[Named]:
+def listed(names: Sequence[Named] | Named) -> list[Named]:
+    """Return one or several names as a list."""
     return [names] if isinstance(names, str | xr.DataArray) else list(names)
 
 
-def _is_text(values: xr.DataArray) -> bool:
+def is_text(values: xr.DataArray) -> bool:
+    """Return whether an array holds texts."""
     return values.dtype.kind in "OUST"
 
 
 def _is_number(scores: xr.Dataset, name: str) -> bool:
     values = scores[name]
-    others = set(values.dims) - _ENTRIES - set(_CHOICES)
+    others = set(values.dims) - _ENTRIES - set(CHOICES)
     return others == {"checkpoint"} and values.dtype.kind in "fiub"
 
 
-def _spread(scores: xr.Dataset, one: Named, parameter: str) -> Iterator[Column]:
+def spread_columns(scores: xr.Dataset, one: Named, parameter: str) -> Iterator[Column]:
     """Yield a column for each factorization and power of a measure (or for those named)."""
     if isinstance(one, xr.DataArray):
         yield from _columns(str(one.name), _checked(scores, one, parameter), {})
@@ -334,7 +236,7 @@ def _find(scores: xr.Dataset, name: str) -> xr.DataArray | None:
     if base == name or base not in scores.variables or not _is_number(scores, base):
         return None
     values = _per_checkpoint(scores, scores[base]).astype(np.float64)
-    described = {"long_name": _long_name(base, values), "units": _units(base, values)}
+    described = {"long_name": long_name_of(base, values), "units": units_of(base, values)}
     return values.where(values > 0).assign_attrs(described | {_LOG: 1})
 
 
@@ -362,12 +264,12 @@ def _per_checkpoint(scores: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
         conv = scores["layer_kind"] == "conv"
         values = values.where(conv | ~conv.any("layer"))
     mean = values.mean(dims, keep_attrs=True)
-    return mean.assign_attrs(long_name=f"mean {_long_name(str(values.name), values)}")
+    return mean.assign_attrs(long_name=f"mean {long_name_of(str(values.name), values)}")
 
 
 def _checked(scores: xr.Dataset, values: xr.DataArray, parameter: str) -> xr.DataArray:
     """Check a measure that was handed over as an array."""
-    allowed = {"checkpoint", *_CHOICES}
+    allowed = {"checkpoint", *CHOICES}
     if values.name is None or "checkpoint" not in values.dims or set(values.dims) - allowed:
         raise GenpredictError(
             f"{parameter}: an array needs a name and the dims checkpoint (and factorization, p), "
@@ -379,49 +281,16 @@ def _checked(scores: xr.Dataset, values: xr.DataArray, parameter: str) -> xr.Dat
 
 
 def _columns(name: str, values: xr.DataArray, chosen: dict[str, str]) -> Iterator[Column]:
-    long_name, units = _long_name(name, values), _units(name, values)
+    long_name, units = long_name_of(name, values), units_of(name, values)
     for factorization in values["factorization"].values if "factorization" in values.dims else [""]:
         for p in values["p"].values if "p" in values.dims else [float("nan")]:
             at = {"factorization": factorization, "p": p}
             if any(str(at[dim]) != choice for dim, choice in chosen.items()):
                 continue
-            here = {dim: at[dim] for dim in _CHOICES if dim in values.dims}
+            here = {dim: at[dim] for dim in CHOICES if dim in values.dims}
             label = label_of(name, str(factorization), float(p))
             numbers = np.asarray(values.sel(here).values, dtype=np.float64)
             if name in DECIMALS:
                 numbers = tied(numbers, DECIMALS[name])
             log = _LOG in values.attrs
             yield Column(label, name, numbers, str(factorization), float(p), long_name, units, log)
-
-
-def tied(numbers: Array, decimals: int) -> Array:
-    """Make numbers equal that are equal to so many decimals; others stay as they are.
-
-    Examples
-    --------
-    >>> len(set(tied(np.array([99.9 - 92.3, 99.8 - 92.2, 3.0]), 9).tolist()))
-    2
-    """
-    _, first, inverse = np.unique(
-        np.round(numbers, decimals), return_index=True, return_inverse=True
-    )
-    return np.asarray(numbers[first][inverse])
-
-
-def _long_name(name: str, values: xr.DataArray) -> str:
-    return str(values.attrs.get("long_name", _described(name).long_name))
-
-
-def _units(name: str, values: xr.DataArray) -> str:
-    return str(values.attrs.get("units", _described(name).units))
-
-
-def _described(name: str) -> Variable:
-    known = NETWORK_MEASURES | LAYER_MEASURES
-    return known[name] if name in known else coordinate(name, numeric=True)
-
-
-def _indicators(texts: Any) -> list[Array]:
-    levels = sorted(set(texts) - {""})
-    missing = np.array([text == "" for text in texts])
-    return [np.where(missing, np.nan, (texts == level).astype(float)) for level in levels[1:]]

@@ -14,14 +14,9 @@ from genpredict.errors import GenpredictError
 from genpredict.inference import MOST_RESAMPLED, Inference, InferenceOptions, inference_of
 from genpredict.stats.clusters import cluster_codes, cluster_names, warn_of_repetition
 from genpredict.stats.coefficients import Array
-from genpredict.stats.columns import (
-    Column,
-    Named,
-    covariate_values,
-    measure_columns,
-    names_of,
-    target_columns,
-)
+from genpredict.stats.column import Column
+from genpredict.stats.columns import Named, measure_columns, names_of, target_columns
+from genpredict.stats.covariates import covariate_values
 from genpredict.stats.estimation import estimate
 from genpredict.stats.groups import groups_of, selected, where_text
 from genpredict.stats.known_coefficients import (

@@ -32,15 +32,10 @@ from genpredict.stats.bootstrap import (
 from genpredict.stats.bounds import BOOTSTRAP, interval_kind, resample
 from genpredict.stats.clusters import cluster_names
 from genpredict.stats.coefficients import Array, spearman
-from genpredict.stats.columns import (
-    Column,
-    Named,
-    columns_of,
-    covariate_values,
-    names_of,
-    target_columns,
-)
+from genpredict.stats.column import Column
+from genpredict.stats.columns import Named, columns_of, names_of, target_columns
 from genpredict.stats.correlations import checked_codes, matrix, settings_attrs
+from genpredict.stats.covariates import covariate_values
 from genpredict.stats.estimation import enough, methods_of, valid_rows
 from genpredict.stats.groups import groups_of, selected, where_text
 from genpredict.stats.intervals import standard_error

@@ -19,7 +19,8 @@ from genpredict.training.epochs import EpochMeans
 from genpredict.training.history import epoch_dataset, join_epochs
 from genpredict.training.metadata import checkpoint_metadata
 from genpredict.training.preparing import prepare_run
-from genpredict.training.run_folder import HISTORY, Run, run_of
+from genpredict.training.run_folder import HISTORY, Run
+from genpredict.training.run_folders import run_of
 from genpredict.training.schedules import rate_factor
 from genpredict.training.settings import Settings, complete
 from genpredict.training.thinning import describe, plan_evaluations

@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 
 from genpredict.errors import GenpredictError
-from genpredict.training.run_folder import HISTORY, Run, find_runs
+from genpredict.training.run_folder import HISTORY, Run
+from genpredict.training.run_folders import find_runs
 
 #: Where a run stands: over, over with a loss that is not finite, broken off or going on.
 FINISHED, DIVERGED, UNFINISHED = "finished", "diverged", "unfinished"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from genpredict.errors import GenpredictError
 from genpredict.sidecars import read_sidecar
 from genpredict.training.recipes import find_recipe
+from genpredict.training.setting_texts import faults_of, file_word, short_value
 
 Schedule = Literal["constant", "step", "cosine"]
 Hyperparameter = bool | int | float | str
@@ -156,7 +156,7 @@ class Settings(BaseModel):
     @property
     def stem(self) -> str:
         """The first part of the id: network, data set, optimizer, seed."""
-        return f"{_plain(self.network)[:_LONGEST]}-{self.dataset}-{self.optimizer}-s{self.seed}"
+        return f"{file_word(self.network)[:_LONGEST]}-{self.dataset}-{self.optimizer}-s{self.seed}"
 
     @property
     def digest(self) -> str:
@@ -184,7 +184,7 @@ class Settings(BaseModel):
             for name, value in self
             if name not in _IN_STEM and value != getattr(usual, name)
         }
-        parts = [_plain(f"{name}{_short(value)}") for name, value in shown.items()]
+        parts = [file_word(f"{name}{short_value(value)}") for name, value in shown.items()]
         return [part[:_LONGEST_PART] for part in parts[:_MOST_PARTS]]
 
     def __str__(self) -> str:
@@ -253,7 +253,7 @@ def complete(given: Mapping[str, Any]) -> Settings:
     try:
         return Settings(**fields)
     except ValidationError as error:
-        raise GenpredictError(_worded(error)) from error
+        raise GenpredictError(faults_of(error, Settings.model_fields)) from error
 
 
 def read_settings(path: Path) -> Settings:
@@ -269,38 +269,13 @@ def read_settings(path: Path) -> Settings:
     try:
         return Settings(**tomllib.loads(read_sidecar(path).decode("utf-8")))
     except (OSError, ValueError) as error:
-        fault = _worded(error) if isinstance(error, ValidationError) else error
+        fault = (
+            faults_of(error, Settings.model_fields) if isinstance(error, ValidationError) else error
+        )
         raise GenpredictError(
             f"{path}: no settings of a run ({fault}); delete the run's folder to start it anew"
         ) from error
 
 
-def _plain(text: str) -> str:
-    """Return a text that may be part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
-
-
-def _short(value: object) -> str:
-    """Write a setting's value; a switch that is on goes without saying."""
-    if isinstance(value, bool):
-        return "" if value else "-off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _usual_recipe(given: Mapping[str, Any]) -> str:
     return "digits" if given.get("dataset", "digits") == "digits" else "paper"
-
-
-def _worded(error: ValidationError) -> str:
-    """Say what is wrong with each field in one line."""
-    faults = []
-    for fault in error.errors():
-        name = ".".join(map(str, fault["loc"])) or "settings"
-        if fault["type"] == "extra_forbidden":
-            known = ", ".join(Settings.model_fields)
-            faults.append(f"{name}: no such setting; known settings: {known}")
-        elif fault["type"] == "missing":
-            faults.append(f"{name}: missing")
-        else:
-            faults.append(f"{name}: {fault['msg']}, not {fault['input']!r}")
-    return "; ".join(faults)

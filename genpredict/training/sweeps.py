@@ -13,7 +13,8 @@ from typing import Any
 from genpredict.engine import available_cores, run_in_order
 from genpredict.errors import GenpredictError
 from genpredict.training.grid import read_plan, spell_out
-from genpredict.training.run_folder import Run, run_of
+from genpredict.training.run_folder import Run
+from genpredict.training.run_folders import run_of
 from genpredict.training.settings import Settings
 from genpredict.training.watching import Watcher
 

@@ -8,7 +8,8 @@ import torch
 from quantization import quantized
 from torch import nn
 
-from genpredict.checkpoints.state_dicts import WRAPPERS, find_state_dict
+from genpredict.checkpoints.choosing import find_state_dict
+from genpredict.checkpoints.state_dicts import WRAPPERS
 from genpredict.errors import CheckpointError
 
 WEIGHTS = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).state_dict()

@@ -20,9 +20,9 @@ from genpredict import open_checkpoints
 from genpredict.checkpoints.finding.natural_order import natural_key
 from genpredict.checkpoints.formats import safetensors_files
 from genpredict.checkpoints.formats.safetensors_files import read_safetensors
+from genpredict.checkpoints.named_tensors import strip_prefixes
 from genpredict.checkpoints.nats import unpickling as nats_unpickling
 from genpredict.checkpoints.nats.archives import read_archive
-from genpredict.checkpoints.state_dicts import strip_prefixes
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.layers.names import name_rule
 from genpredict.training import train

@@ -12,7 +12,7 @@ from genpredict.inference import Inference
 from genpredict.stats import correlate, to_table
 from genpredict.stats.bootstrap import bias_correction
 from genpredict.stats.bounds import all_bounds
-from genpredict.stats.columns import tied
+from genpredict.stats.column import tied
 from genpredict.stats.estimation import estimate, methods_of
 from genpredict.stats.sample import sample_of
 from genpredict.stats.tables import choices_text

@@ -18,7 +18,7 @@ from genpredict.training import Run, Watcher, best_runs, complete, spell_out, sw
 from genpredict.training.evaluation import area_under_curve
 from genpredict.training.history import join_epochs
 from genpredict.training.optimizers.rmsgd import optimizer as rmsgd_module
-from genpredict.training.run_folder import run_of
+from genpredict.training.run_folders import run_of
 
 SMALL: dict[str, Any] = {"num_train": 60, "epochs": 4, "threads": 1, "batch_size": 30}
 

@@ -32,7 +32,7 @@ from genpredict.checkpoints.formats.keras_configs import (
 from genpredict.checkpoints.formats.keras_layers import CELL, KerasLayer, layer_class
 from genpredict.checkpoints.formats.torch_containers import check_sizes, reading
 from genpredict.checkpoints.memory_limit import limited_memory, room_for
-from genpredict.checkpoints.state_dicts import NamedTensors
+from genpredict.checkpoints.named_tensors import NamedTensors
 from genpredict.errors import CheckpointError
 
 WEIGHTS = "model.weights.h5"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from genpredict.checkpoints.formats.layouts import from_channels_last
 from genpredict.checkpoints.formats.torch_containers import reading
 from genpredict.checkpoints.memory_limit import limited_memory, room_for
-from genpredict.checkpoints.state_dicts import NamedTensors
+from genpredict.checkpoints.named_tensors import NamedTensors
 from genpredict.errors import CheckpointError
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from genpredict.checkpoints.formats.torch_containers import check_sizes, reading
 from genpredict.checkpoints.memory_limit import limited_memory, room_for
-from genpredict.checkpoints.state_dicts import NAMELESS, NamedTensors, strip_prefixes
+from genpredict.checkpoints.named_tensors import NamedTensors, strip_prefixes
+from genpredict.checkpoints.state_dicts import NAMELESS
 from genpredict.errors import CheckpointError
 
 if TYPE_CHECKING:

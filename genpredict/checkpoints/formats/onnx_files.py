@@ -14,7 +14,7 @@ from genpredict.checkpoints.formats.onnx_graphs import FOLDED_NOTE, Graph
 from genpredict.checkpoints.formats.onnx_operators import weights_of
 from genpredict.checkpoints.formats.torch_containers import reading
 from genpredict.checkpoints.memory_limit import limited_memory, room_for
-from genpredict.checkpoints.state_dicts import NamedTensors
+from genpredict.checkpoints.named_tensors import NamedTensors
 from genpredict.errors import CheckpointError
 
 if TYPE_CHECKING:

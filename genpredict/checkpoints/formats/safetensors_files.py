@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from genpredict.checkpoints.finding.natural_order import natural_key
 from genpredict.checkpoints.formats.torch_files import read_sharded
 from genpredict.checkpoints.formats.unpickling import check_file, foreign_format
-from genpredict.checkpoints.state_dicts import strip_prefixes
+from genpredict.checkpoints.named_tensors import strip_prefixes
 from genpredict.errors import CheckpointError
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import io
 import zipfile
 from pathlib import Path
 
+from genpredict.checkpoints.choosing import find_state_dict
 from genpredict.checkpoints.formats.torch_containers import check_sizes, opened_bytes, reading
-from genpredict.checkpoints.state_dicts import NamedTensors, find_state_dict
+from genpredict.checkpoints.named_tensors import NamedTensors
 
 POLICY = "policy.pth"
 

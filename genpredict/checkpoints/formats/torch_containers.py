@@ -26,13 +26,8 @@ from genpredict.checkpoints.formats.pickle_costs import (
     RefusedPickleError,
     follow_pickles,
 )
-from genpredict.checkpoints.formats.stored_tensors import (
-    Source,
-    Storage,
-    StorageType,
-    StoredTensor,
-    known_globals,
-)
+from genpredict.checkpoints.formats.rebuilding import known_globals
+from genpredict.checkpoints.formats.stored_tensors import Source, Storage, StorageType, StoredTensor
 from genpredict.checkpoints.formats.unpickling import (
     LEGACY_PICKLES,
     RESAVE,

@@ -7,19 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genpredict.checkpoints.choosing import choose, find_state_dict, load, why_none
+from genpredict.checkpoints.contents import networks_in
 from genpredict.checkpoints.finding.natural_order import natural_key
 from genpredict.checkpoints.formats.torch_containers import opened
 from genpredict.checkpoints.formats.unpickling import check_file
-from genpredict.checkpoints.state_dicts import (
-    Contents,
-    NamedTensors,
-    choose,
-    find_state_dict,
-    load,
-    networks_in,
-    strip_prefixes,
-    why_none,
-)
+from genpredict.checkpoints.named_tensors import NamedTensors, strip_prefixes
+from genpredict.checkpoints.state_dicts import Contents
 from genpredict.errors import CheckpointError
 from genpredict.sidecars import read_json
 

@@ -20,7 +20,8 @@ from genpredict.errors import GenpredictError
 from genpredict.inference import Inference, InferenceOptions, inference_of
 from genpredict.stats.clusters import LEAST_CLUSTERS, cluster_codes, cluster_names
 from genpredict.stats.coefficients import Array
-from genpredict.stats.columns import Column, Named, names_of
+from genpredict.stats.column import Column
+from genpredict.stats.columns import Named, names_of
 from genpredict.stats.correlations import settings_attrs
 from genpredict.stats.groups import selected
 from genpredict.stats.intervals import standard_error

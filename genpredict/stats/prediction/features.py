@@ -10,9 +10,9 @@ import xarray as xr
 from genpredict.errors import GenpredictError
 from genpredict.schema import TARGETS
 from genpredict.stats.coefficients import Array
+from genpredict.stats.column import Column
 from genpredict.stats.columns import (
     MAIN,
-    Column,
     Named,
     baseline_names,
     columns_of,

@@ -11,7 +11,8 @@ import xarray as xr
 
 from genpredict.errors import GenpredictError
 from genpredict.options import SELECTIONS, identity_of
-from genpredict.stats.columns import Column, Named, columns_of
+from genpredict.stats.column import Column
+from genpredict.stats.columns import Named, columns_of
 from genpredict.stats.groups import selected
 from genpredict.stats.prediction.features import design, feature_columns, one_target
 from genpredict.stats.prediction.models import Pipeline, fitting, model_named

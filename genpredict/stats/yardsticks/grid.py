@@ -15,7 +15,8 @@ from genpredict.errors import GenpredictError
 from genpredict.schema import TARGETS
 from genpredict.stats.clusters import setting_names
 from genpredict.stats.coefficients import Array
-from genpredict.stats.columns import Column, Named, measure_columns, names_of, target_columns
+from genpredict.stats.column import Column
+from genpredict.stats.columns import Named, measure_columns, names_of, target_columns
 from genpredict.stats.groups import selected
 
 Codes = NDArray[np.intp]

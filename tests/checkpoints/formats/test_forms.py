@@ -62,7 +62,7 @@ def agree(mine: Any, module: nn.Module) -> None:
 
 
 def measures_of(module: nn.Module, types: dict[str, str]) -> dict[tuple[int, ...], list[float]]:
-    from genpredict.checkpoints.state_dicts import NamedTensors
+    from genpredict.checkpoints.named_tensors import NamedTensors
 
     return measures(NamedTensors(dict(module.state_dict()), types))
 
