@@ -13,8 +13,8 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from genpredict import schema, scoring
-from genpredict.checkpoints import Checkpoint
+from genpredict import measuring, schema, scoring
+from genpredict.checkpoints import Checkpoint, Item
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.measuring import measure_checkpoints, read_items
 from genpredict.row_checks import Row
@@ -334,7 +334,7 @@ def test_an_archive_that_cannot_be_opened_is_a_failed_row(tmp_path: Path) -> Non
         yield Checkpoint(f"{item_id}/1", str(path), {}, network)
         raise CheckpointError(path, "ends early")
 
-    item = scoring.Item("archive", tmp_path / "x", 1, False, reader, {"dataset": "cifar10"})
+    item = Item("archive", tmp_path / "x", 1, False, reader, {"dataset": "cifar10"})
     first, second = read_items([item])
     assert first.id == "archive/1"
     assert isinstance(second, Row)
@@ -391,7 +391,7 @@ def test_numbers_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch, siz
 
 def test_memory_is_bounded_by_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints are loaded as they are reached, and a batch ends once it is full."""
-    monkeypatch.setattr(scoring, "BATCH_WEIGHTS", 1)
+    monkeypatch.setattr(measuring, "BATCH_WEIGHTS", 1)
     loaded: list[str] = []
 
     def load(name: str) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import genpredict
-from genpredict import scoring
+from genpredict import measuring
 from genpredict.cli.app import run
 from genpredict.layers import room
 
@@ -151,7 +151,7 @@ def test_what_cannot_be_measured_stops_nobody(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Of a batch each is tried alone; numbers are those of a batch without it."""
-    measure = scoring.measure_weights
+    measure = measuring.measure_weights
 
     def fails(weights: list[torch.Tensor], **options: object) -> object:
         if any(weight.shape[0] == 50 for weight in weights):
@@ -159,7 +159,7 @@ def test_what_cannot_be_measured_stops_nobody(
         return measure(weights, **options)  # type: ignore[arg-type]
 
     expected = genpredict.score(networks(20, 30))
-    monkeypatch.setattr(scoring, "measure_weights", fails)
+    monkeypatch.setattr(measuring, "measure_weights", fails)
     scores = genpredict.score(networks(20, 50, 30))
     assert scores["status"].values.tolist() == ["done", "failed", "done"]
     assert "its largest layer, fc.weight, is 50 x 50" in str(scores["error"].values[1])

@@ -19,7 +19,7 @@ import zarr.storage._local as zarr_local
 from nats_archives import write_size_space_archive
 
 import genpredict
-from genpredict import schema, scoring
+from genpredict import measuring, schema
 from genpredict.checkpoints import open_checkpoints
 from genpredict.errors import StoreError
 from genpredict.jobs import score_job, units
@@ -786,7 +786,7 @@ def test_batches_of_a_store_equal_those_in_memory(
     """Several batches a unit: rows join, whatever their depths."""
     source = save_networks(tmp_path / "nets", 5)
     expected = score(source, device="cpu")
-    monkeypatch.setattr(scoring, "BATCH_WEIGHTS", 1)
+    monkeypatch.setattr(measuring, "BATCH_WEIGHTS", 1)
     run(tmp_path / "s.zarr", source)
     np.testing.assert_array_equal(open_scores(tmp_path / "s.zarr")["quality"], expected["quality"])
 
