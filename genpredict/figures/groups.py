@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import seaborn as sns
 import xarray as xr
-from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
@@ -37,12 +39,15 @@ class Levels:
         Index into `levels`.
     others : bool
         Whether the rest of many is one of the levels.
+    palette : tuple of str
+        Colours of groups.
     """
 
     title: str
     levels: list[str]
     codes: NDArray[np.int64]
     others: bool = False
+    palette: tuple[str, ...] = GROUP_COLOURS
 
     @property
     def rest(self) -> str:
@@ -54,13 +59,13 @@ class Levels:
     def colours(self) -> list[str]:
         """Return a colour per level, in turns; the rest of many and those not given are grey."""
         grey = {NOT_GIVEN, self.rest}
-        shades = [GROUP_COLOURS[i % len(GROUP_COLOURS)] for i in range(len(self.levels))]
+        shades = [self.palette[i % len(self.palette)] for i in range(len(self.levels))]
         return [MISSING if t in grey else c for t, c in zip(self.levels, shades, strict=True)]
 
     @property
     def turns(self) -> NDArray[np.int64]:
         """Return how many times the colours have been used up before each level."""
-        return np.arange(len(self.levels)) // len(GROUP_COLOURS)
+        return np.arange(len(self.levels)) // len(self.palette)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,36 @@ class Numbers:
             return None
         gaps = np.diff(np.asarray(self.norm(levels)))
         return levels.tolist() if (gaps > _TICK_GAP).all() else None
+
+
+def recoloured(
+    colour: Levels | Numbers | None, palette: Sequence[str] | str | None
+) -> Levels | Numbers | None:
+    """Return groups or numbers in other colours.
+
+    Parameters
+    ----------
+    colour : Levels or Numbers, optional
+    palette : str or sequence of str, optional
+        As of `plot_scatter`.
+
+    Raises
+    ------
+    ValueError
+        For a palette that there is not.
+    """
+    if colour is None or palette is None:
+        return colour
+    try:
+        if isinstance(colour, Numbers):
+            ramp_of = sns.color_palette(palette, as_cmap=True)
+            named = ramp_of if isinstance(ramp_of, Colormap) else ListedColormap(ramp_of)
+            return replace(colour, cmap=named.with_extremes(bad=MISSING))
+        count = min(len(colour.levels), len(GROUP_COLOURS)) if isinstance(palette, str) else None
+        shades = sns.color_palette(palette, count).as_hex()
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"palette: {error}; take a name such as 'tab10', or colours") from error
+    return replace(colour, palette=tuple(shades))
 
 
 def grouping(

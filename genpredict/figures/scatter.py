@@ -11,10 +11,11 @@ import seaborn as sns
 import xarray as xr
 
 from genpredict.figures.coefficients import at, check_correlations, coefficient_text, group_label
-from genpredict.figures.groups import Levels, grouping, shapes
+from genpredict.figures.groups import Levels, grouping, recoloured, shapes
 from genpredict.figures.labels import level_text, name_of, wrapped
 from genpredict.figures.legends import SMALL_CHARACTER, draw_legends
 from genpredict.figures.marks import draw_points, draw_trends
+from genpredict.figures.point_labels import label_marks, names_of_marks
 from genpredict.figures.quantities import (
     axis_title,
     coordinate_of,
@@ -52,6 +53,8 @@ def plot_scatter(
     columns: str | None = None,
     trend: bool = False,
     share: bool = True,
+    labels: str | None = None,
+    palette: Sequence[str] | str | None = None,
     width: float | None = None,
 ) -> sns.FacetGrid:
     """Draw every measure against every target, one mark a checkpoint.
@@ -82,6 +85,12 @@ def plot_scatter(
         Draw a least-squares line (by seaborn) through each group of `hue`, or through all.
     share : bool
         Panels of one row share the y axis, of one measure the x axis.
+    labels : str, optional
+        Coordinate whose values are written beside the marks of up to 200 checkpoints, where they
+        hide nothing.
+    palette : str or sequence of str, optional
+        Colours of the groups of `hue`, or the name of a palette of matplotlib or seaborn, such as
+        "tab10"; where `hue` is a number the name of a colour map, such as "cividis".
     width : float, optional
         In inches; by default 3.4, a journal's column, for one panel, 7, its page, for more.
 
@@ -95,7 +104,8 @@ def plot_scatter(
     GenpredictError
         For measures and targets that the scores do not hold.
     ValueError
-        For other names that the scores or the correlations do not hold.
+        For other names that the scores or the correlations do not hold, a palette that there is
+        not, and labels of more than 200 checkpoints.
 
     Notes
     -----
@@ -115,6 +125,8 @@ def plot_scatter(
         check_correlations(correlations)
     turns = TURNS if style is None else 1
     colour = None if hue is None else grouping(scores, hue, parameter="hue", turns=turns, **choices)
+    colour = recoloured(colour, palette)
+    names = names_of_marks(scores, labels)
     shape = None if style is None else shapes(scores, style, parameter="style")
     levels = _column_levels(scores, columns)
     table = _long_table(scores, xs, ys, columns)
@@ -127,15 +139,17 @@ def plot_scatter(
             draw_points(ax, drawn, colour, shape, log=(x.log, y.log))
             if trend:
                 draw_trends(ax, drawn, colour)
-            name = [] if columns is None else [f"{name_of(columns)}: {level}"]
+            head = [] if columns is None else [f"{name_of(columns)}: {level}"]
             cell = _coefficients(correlations, x, y, columns, level, narrow)
             if cell and isinstance(colour, Levels) and _several(colour, drawn):
                 cell[0] = f"pooled: {cell[0]}"
-            ax.set_title("\n".join([*name, *cell]), loc="left", linespacing=1.25)
+            ax.set_title("\n".join([*head, *cell]), loc="left", linespacing=1.25)
             tidy(ax)
         _label(grid, xs, ys, len(levels))
         draw_legends(grid, colour, shape)
         _size(grid)
+        if names is not None:
+            label_marks(grid, names)
     return grid
 
 

@@ -6,9 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 import xarray as xr
+from matplotlib.colors import to_hex
+from synthetic_scores import scores_of
 
-from genpredict.figures import plot_curves
+from genpredict.errors import GenpredictWarning
+from genpredict.figures import plot_curves, plot_scatter
 from genpredict.figures.groups import Levels, grouping
 from genpredict.figures.labels import NOT_GIVEN
 from genpredict.figures.marks import draw_trends
@@ -59,3 +63,47 @@ def test_curves_keep_their_room_however_many(count: int) -> None:
         [legend] = ax.figure.legends
         assert not legend.get_window_extent().overlaps(ax.get_window_extent())
     plt.close(ax.figure)
+
+
+def test_names_beside_marks_hide_nothing() -> None:
+    """Names overlap no other name and no other mark; how many had no room is said."""
+    scores = scores_of(40)
+    with pytest.warns(GenpredictWarning, match=r"labels: \d+ of 40 names have no room"):
+        grid = plot_scatter(scores, labels="network", hue="network")
+    [ax] = grid.axes.flat
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert 10 < len(boxes) < 40
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    marks = ax.transData.transform(grid.data[["x_value", "y_value"]])
+    assert not any(box.contains(*mark) for box in boxes for mark in marks)
+    assert {text.get_text() for text in ax.texts} <= set(scores["network"].values)
+    at_home = {tuple(text.xy): text.get_text() for text in ax.texts}
+    named = {
+        (row.x_value, row.y_value): scores["network"].values[row.position]
+        for row in grid.data.itertuples()
+    }
+    assert all(named[place] == text for place, text in at_home.items())
+
+
+def test_names_of_too_many() -> None:
+    """More than 200 checkpoints are not named."""
+    with pytest.raises(ValueError, match="labels: 201 checkpoints are too many to name"):
+        plot_scatter(scores_of(201), labels="network")
+
+
+@pytest.mark.parametrize("palette", ["Dark2", ["red", "#00ff00", "b"]])
+def test_groups_take_a_palette(palette: str | list[str]) -> None:
+    """Marks have its colours, one a group, by name or one by one."""
+    grid = plot_scatter(scores_of(30), hue="network", palette=palette)
+    wanted = {to_hex(colour) for colour in sns.color_palette(palette, 3)}
+    [ax] = grid.axes.flat
+    drawn = {to_hex(colour) for marks in ax.collections for colour in marks.get_facecolors()}
+    assert drawn == wanted
+
+
+def test_numbers_take_a_colour_map_and_typos_are_told() -> None:
+    """A number of hue by the name of a map; another name is refused."""
+    grid = plot_scatter(scores_of(30), hue="learning_rate", palette="cividis")
+    assert grid.axes.flat[0].collections[0].get_cmap().name == "cividis"
+    with pytest.raises(ValueError, match=r"palette: .*take a name such as 'tab10'"):
+        plot_scatter(scores_of(30), hue="network", palette="no such")

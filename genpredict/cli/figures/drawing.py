@@ -138,6 +138,7 @@ def saved(
     import matplotlib.pyplot as plt
 
     from genpredict.cli import console
+    from genpredict.cli.correlate import warnings_noted
     from genpredict.figures.describing import describe
     from genpredict.figures.saving import check_suffix, figure_of, save
     from genpredict.outputs import check_output, remedy_named
@@ -146,7 +147,8 @@ def saved(
     try:
         check_suffix(output)
         check_output(output, overwrite=overwrite, inputs=(source,))
-        panels = draw()
+        with warnings_noted():
+            panels = draw()
     except ValueError as error:
         raise GenpredictError(str(error)) from error
     with remedy_named(output):

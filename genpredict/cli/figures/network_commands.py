@@ -33,6 +33,8 @@ def scatter(
     where: str | None = None,
     correlations: bool = False,
     trend: bool = False,
+    labels: str | None = None,
+    palette: str | None = None,
     factorization: Factorization = "low_rank",
     p: Power = 2,
     picture: Picture = AS_DRAWN,
@@ -64,6 +66,10 @@ def scatter(
         Write PLCC and ROCC with 95 % intervals above each panel.
     trend
         Draw a least-squares line through each group.
+    labels
+        Coordinate whose values are written beside the marks, such as checkpoint or network.
+    palette
+        Colours of --hue: a palette of matplotlib or seaborn, such as tab10, viridis, Dark2.
     factorization
         Which spectrum, for measures that have both.
     p
@@ -90,6 +96,8 @@ def scatter(
             columns=columns,
             correlations=table,
             trend=trend,
+            labels=labels,
+            palette=palette,
         )
 
     return drawn(path, output, draw, where, overwrite=overwrite, picture=picture)
