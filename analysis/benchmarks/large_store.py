@@ -4,7 +4,7 @@ A store of the size of NATS-Bench's size space at two epochs, written by the job
 rows of random networks of that space's depth. It is opened in a process of its own, and each
 command is run on it, a few times.
 
-    python analysis/benchmarks/large_store.py FOLDER [ROWS]
+    python analysis/benchmarks/large_store.py FOLDER [--rows 196608]
 
 prints rows, files and bytes of the store; seconds and memory of each opening, imports apart; and of
 each command, imports included, the medians of seconds by the clock and of the processor, the most
@@ -13,6 +13,7 @@ memory, and what it wrote.
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -140,8 +141,12 @@ def time_commands(path: Path) -> None:
 
 def main() -> None:
     """Write the store where it is not there, open it, and run the commands on it."""
-    folder, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 65_536
-    path = folder / f"rows-{count}.zarr"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the store is, or is written to")
+    parser.add_argument("--rows", type=int, default=65_536, help="of the store (%(default)s)")
+    options = parser.parse_args()
+    count = options.rows
+    path = options.folder / f"rows-{count}.zarr"
     if not path.exists():
         start = time.perf_counter()
         write_store(path, count)

@@ -28,8 +28,9 @@ from genpredict.stats.sample import Sample
 LEAST_DIFFERENT, LEAST_OF_HALF = 10, 4
 #: Checkpoints (or clusters) that a bootstrap takes: resamples of fewer are too often constant.
 LEAST_RESAMPLED = 10
-#: Curvature counts where both F tests fall below this p, and it moves the correlation by so much.
-CURVED_P, CURVED_SHARE = 0.2, 0.1
+#: Curvature counts where both F tests fall below the first p and it makes up so much of the
+#: correlation, or below the second and holding it fixed moves the correlation by so much.
+CURVED_P, SUSPECTED_P, CURVED_SHARE = 0.05, 0.2, 0.1
 
 
 def nearly_constant(sample: Sample) -> Array:
@@ -119,8 +120,9 @@ def curved(sample: Sample) -> Array:
     """Mark pairs that share a curve in a covariate, which linear regression does not hold fixed.
 
     Squares, cubes or products of two of the covariates' normal scores, less what the covariates
-    explain, must explain both residuals (F tests at 0.2 each), and move their correlation by more
-    than 0.1. Each of the three is asked alone, where it leaves degrees of freedom to ask with.
+    explain, must explain both residuals: for certain (F tests at 0.05 each) and more than 0.1 of
+    their correlation, or probably (at 0.2) where holding them fixed, too, moves the correlation by
+    more than 0.1. Each of the three is asked alone, where it leaves degrees of freedom for that.
 
     Parameters
     ----------
@@ -146,12 +148,17 @@ def _share(sample: Sample, terms: Array) -> Array:
     degrees = sample.n - len(basis) - len(extra)
     if not len(extra) or degrees < 3:
         return nothing
-    parts = [unit_residuals(rows, basis) @ extra.T for rows in (sample.x, sample.y)]
+    residuals = [unit_residuals(rows, basis) for rows in (sample.x, sample.y)]
+    parts = [rows @ extra.T for rows in residuals]
     explained = [(part**2).sum(1) for part in parts]
     with np.errstate(divide="ignore"):  # explained to the last: p is 0
         tests = [fdtrc(len(extra), degrees, s / len(extra) * degrees / (1 - s)) for s in explained]
-    both = (tests[0] < CURVED_P)[:, None] & (tests[1] < CURVED_P)[None]
-    return np.asarray(both & (np.abs(parts[0] @ parts[1].T) > CURVED_SHARE))
+    p = np.maximum(tests[0][:, None], tests[1][None])
+    shared, r = parts[0] @ parts[1].T, residuals[0] @ residuals[1].T
+    left_over = np.sqrt(np.outer(*(np.maximum(1 - s, NOTHING_LEFT) for s in explained)))
+    moved = np.abs((r - shared) / left_over - r)
+    suspected = (p < SUSPECTED_P) & (moved > CURVED_SHARE)
+    return np.asarray(suspected | ((p < CURVED_P) & (np.abs(shared) > CURVED_SHARE)))
 
 
 def disagreeing(method: Spearman) -> Array:
