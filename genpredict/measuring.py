@@ -14,9 +14,10 @@ import xarray as xr
 from genpredict.checkpoints import Checkpoint, Item
 from genpredict.checkpoints.state_dicts import EMPTY_TENSORS
 from genpredict.errors import CheckpointError
+from genpredict.estimators import Estimator
 from genpredict.layers import Layer, Selection, sort_tensors
 from genpredict.layers.room import check_room
-from genpredict.options import Estimator, Options
+from genpredict.options import Options
 from genpredict.probing import Prober
 from genpredict.row_checks import MOST_LAYERS, Row, too_many_layers
 from genpredict.rows import join_rows, to_dataset

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from genpredict._version import __version__
 from genpredict.errors import GenpredictError
@@ -30,30 +30,20 @@ from genpredict.schema import (
 
 if TYPE_CHECKING:
     import torch
+from genpredict.estimators import (
+    DEAD_TOLERANCE,
+    ESTIMATION,
+    NULL_TOLERANCE,
+    PRECISIONS,
+    check_method,
+)
 
-Estimator = Literal["global", "reference"]
-Precision = Literal["float64", "float32"]
-ESTIMATORS: tuple[str, ...] = get_args(Estimator)
-PRECISIONS: tuple[str, ...] = get_args(Precision)
-#: Slices with norms up to this share of the median are dead (valley of 120,170 real channels).
-DEAD_TOLERANCE = 0.03
-#: Singular values up to this share of the median are null directions (softmax leaves one at 1e-5).
-NULL_TOLERANCE = 0.01
 #: What a choice decides: the numbers of a row, which rows there are, or neither.
 _NUMBERS, _ROWS = {"decides": "numbers"}, {"decides": "rows"}
 #: As `_NUMBERS`, of network measures alone that need more than weights.
 _PROBES = {"decides": "probes"}
 #: Training images that measures which need data are taken on.
 NUM_IMAGES = 500
-
-
-def check_method(estimator: str, dead_tolerance: float, null_tolerance: float) -> None:
-    """Raise ValueError for another estimator, or a tolerance outside [0, 1)."""
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator must be one of {ESTIMATORS}, got {estimator!r}")
-    for name, value in (("dead_tolerance", dead_tolerance), ("null_tolerance", null_tolerance)):
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} must lie in [0, 1), got {value}")
 
 
 @dataclass(frozen=True)
@@ -257,8 +247,6 @@ def _choices() -> list[str]:
     return [choice.name for choice in fields(Options) if choice.init]
 
 
-#: Choices of how a low-rank part is found.
-ESTIMATION = ("estimator", "dead_tolerance", "null_tolerance")
 #: Choices that decide which tensors are layers.
 PATTERNS = ("include", "exclude", "also")
 #: Choices of how layers are measured, `score`'s arguments of the same names.

@@ -21,9 +21,10 @@ from genpredict.checkpoints import Checkpoint, CheckpointSources, open_checkpoin
 from genpredict.checkpoints.finding.sources import expanded
 from genpredict.checkpoints.named_tensors import NamedTensors, strip_prefixes, without_prefixes
 from genpredict.errors import CheckpointError, GenpredictError
+from genpredict.estimators import DEAD_TOLERANCE, NULL_TOLERANCE
 from genpredict.layers import module_types
 from genpredict.network_columns import with_network_measures
-from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, NUM_IMAGES, Options
+from genpredict.options import NUM_IMAGES, Options
 from genpredict.progress import tracked
 from genpredict.row_checks import Row
 from genpredict.rows import join_rows

@@ -30,6 +30,7 @@ STAGES = {
     "extensions": 0,
     "measure_calls": 0,
     "registry": 0,
+    "estimators": 0,
     "options": 0,
     "layers": 1,
     "checkpoints": 1,
@@ -60,7 +61,16 @@ STAGES = {
 }
 #: Modules that make up one stage, and so may import each other.
 TOGETHER: tuple[set[str], ...] = (
-    {"_version", "errors", "schema", "extensions", "measure_calls", "registry", "options"},
+    {
+        "_version",
+        "errors",
+        "schema",
+        "extensions",
+        "measure_calls",
+        "registry",
+        "estimators",
+        "options",
+    },
     {
         "rows",
         "row_checks",
@@ -88,10 +98,11 @@ ONLY: dict[str, set[str]] = {
     "extensions": {"errors"},
     "measure_calls": {"errors", "schema", "extensions"},
     "registry": {"errors", "schema", "extensions", "measure_calls"},
-    "options": {"_version", "errors", "schema", "registry"},
+    "estimators": {"errors"},
+    "options": {"_version", "errors", "schema", "registry", "estimators"},
     "layers": {"errors", "schema"},
     "checkpoints": {"errors", "atomic", "sidecars", "schema", "registry", "layers", "extensions"},
-    "spectral": {"errors", "schema", "registry", "measure_calls", "options"},
+    "spectral": {"errors", "schema", "registry", "measure_calls", "estimators", "options"},
     "networks": {"errors", "extensions"},
     "network_measures": {"errors", "spectral"},
     "datasets": {"errors", "sidecars"},

@@ -15,7 +15,8 @@ from cyclopts.validators import Number
 
 from genpredict.cli.options import Output, commas
 from genpredict.errors import GenpredictError
-from genpredict.options import NUM_IMAGES, Estimator, Precision
+from genpredict.estimators import Estimator, Precision
+from genpredict.options import NUM_IMAGES
 
 if TYPE_CHECKING:
     from genpredict.jobs.score_job import Outcome

@@ -4,7 +4,7 @@
 use one by one.
 """
 
-from genpredict.options import (
+from genpredict.estimators import (
     DEAD_TOLERANCE,
     ESTIMATORS,
     NULL_TOLERANCE,

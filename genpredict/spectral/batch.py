@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, check_method
+from genpredict.estimators import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, check_method
 from genpredict.registry import choose_measures
 from genpredict.schema import Measure
 from genpredict.spectral.blocks import (

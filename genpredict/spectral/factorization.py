@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, check_method
+from genpredict.estimators import DEAD_TOLERANCE, NULL_TOLERANCE, check_method
 from genpredict.spectral.arrays import as_tensor
 from genpredict.spectral.evbmf import LowRank, factorize
 from genpredict.spectral.released import solve_released

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genpredict.options import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator
+from genpredict.estimators import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator
 from genpredict.spectral.arrays import as_tensor
 from genpredict.spectral.evbmf import signal_threshold
 from genpredict.spectral.factorization import evbmf

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genpredict.options import DEAD_TOLERANCE
+from genpredict.estimators import DEAD_TOLERANCE
 from genpredict.schema import UNFOLDINGS
 from genpredict.spectral.arrays import as_tensor
 from genpredict.spectral.evbmf import median_of_first

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from genpredict.errors import GenpredictError
-from genpredict.options import ESTIMATION
+from genpredict.estimators import ESTIMATION
 from genpredict.rows import join_rows
 
 DIM = ("checkpoint",)

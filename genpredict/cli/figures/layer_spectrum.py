@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from genpredict.cli import console
 from genpredict.cli.figures.weights import Chosen
+from genpredict.estimators import ESTIMATION
 from genpredict.figures import plot_spectrum
 from genpredict.figures.labels import shortened, told_apart
-from genpredict.options import ESTIMATION
 from genpredict.spectral import LayerSpectrum, layer_spectrum, unfold
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import numpy as np
 
 from genpredict.checkpoints import Checkpoint, open_checkpoints
 from genpredict.errors import GenpredictError
+from genpredict.estimators import Estimator
 from genpredict.layers import Layer, select_layers
-from genpredict.options import METHOD, PATTERNS, Estimator, Options
+from genpredict.options import METHOD, PATTERNS, Options
 from genpredict.scoring import score
 from genpredict.spectral import unfoldings
 from genpredict.store.reading import open_scores
