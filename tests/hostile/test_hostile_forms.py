@@ -70,6 +70,25 @@ def attributes(file: h5py.File) -> None:
     file["dense"].attrs["name"] = np.arange(5)
 
 
+def endless(path: Path) -> None:
+    """Write a heap of texts whose free part, of size 0, would be followed by itself for ever."""
+    with h5py.File(path, "w") as file:
+        file["dense/dense/kernel:0"] = KERNEL
+        file.attrs["model_config"] = "{}"
+    content = bytearray(path.read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    path.write_bytes(content)
+
+
+def other_sizes(path: Path) -> None:
+    """Write a file whose sizes take four bytes, so that its heaps look otherwise."""
+    hdf5(path, attributes)
+    content = bytearray(path.read_bytes())
+    content[9:11] = b"\x04\x04"
+    path.write_bytes(content)
+
+
 def keras_archive(path: Path, *, config: bytes = b"{}", weights: bytes | None = None) -> None:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -240,6 +259,8 @@ REFUSED: dict[str, Callable[[Path], object]] = {
     "unstored.h5": lambda p: hdf5(p, unstored),
     "virtual.h5": lambda p: hdf5(p, elsewhere),
     "outside.h5": lambda p: hdf5(p, stored_outside),
+    "endless.h5": endless,
+    "other_sizes.h5": other_sizes,
     "bomb.keras": lambda p: keras_archive(p, weights=bytes(80 * 2**20)),
     "no_hdf5.keras": lambda p: keras_archive(p, weights=b"\x89HDF\r\n\x1a\n" + bytes(100)),
     "dims.onnx": lambda p: model(p, weight(dims=(2**40, 2**20))),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from genpredict.checkpoints.finding.natural_order import natural_key
+from genpredict.checkpoints.formats.hdf5_heaps import check_heaps
 from genpredict.checkpoints.formats.pickle_costs import RefusedPickleError
 from genpredict.checkpoints.formats.torch_containers import MOST_RATIO, MOST_UNPACKED
 
@@ -100,9 +101,20 @@ def text_attribute(node: Any, name: str) -> str:
 
 
 def opened_hdf5(file: Path | BinaryIO) -> Any:
-    """Open an HDF5 file for reading."""
+    """Open an HDF5 file for reading.
+
+    Raises
+    ------
+    ValueError
+        When it is damaged so that reading it would not end.
+    """
     import h5py
 
+    if isinstance(file, Path):
+        with file.open("rb") as content:
+            check_heaps(content)
+    else:
+        check_heaps(file)
     return h5py.File(file, "r")
 
 

@@ -7,6 +7,7 @@ out or counted, not measured.
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _EXTERNAL = 1
+_RECURRENT = re.compile(
+    r"(?P<front>.*\.|)(?P<side>(?:weight|bias)_(?:ih|hh))_(?P<layer>l\d+)(?P<reverse>_reverse|)"
+)
+_SIDES = {"weight_ih": "0", "weight_hh": "1", "bias_ih": "2", "bias_hh": "3"}
 
 
 def read_onnx(path: Path) -> NamedTensors:
@@ -53,7 +58,21 @@ def read_onnx(path: Path) -> NamedTensors:
         raise CheckpointError(
             path, "a model of ONNX without weights; export it with its parameters"
         )
-    return NamedTensors(tensors, types, [FOLDED_NOTE] if graph.is_folded() else [])
+    return NamedTensors(_by_layer(tensors), types, [FOLDED_NOTE] if graph.is_folded() else [])
+
+
+def _by_layer(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Put a recurrent layer's weights in torch's order: by direction, then inputs and state."""
+    places: dict[str, tuple[int, str, str]] = {}
+    first: dict[str, int] = {}
+    for number, name in enumerate(tensors):
+        match = _RECURRENT.fullmatch(name)
+        layer = f"{match['front']}{match['layer']}" if match else name
+        place = first.setdefault(layer, number)
+        places[name] = (
+            (place, match["reverse"], _SIDES[match["side"]]) if match else (place, "", "")
+        )
+    return {name: tensors[name] for name in sorted(tensors, key=places.__getitem__)}
 
 
 def _turned(array: Tensor, axes: tuple[int, ...]) -> Tensor:

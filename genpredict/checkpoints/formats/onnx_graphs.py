@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from genpredict.checkpoints.formats.onnx_attention import ANY_AXES, is_fused
 from genpredict.checkpoints.formats.onnx_operators import RECURRENT, Use
 from genpredict.checkpoints.formats.pickle_costs import RefusedPickleError
 
@@ -24,14 +25,8 @@ _PASSING = ("Identity", "Cast", "Squeeze", "Unsqueeze", "QuantizeLinear", "Dequa
 """Operators behind which a weight is the same weight."""
 _ASKING = ("Shape", "Size", "CastLike")
 """Operators that ask of what kind a tensor is."""
-_SHAPING = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Transpose", "Reshape", "Add")
-"""Operators behind which the outputs of a product are the same outputs."""
-_ATTENDING = (
-    *_SHAPING, "Mul", "Div", "MatMul", "Where", "Concat", "Slice", "Neg", "Clip", "Expand", "Sub",
-)  # fmt: skip
-"""Operators between a query and the softmax over keys."""
-_LONGEST, _MOST_FOLLOWED, _MOST_TAKERS = 12, 80, 20
-"""Steps, tensors and takers of one tensor that are followed on the way to them."""
+_MOST_NUMBERS = 12
+"""Of a shape."""
 _COMPUTED = re.compile(r"val_\d+|onnx::\w+_\d+|_?\d+|.*_(?:transposed|fused_\w+)")
 _FOLDED, _FOLDED_NAME = "FuseBatchNorm", re.compile(r"onnx::Conv_\d+|.*_weights_fused_bn")
 _SCOPES, _RULE = "pkg.torch.onnx.name_scopes", "pkg.onnxscript.rewriter.rule_name"
@@ -93,7 +88,7 @@ class Graph:
         """Yield every initializer with the operator that takes it, in the order of the graph."""
         origin: dict[str, tuple[str, tuple[int, ...]]] = {n: (n, ()) for n in self.initializers}
         done: set[str] = set()
-        recurrent: Counter[str] = Counter()
+        recurrent: Counter[str | None] = Counter()
         for node in self.nodes:
             first = origin.get(node.input[0]) if node.input else None
             if first is not None and node.op_type in (*_PASSING, "Transpose") and node.output:
@@ -110,14 +105,14 @@ class Graph:
                     yield source, self._use(node, position, source, scope, recurrent[scope]), axes
             recurrent[scope] += node.op_type in RECURRENT
 
-    def _use(self, node: Any, position: int, name: str, scope: str, number: int) -> Use:
+    def _use(self, node: Any, position: int, name: str, scope: str | None, number: int) -> Use:
         computed = bool(_COMPUTED.fullmatch(name))
         return Use(
             node.op_type,
             position,
             flags={a.name: a.i for a in node.attribute if a.name in ("transA", "transB")},
-            scope=scope or node.name,
-            is_in_module=bool(scope),
+            scope=node.name if scope is None else scope,
+            is_in_module=scope is not None,
             is_computed=computed,
             is_foreign=node.domain not in ("", "ai.onnx"),
             number=number,
@@ -142,59 +137,26 @@ class Graph:
         return False
 
     def _is_fused(self, node: Any, weight: str) -> bool:
-        """Return whether a product is query, key and value, one block of its outputs each."""
+        """Return whether a product is query, key and value in one."""
         dims = self.initializers[weight].dims
         turned = any(a.name == "transB" and a.i for a in node.attribute)
-        outputs = dims[0] if turned else dims[-1]
-        name: str = node.output[0]
-        shape: list[int | None] = []
-        for _ in range(_LONGEST):
-            takers = [t for t in self.takers[name][:_MOST_TAKERS] if t.op_type != "Shape"]
-            if len(takers) == 3 and all(taker.op_type == "Gather" for taker in takers):
-                indices = sorted(self._integers_of(taker.input[1]) for taker in takers)
-                blocks = indices == [[0], [1], [2]] and _is_in_blocks(shape, outputs)
-                return blocks and self._attends([taker.output[0] for taker in takers])
-            if len(takers) != 1 or not takers[0].output:
-                return False
-            (taker,) = takers
-            if taker.op_type == "Split":
-                axis = next((a.i for a in taker.attribute if a.name == "axis"), 0)
-                blocks = _is_in_blocks(shape, outputs) if shape else axis in (-1, 2)
-                return len(taker.output) == 3 and blocks and self._attends(taker.output)
-            if taker.op_type not in _SHAPING:
-                return False
-            if taker.op_type == "Reshape" and len(taker.input) > 1:
-                shape = self._pieces_of(taker.input[1])
-            name = taker.output[0]
-        return False
+        return len(dims) == 2 and is_fused(self, node, dims[0] if turned else dims[1])
 
-    def _attends(self, parts: Any) -> bool:
-        """Return whether a softmax follows, without another layer between."""
-        pending, seen = list(parts), set(parts)
-        for _ in range(_MOST_FOLLOWED):
-            if not pending:
-                return False
-            for taker in self.takers[pending.pop(0)][:_MOST_TAKERS]:
-                if taker.op_type in ("Softmax", "Attention", "MultiHeadAttention"):
-                    return True
-                weighted = any(name in self.initializers for name in taker.input[:2])
-                if taker.op_type not in _ATTENDING or (taker.op_type == "MatMul" and weighted):
-                    continue
-                pending += [name for name in taker.output if name not in seen]
-                seen.update(taker.output)
-        return False
-
-    def _pieces_of(self, name: str) -> list[int | None]:
-        """Return a shape as far as it is known: None for what is computed."""
+    def pieces_of(self, name: str, depth: int = 0) -> list[int | None]:
+        """Return a shape as far as it is known: None for an axis of any size, or `ANY_AXES`."""
         maker = self.makers.get(name)
-        if maker is not None and maker.op_type == "Concat":
+        if maker is not None and maker.op_type == "Concat" and depth < DEEPEST:
             shape: list[int | None] = []
-            for part in maker.input[:_LONGEST]:
-                shape += self._integers_of(part) or [None]
+            for part in maker.input[:_MOST_NUMBERS]:
+                shape += self.pieces_of(part, depth + 1)
+                if len(shape) > _MOST_NUMBERS:
+                    break
             return shape
-        return [*self._integers_of(name)]
+        if integers := self.integers_of(name):
+            return [None if number == -1 else number for number in integers]
+        return [None] if maker is not None and maker.op_type == "Unsqueeze" else [ANY_AXES]
 
-    def _integers_of(self, name: str) -> list[int]:
+    def integers_of(self, name: str) -> list[int]:
         """Return the integers of a constant or an initializer; empty for other things."""
         from onnx import numpy_helper
 
@@ -204,24 +166,10 @@ class Graph:
                 if attribute.name in ("value_int", "value_ints"):
                     return list(attribute.ints) or [attribute.i]
                 tensor = attribute.t if attribute.name == "value" else tensor
-        if tensor is None or tensor.data_location or math.prod(tensor.dims) > _LONGEST:
+        if tensor is None or tensor.data_location or math.prod(tensor.dims) > _MOST_NUMBERS:
             return []
         array = numpy_helper.to_array(tensor)
         return [int(number) for number in array.flatten()] if array.dtype.kind in "iu" else []
-
-
-def _is_in_blocks(shape: list[int | None], outputs: int) -> bool:
-    """Return whether outputs are divided into three blocks first of all.
-
-    Examples
-    --------
-    >>> _is_in_blocks([2, 5, 3, 4, 8], 96), _is_in_blocks([2, 5, 4, 3, 8], 96)
-    (True, False)
-    """
-    if 3 not in shape:
-        return False
-    behind = [number for number in shape[shape.index(3) :] if number is not None]
-    return math.prod(behind) == outputs
 
 
 def integers(node: Any, name: str) -> tuple[int, ...]:
@@ -229,8 +177,10 @@ def integers(node: Any, name: str) -> tuple[int, ...]:
     return next((tuple(a.ints) for a in node.attribute if a.name == name), ())
 
 
-def scope_of(node: Any) -> str:
+def scope_of(node: Any) -> str | None:
     """Return the path of the module that an operator belongs to, where the exporter has noted it.
+
+    It is empty for the whole network, None where nothing is noted.
 
     Examples
     --------
@@ -241,7 +191,9 @@ def scope_of(node: Any) -> str:
     for entry in node.metadata_props:
         if entry.key == _SCOPES:
             scopes = _QUOTED.findall(entry.value[:_LONGEST_SCOPE])
-            return scopes[-2] if len(scopes) > 1 else ""
+            return scopes[-2] if len(scopes) > 1 else None
+    if not node.name.startswith("/"):
+        return None
     path: list[str] = []
     for part in node.name[:_LONGEST_SCOPE].split("/")[1:-1]:
         if path and part.startswith(f"{path[-1]}."):

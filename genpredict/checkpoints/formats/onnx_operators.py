@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from genpredict.layers.evidence import BUFFER
@@ -66,12 +66,12 @@ class Use:
     number: int = 0
     is_fused: bool = False
 
-    def named(self, name: str, *, leaf: str = "weight") -> str:
+    def named(self, name: str, *, leaf: str = "weight", fused: str = "in_proj_weight") -> str:
         """Return the name of a weight: its own, or one in the module where it has none."""
         if self.is_fused:
-            leaf = "in_proj_weight"
+            leaf = fused
         if self.is_computed and self.is_in_module:
-            return f"{self.scope}.{leaf}"
+            return f"{self.scope}.{leaf}".lstrip(".")
         return f"{name}.{leaf}" if self.is_fused else name
 
 
@@ -85,6 +85,8 @@ def weights_of(name: str, array: Tensor, use: Use) -> Iterator[tuple[str, Tensor
     [('W', (5, 3), 'Linear')]
     """
     operator, position = use.operator, use.position
+    if use.is_fused and name_rule(use.named(name, fused="weight")).parts == ("q", "k", "v"):
+        use = replace(use, is_fused=False)  # they are told by the name
     dims = f"{array.ndim - 2}d"
     if operator in _CONVS and array.ndim > 2:
         yield use.named(name), array, f"{_CONVS[operator]}{dims}"
@@ -128,7 +130,8 @@ def _recurrent(name: str, array: Tensor, use: Use) -> Iterator[tuple[str, Tensor
     """Yield the weights of a recurrent operator, a direction each, gates in torch's order."""
     import torch
 
-    front = f"{use.scope or name}."
+    scope = use.scope if use.is_in_module else use.scope or name
+    front = f"{scope}." * bool(scope)
     order = RECURRENT[use.operator]
     for number, stacked in enumerate(array):
         tail = f"_l{use.number}{'_reverse' if number else ''}"

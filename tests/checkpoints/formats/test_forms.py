@@ -419,3 +419,5 @@ def test_files_that_torch_exported_against_torch(tmp_path: Path) -> None:
     module = Exported().eval()
     torch.onnx.export(module, (torch.randn(1, 3, 8, 8),), tmp_path / "n.onnx", dynamo=False)
     agree(read_file(tmp_path / "n.onnx"), module)
+    names = [layer.name for layer in sort_tensors(read_file(tmp_path / "n.onnx")).layers]
+    assert names == [layer.name for layer in sort_tensors(module.state_dict()).layers]
