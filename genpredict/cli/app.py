@@ -107,7 +107,8 @@ def show(
     Parameters
     ----------
     path
-        A scores store; a checkpoint file, folder or archive; or a folder of runs, as for runs.
+        A scores store; a checkpoint file, folder or archive; a folder of runs, as for runs; or the
+        history.nc of a run.
     layers
         Of a store: every measure of every layer. Of a file: which tensors are layers, which are
         not, and why.
@@ -127,6 +128,7 @@ def show(
         Replace a CSV file that this command has made.
     """
     from genpredict.cli import console
+    from genpredict.cli.history import HISTORY, show_history
     from genpredict.cli.runs import holds_runs
     from genpredict.cli.show import show_checkpoints, show_store
     from genpredict.outputs import check_output
@@ -137,6 +139,8 @@ def show(
         patterns = {"include": include or (), "exclude": exclude or (), "also": also or ()}
         if (path / "zarr.json").exists():
             show_store(path, layers=layers, json=json, output=output, overwrite=overwrite)
+        elif path.name == HISTORY:
+            show_history(path, output, overwrite=overwrite)
         elif holds_runs(path) and not (output or network or any(patterns.values())):
             runs(path)
             console.note("the layers of a run: `genpredict show` and its folder")

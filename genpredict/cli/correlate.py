@@ -72,17 +72,21 @@ def correlate(
     overwrite
         Replace a table that this command has made.
     """
+    from genpredict.cli import console
     from genpredict.cli.show_correlations import show_correlations, write_correlations
     from genpredict.outputs import check_output
     from genpredict.stats import correlate as correlated
     from genpredict.stats import to_table
+    from genpredict.stats.groups import selected
+    from genpredict.stats.label_noise import noise_note
     from genpredict.store.reading import open_scores
 
     if output is not None:
         check_output(output, overwrite=overwrite, inputs=(path,))
+    scores = open_scores(path)
     with warnings_noted():
         table = correlated(
-            open_scores(path),
+            scores,
             measures=measures,
             targets=targets,
             by=by,
@@ -92,6 +96,8 @@ def correlate(
             simultaneous=simultaneous,
             inference=flags.inference(),
         )
+    if noise := noise_note(selected(scores, where), table["target"].values.tolist()):
+        console.note(f"note: {noise}")
     if output is not None:
         write_correlations(table, output, overwrite=overwrite, inputs=(path,))
     if json:

@@ -18,6 +18,7 @@ from genpredict.errors import CheckpointError
 from genpredict.options import measures_of
 from genpredict.outputs import new_file
 from genpredict.row_checks import plain
+from genpredict.stats.label_noise import noise_note
 from genpredict.store.reading import check_store, open_scores
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def show_store(
     """
     scores = open_scores(path)
     out = console.stderr if json else console.results_console()
-    for line in [_summary(path, scores), *failure_lines(scores)]:
+    noise = noise_note(scores)
+    for line in [_summary(path, scores), *failure_lines(scores), *([noise] if noise else [])]:
         out.print(line, markup=False, soft_wrap=not out.is_terminal)
     whole = json or output is not None
     table = layer_table(scores) if layers else network_table(scores, metadata=whole)

@@ -19,6 +19,7 @@ from genpredict.report.packing import BITS, MOST_EXACT
 from genpredict.stats.column import Column
 from genpredict.stats.groups import ALL
 from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.label_noise import noise_note
 from genpredict.stats.power import power_sentence
 from genpredict.stats.tables import STARS
 
@@ -74,6 +75,7 @@ def context_of(
         "ranked_by": "" if correlations is None else tables.ranked_by(correlations),
         "correlations": _settings(correlations),
         "as_set": _as_set(correlations, where),
+        "noise": noise_note(done, [column.label for column in columns]),
         "rounding": f"one part in {2**BITS:,}" if done.sizes["checkpoint"] > MOST_EXACT else "",
         "coefficients": {key: row.reversed_name for key, row in COEFFICIENTS.items()},
         "checkpoints": tables.checkpoint_table(done) if rows and "Q" in done else None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -35,6 +36,13 @@ def test_train_says_where_everything_is(tmp_path: Path, capsys: pytest.CaptureFi
     assert "finished" in listed
     assert run_command(["show", str(runs)]) == 0  # the runs, not the layers of one
     assert capsys.readouterr().out == listed
+    table = tmp_path / "epochs.csv"
+    assert run_command(["show", str(folder / "history.nc"), "-o", str(table)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"epoch +train accuracy +test accuracy", shown)
+    epochs = pd.read_csv(table)
+    assert epochs["epoch"].tolist() == [0, 1, 2]
+    assert epochs["test_accuracy"].iloc[-1] == Run(folder).summary["test_accuracy"]
     store = tmp_path / "scores.zarr"
     assert run_command(["score", str(runs), "-o", str(store)]) == 0
     scores = open_scores(store)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,6 +14,7 @@ from PIL import Image
 from genpredict.cli import run
 from genpredict.cli.console import MOST_WARNINGS
 from genpredict.store.reading import open_scores
+from genpredict.store.saving import write_scores
 
 STORE = Path(__file__).resolve().parents[2] / "data" / "results" / "digits-sweep.zarr"
 
@@ -102,3 +104,20 @@ def test_completion_offers_commands_and_options(capsys: pytest.CaptureFixture[st
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert wanted in asked.stdout.split()
+
+
+def test_label_noise_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where train accuracy is of noisy labels, show and correlate say so; elsewhere not."""
+    scores = open_scores(STORE)
+    noise = np.where(np.arange(scores.sizes["checkpoint"]) < 20, 0.4, 0.0)
+    store = str(tmp_path / "noisy.zarr")
+    write_scores(scores.assign_coords(label_noise=("checkpoint", noise)), store)
+    word = "20 of 90 checkpoints were trained with label noise"
+    assert run(["show", store]) == 0
+    assert word in " ".join(capsys.readouterr().out.split())
+    correlate = ["correlate", store, "--permutations", "0", "--resamples", "20"]
+    for target, told in (("generalization_gap", True), ("test_accuracy", False)):
+        assert run([*correlate, "--targets", target]) == 0
+        assert (word in capsys.readouterr().err) == told
+    assert run([*correlate, "--targets", "train_loss", "--where", "label_noise == 0"]) == 0
+    assert word not in capsys.readouterr().err
