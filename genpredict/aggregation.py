@@ -28,6 +28,13 @@ Weights = Literal["entries", "parameters"]
 Empty = Literal["zero", "skip"]
 RankOne = Literal["limit", "worst", "skip"]
 _ENTRY = ("layer", "unfolding")
+#: What network measures are made of.
+_COUNTED = frozenset(
+    (
+        "quality", "stable_rank", "rank", "spectral_norm", "layer_name", "layer_kind",
+        "factorization",
+    )
+)  # fmt: skip
 
 
 def aggregate(
@@ -180,17 +187,17 @@ def _sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def network_quality(scores: xr.Dataset) -> xr.DataArray:
     """Return Q, the paper's Eq. 5 over the convolutions, in radians."""
-    return aggregate(scores)
+    return aggregate(_bare(scores))
 
 
 def adjusted_network_quality(scores: xr.Dataset) -> xr.DataArray:
     """Return Q with entries of rank 1 as worst, in radians."""
-    return aggregate(scores, rank_one="worst")
+    return aggregate(_bare(scores), rank_one="worst")
 
 
 def num_layers(scores: xr.Dataset) -> xr.DataArray:
     """Count the layers of any kind."""
-    return (scores["layer_name"] != "").sum("layer")
+    return (_bare(scores)["layer_name"] != "").sum("layer")
 
 
 def num_rank_zero(scores: xr.Dataset) -> xr.DataArray:
@@ -204,7 +211,13 @@ def num_rank_one(scores: xr.Dataset) -> xr.DataArray:
 
 
 def _count_of_rank(scores: xr.Dataset, rank: int) -> xr.DataArray:
-    return (scores["rank"].where(_entries(scores, ("conv",), None)) == rank).sum(_ENTRY)
+    scores = _bare(scores)
+    return (_entries(scores, ("conv",), None) & (scores["rank"] == rank)).sum(_ENTRY)
+
+
+def _bare(scores: xr.Dataset) -> xr.Dataset:
+    """Leave out what is known of checkpoints: every operation would merge and copy it anew."""
+    return xr.Dataset({n: v for n, v in scores.variables.items() if n in _COUNTED})
 
 
 def _entries(scores: xr.Dataset, kinds: Sequence[str], unfolding: str | None) -> xr.DataArray:

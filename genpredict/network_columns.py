@@ -55,18 +55,19 @@ def add_network_measures(scores: xr.Dataset, table: Iterable[NetworkMeasure]) ->
     GenpredictError
         For a measure whose function cannot be imported or returns no number a checkpoint.
     """
-    measures: dict[str, xr.DataArray] = {}
+    measures: dict[str, xr.Variable] = {}
+    done = scores.variables["status"].values == "done"
     for row in table:
         if row.name in scores.data_vars:
-            measures[row.name] = scores[row.name]
+            measures[row.name] = scores.variables[row.name]
             continue
         function = resolve(row.function, f"measure {row.name}")
-        computed = _checked(row, function(scores), scores).where(scores["status"] == "done")
-        measures[row.name] = computed.assign_attrs(computed.attrs | row.attrs)
-    others = {name: variable for name, variable in scores.items() if name not in measures}
-    first: dict[Any, xr.Variable] = {name: values.variable for name, values in measures.items()}
-    first |= {name: values.variable for name, values in others.items()}
-    return xr.Dataset(first, coords=scores.coords, attrs=scores.attrs)
+        computed = _checked(row, function(scores), scores)
+        of_rows = done.reshape(-1, *[1] * (computed.ndim - 1))
+        numbers = np.where(of_rows, computed.values, np.nan)
+        measures[row.name] = xr.Variable(computed.dims, numbers, computed.attrs | row.attrs)
+    variables = measures | {n: v.variable for n, v in scores.items() if n not in measures}
+    return xr.Dataset(variables, coords=scores.coords, attrs=scores.attrs)
 
 
 def _checked(row: NetworkMeasure, values: Any, scores: xr.Dataset) -> xr.DataArray:

@@ -108,11 +108,12 @@ def layer_norms(scores: xr.Dataset) -> tuple[Array, Array]:
         NaN where a network has no such layer.
     """
     order = ("checkpoint", "layer", "unfolding", "factorization")
-    raw = list(scores["factorization"].values).index("raw")
-    names = list(scores["unfolding"].values)
+    variables = scores.variables  # without coordinates, which cost more than the arithmetic
+    raw = list(variables["factorization"].values).index("raw")
+    names = list(variables["unfolding"].values)
     inputs, outputs = names.index("in_channel"), names.index("out_channel")
-    frobenius = scores["frobenius_norm"].transpose(*order).values[..., raw]
-    spectral = scores["spectral_norm"].transpose(*order).values[..., raw]
+    frobenius = variables["frobenius_norm"].transpose(*order).values[..., raw]
+    spectral = variables["spectral_norm"].transpose(*order).values[..., raw]
     is_vector = np.isnan(frobenius[..., outputs])
     vector = frobenius[..., inputs]
     return (
