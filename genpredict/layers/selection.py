@@ -49,7 +49,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genpredict.layers.constants import why_constant
 from genpredict.layers.copies import copy_reasons
@@ -74,8 +75,7 @@ if TYPE_CHECKING:
 _TAKE = "; a matching --include takes it, and then only what matches; --also adds it"
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """A tensor that is no layer, and why."""
 
     name: str
@@ -90,19 +90,30 @@ class Selection:
 
     Parameters
     ----------
+    live : mapping of str to Tensor
+        All but copies.
+    types : mapping of str to str
+        As of `select_layers`.
     layers : list of Layer
     left_out : list of LeftOut
-    num_parameters : int
-        Entries of live parameters, look-up tables and normalizations among them; no statistics,
-        masks, constants, copies, nor the second of tied tensors.
     quantized : int
         Entries of weights in a form that cannot be measured.
     """
 
+    live: Mapping[str, Tensor] = field(repr=False)
+    types: Mapping[str, str] = field(repr=False)
     layers: list[Layer] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    num_parameters: int = 0
     quantized: int = 0
+
+    @cached_property
+    def num_parameters(self) -> int:
+        """Entries of live parameters, look-up tables and normalizations among them.
+
+        No statistics, masks, constants, copies, nor the second of tied tensors. Counted when it is
+        asked for: archives and caches know it.
+        """
+        return _count(self.live, self.types)
 
     @property
     def measured(self) -> int:
@@ -175,7 +186,7 @@ def sort_tensors(
         aside = {n: why for n, why in aside.items() if not _matches(n, taken)}
     live = {n: t for n, t in tensors.items() if n not in aside} if aside else tensors
     network = _Network(merge_factors(live), types, include, exclude, also)
-    selection = Selection(num_parameters=_count(live, types), quantized=_quantized(live, types))
+    selection = Selection(live, types, quantized=_quantized(live, types))
     for name, tensor in network.tensors.items():
         network.sort(name, tensor, selection)
     selection.left_out += [_left_out(n, tensors[n], f"{why}{_TAKE}") for n, why in aside.items()]
@@ -222,8 +233,9 @@ class _Network:
             weight = drop_leading_one(name, rule, tensor, self.around)
             form = form_of(name, rule, weight, self.around)
             parts = list(layers_of(name, rule, weight, form, self.tensors, gpt2=self.gpt2))
-            selection.layers += [part for part in parts if _has_unfolding(part.weight)]
-            if all(_has_unfolding(part.weight) for part in parts):
+            unfolding = [part for part in parts if _has_unfolding(part.weight)]
+            selection.layers += unfolding
+            if len(unfolding) == len(parts):
                 return
             reason = "no unfolding has two rows or more"
         selection.left_out.append(_left_out(name, tensor, reason))
@@ -233,14 +245,14 @@ class _Network:
         for pattern in self.exclude:
             if fnmatchcase(name, pattern):
                 return f"excluded by the pattern {pattern}"
-        included = _matches(name, self.include)
+        included = bool(self.include) and _matches(name, self.include)
         if self.include and not included:
             return "matches no include pattern"
-        return (
-            why_unfit(tensor)
-            or self._tied(name, tensor)
-            or (None if included or _matches(name, self.also) else self._unfit_name(name, tensor))
-        )
+        if reason := why_unfit(tensor) or self._tied(name, tensor):
+            return reason
+        if included or (self.also and _matches(name, self.also)):
+            return None
+        return self._unfit_name(name, tensor)
 
     def _tied(self, name: str, tensor: Tensor) -> str | None:
         """Return a reason where the very same view was met before."""
@@ -278,16 +290,14 @@ def _count(tensors: Mapping[str, Tensor], types: Mapping[str, str]) -> int:
     seen: set[tuple[Any, ...]] = set()
     total = 0
     for name, tensor in tensors.items():
-        if (
-            types.get(name) == BUFFER
-            or not is_number(tensor)
-            or why_constant(name, tensor, tensors)
+        if not is_number(tensor) or why_constant(name, tensor, tensors):
+            continue
+        if (types and types.get(name) == BUFFER) or (
+            has_live_weights and name_rule(name).is_average
         ):
             continue
-        if has_live_weights and name_rule(name).is_average:
-            continue
         place = place_of(tensor)
-        if place is None or place not in seen:
+        if place not in seen:
             total += tensor.numel()
         if place is not None:
             seen.add(place)
@@ -296,10 +306,8 @@ def _count(tensors: Mapping[str, Tensor], types: Mapping[str, str]) -> int:
 
 def _quantized(tensors: Mapping[str, Tensor], types: Mapping[str, str]) -> int:
     """Count the entries of weights in a form that cannot be measured."""
-    return sum(
-        quantized_entries(name, tensor, tensors, types.get(name, ""))
-        for name, tensor in tensors.items()
-    )
+    matrices = ((name, tensor) for name, tensor in tensors.items() if tensor.ndim >= 2)
+    return sum(quantized_entries(n, tensor, tensors, types.get(n, "")) for n, tensor in matrices)
 
 
 def _left_out(name: str, tensor: Tensor, reason: str) -> LeftOut:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 _FLOATS = ("torch.float32", "torch.float16", "torch.bfloat16", "torch.float64")
@@ -53,4 +55,9 @@ def place_of(tensor: Tensor) -> tuple[Any, ...] | None:
 
 def dtype_name(tensor: Tensor) -> str:
     """Return float32 for torch.float32."""
-    return str(tensor.dtype).removeprefix("torch.")
+    return _name_of(tensor.dtype)
+
+
+@cache
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

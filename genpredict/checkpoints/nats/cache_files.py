@@ -67,8 +67,9 @@ class _Layout:
                 names[name] = rest[0]
                 continue
             dtype, shape = rest
-            if not all(type(size) is int and size >= 0 for size in shape):
-                raise ValueError(f"{name} has the shape {shape!r:.80}")
+            for size in shape:  # no generator: these run millions of times
+                if type(size) is not int or size < 0:
+                    raise ValueError(f"{name} has the shape {shape!r:.80}")
             names[name] = name
             pieces.setdefault(dtype, {})[name] = tuple(shape)
         return cls(names, pieces)
@@ -234,7 +235,7 @@ def _load(
                 array = read_array(file, places[f"{number}/{code}"], start)
                 parts = array.split_with_sizes([math.prod(shape) for shape in shapes.values()])
                 for part, (name, shape) in zip(parts, shapes.items(), strict=True):
-                    kept[name] = part.view(shape)
+                    kept[name] = part if len(shape) == 1 else part.view(shape)
         return {name: kept[first] for name, first in layout.names.items()}
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(row_id, f"{path} is damaged ({error}); {_REMEDY}") from error
