@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from genpredict.errors import GenpredictError
@@ -15,6 +18,36 @@ KIND = "genpredict_kind"
 HEAD = 1 << 16
 #: Some punctuation and a word: a column's name, a magic number, a LaTeX command.
 _FIRST_WORD = re.compile(rb"[^\w\s]*\s?\w+")
+#: proc(5): where the open files of a process, or of one of its threads, have names.
+_OPEN_FILES = re.compile(r"/proc/\d+/(?:task/\d+/)?fd")
+#: As many links as the kernel follows.
+_MOST_LINKS = 40
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a device or a pipe, or leads to an open file of this process."""
+    if _is_open_file(path.absolute()):
+        return True
+    with suppress(OSError):
+        kind = path.stat().st_mode
+        return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+    return False
+
+
+def _is_open_file(path: Path) -> bool:
+    """Return whether a path is one of the system's names for what this process has open.
+
+    /dev/stdout leads to /proc/self/fd/1, be that a plain file; /dev/shm holds files as any folder.
+    """
+    if path.parts[1:2] not in (("dev",), ("proc",)):
+        return False
+    for _ in range(_MOST_LINKS):
+        if _OPEN_FILES.fullmatch(os.path.realpath(path.parent)):
+            return path.exists()
+        if not path.is_symlink():
+            return False
+        path = path.parent / path.readlink()
+    return False
 
 
 def check_kind(path: Path, new: Path, mark: bytes) -> None:

@@ -29,7 +29,7 @@ from pathlib import Path
 from genpredict.atomic import exchange, open_new, rename_new
 from genpredict.errors import GenpredictError
 from genpredict.locking import check_unlocked, lock_of, locked
-from genpredict.output_kinds import REMEDY, check_kind, kind_of
+from genpredict.output_kinds import REMEDY, check_kind, is_stream, kind_of
 
 
 def check_output(path: Path, *, overwrite: bool = False, inputs: Iterable[Path] = ()) -> None:
@@ -199,16 +199,6 @@ def restore_replaced(path: Path) -> None:
     old = replaced(path)
     if not os.path.lexists(path) and old.is_dir() and not old.is_symlink():
         rename_new(old, path)
-
-
-def is_stream(path: Path) -> bool:
-    """Return whether a path is a device or a pipe, or leads to an open file of this process."""
-    if path.absolute().parts[1:2] in (("dev",), ("proc",)) and path.exists():
-        return True
-    with suppress(OSError):
-        kind = path.stat().st_mode
-        return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
-    return False
 
 
 def _is_same(path: Path, source: Path) -> bool:

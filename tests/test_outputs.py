@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -185,3 +186,41 @@ def test_a_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
     reader.join(timeout=10)
     assert read == [TABLE]
     assert pipe.is_fifo()
+
+
+def test_a_folder_in_memory_is_a_folder_like_any_other() -> None:
+    """Files below /dev are outputs, no devices: kept without overwrite, whole after a failure."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        pytest.skip("no folder in memory here")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        path = Path(folder, "t.csv")
+        write(path)
+        with pytest.raises(GenpredictError, match=r"t\.csv: exists"):
+            write(path, "measure,n\nQ,4\n")
+        with pytest.raises(GenpredictError, match="No space"):
+            half_written(path)
+        assert path.read_text() == TABLE
+        assert list(path.parent.iterdir()) == [path]
+        link = path.with_name("link.csv")
+        link.symlink_to(path)
+        with pytest.raises(GenpredictError, match="is a link"):
+            write(link, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_standard_output_is_written_to_where_it_is_a_file(tmp_path: Path, name: str) -> None:
+    """As of ``-o /dev/stdout > t.csv``: what the shell has opened is written to, not replaced."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("no list of open files here")
+    path = tmp_path / "t.csv"
+    own = os.dup(1)
+    try:
+        with path.open("w") as file:
+            os.dup2(file.fileno(), 1)
+        write(Path(name))
+    finally:
+        os.dup2(own, 1)
+        os.close(own)
+    assert path.read_text() == TABLE
+    assert list(tmp_path.iterdir()) == [path]
