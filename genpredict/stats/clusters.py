@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError, GenpredictWarning
-from genpredict.inference import Cluster
+from genpredict.inference import Cluster, Inference
 from genpredict.schema import COORDINATES, EXTRA_COORDINATES, TARGETS
 from genpredict.stats.coefficients import Array
 
@@ -89,6 +89,28 @@ def cluster_codes(scores: xr.Dataset, names: Sequence[str]) -> Codes | None:
     codes = table.groupby(list(names), sort=False, dropna=False).ngroup().to_numpy().copy()
     codes[missing] = codes.max(initial=-1) + 1 + np.arange(missing.sum())
     return np.asarray(np.unique(codes, return_inverse=True)[1], dtype=np.intp)
+
+
+def checked_codes(scores: xr.Dataset, clusters: Sequence[str], settings: Inference) -> Codes | None:
+    """Return the cluster of each checkpoint.
+
+    Raises
+    ------
+    GenpredictError
+        For Fisher's interval where checkpoints share a cluster.
+    """
+    codes = cluster_codes(scores, clusters)
+    if (
+        codes is not None
+        and settings.interval == "fisher"
+        and codes.max(initial=-1) + 1 < len(codes)
+    ):
+        raise GenpredictError(
+            f"interval: Fisher's knows nothing of clusters, and checkpoints share their "
+            f'{", ".join(clusters)}; take "jackknife" or "bca", or cluster=None (--cluster none) '
+            f"where they are independent draws"
+        )
+    return codes
 
 
 def warn_of_repetition(scores: xr.Dataset) -> str:

@@ -120,15 +120,17 @@ def unit_residuals(values: Array, basis: Array) -> Array:
     array, shape (m, n)
         NaN rows where nothing is left.
     """
-    largest = np.abs(values).max(-1, keepdims=True, initial=0.0)
-    scaled = values / np.where(largest > 0, largest, 1.0)  # so that squares do not overflow
-    centred = scaled - scaled.mean(-1, keepdims=True)
-    left = centred - centred @ basis[1:].T @ basis[1:]
+    least, most = (find(-1, keepdims=True) for find in (values.min, values.max))
+    largest = np.maximum(np.abs(least), np.abs(most))
+    centred = values / np.where(largest > 0, largest, 1.0)  # so that squares do not overflow
+    centred -= centred.mean(-1, keepdims=True)
+    left = centred - centred @ basis[1:].T @ basis[1:] if len(basis) > 1 else centred
     norm = np.linalg.norm(left, axis=-1, keepdims=True)
-    whole = np.linalg.norm(centred, axis=-1, keepdims=True)
-    nothing = values.max(-1, keepdims=True) == values.min(-1, keepdims=True)
-    nothing |= (norm == 0) | ((norm <= NOTHING_LEFT * whole) & (len(basis) > 1))
-    return np.where(nothing, np.nan, left / np.where(nothing, 1.0, norm))
+    nothing = (least == most) | (norm == 0)
+    if len(basis) > 1:
+        nothing |= norm <= NOTHING_LEFT * np.linalg.norm(centred, axis=-1, keepdims=True)
+    left /= np.where(nothing, np.nan, norm)
+    return left
 
 
 def covariate_basis(z: Array | None, n: int) -> Array:

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
 from genpredict.inference import MOST_RESAMPLED, Inference, InferenceOptions, inference_of
-from genpredict.stats.clusters import cluster_codes, cluster_names, warn_of_repetition
+from genpredict.stats.clusters import (
+    checked_codes,
+    cluster_names,
+    warn_of_repetition,
+)
 from genpredict.stats.coefficients import Array
 from genpredict.stats.column import Column
 from genpredict.stats.columns import Named, measure_columns, names_of, target_columns
@@ -21,24 +25,14 @@ from genpredict.stats.estimation import estimate
 from genpredict.stats.groups import groups_of, selected, where_text
 from genpredict.stats.known_coefficients import (
     COEFFICIENTS,
-    CORRECTIONS,
     STATISTICS,
-    coefficient_of,
 )
+from genpredict.stats.labelling import described, labels
 from genpredict.stats.multiplicity import ADJUSTMENTS
 from genpredict.stats.threads import one_blas_thread
 
 Family = Literal["table", "group"]
 DIMS = ("measure", "target", "group")
-_WORDS = STATISTICS | CORRECTIONS
-#: Variables beside the coefficients: label and unit.
-_OTHERS = {
-    "n": "number of checkpoints",
-    "n_clusters": "number of clusters",
-    "icc_measure": "intraclass correlation of the measure",
-    "icc_target": "intraclass correlation of the target",
-    "note": "why a number is not given",
-}
 
 
 def correlate(
@@ -168,7 +162,7 @@ def correlate(
     with one_blas_thread():
         parts = [
             estimate(
-                x[:, g], y[:, g], z[:, g], settings, tests=tests,
+                *((x, y, z) if g.all() else (x[:, g], y[:, g], z[:, g])), settings, tests=tests,
                 codes=None if codes is None else codes[g],
             )
             for g in groups.values()
@@ -238,30 +232,6 @@ def _check(adjust: Sequence[str], family: str) -> None:
         raise GenpredictError(f"family must be one of {get_args(Family)}, got {family!r}")
 
 
-def checked_codes(
-    scores: xr.Dataset, clusters: Sequence[str], settings: Inference
-) -> NDArray[np.intp] | None:
-    """Return the cluster of each checkpoint.
-
-    Raises
-    ------
-    GenpredictError
-        For Fisher's interval where checkpoints share a cluster.
-    """
-    codes = cluster_codes(scores, clusters)
-    if (
-        codes is not None
-        and settings.interval == "fisher"
-        and codes.max(initial=-1) + 1 < len(codes)
-    ):
-        raise GenpredictError(
-            f"interval: Fisher's knows nothing of clusters, and checkpoints share their "
-            f'{", ".join(clusters)}; take "jackknife" or "bca", or cluster=None (--cluster none) '
-            f"where they are independent draws"
-        )
-    return codes
-
-
 def _with_kinds(table: xr.Dataset, settings: Inference) -> xr.Dataset:
     """Say of each group how its intervals are made, by its largest pair."""
     largest = table["n"].max(("measure", "target")).values
@@ -274,74 +244,6 @@ def _with_kinds(table: xr.Dataset, settings: Inference) -> xr.Dataset:
 def matrix(columns: Sequence[Column]) -> Any:
     """Stack columns as rows of an array, shape (columns, checkpoints)."""
     return np.stack([column.numbers for column in columns])
-
-
-def labels(
-    measures: Sequence[Column], targets: Sequence[Column], groups: Sequence[str]
-) -> dict[str, Any]:
-    """Return the coordinates of a table.
-
-    Parameters
-    ----------
-    measures, targets : sequence of Column
-    groups : sequence of str
-
-    Returns
-    -------
-    dict
-        Of `measure`, `target` and `group`, and what is known of each measure and target.
-    """
-    return {
-        "measure": np.array([column.label for column in measures], dtype=object),
-        "target": np.array([column.label for column in targets], dtype=object),
-        "group": np.array(groups, dtype=object),
-        "name": ("measure", np.array([column.name for column in measures], dtype=object)),
-        "factorization": (
-            "measure",
-            np.array([column.factorization for column in measures], dtype=object),
-        ),
-        "p": ("measure", np.array([column.p for column in measures])),
-        "long_name": ("measure", np.array([column.title for column in measures], dtype=object)),
-        "target_long_name": (
-            "target",
-            np.array([column.title for column in targets], dtype=object),
-        ),
-    }
-
-
-def described(table: xr.Dataset, settings: Inference) -> xr.Dataset:
-    """Add names, units and the settings of inference.
-
-    Parameters
-    ----------
-    table : Dataset
-    settings : Inference
-
-    Returns
-    -------
-    Dataset
-    """
-    for name, values in table.data_vars.items():
-        row = coefficient_of(str(name))
-        if row is not None and values.dtype.kind == "f":
-            words = _WORDS.get(str(name).removeprefix(row.key), "")
-            values.attrs = {"long_name": row.long_name + words, "units": "1"}
-    for name, long_name in _OTHERS.items():
-        if name in table:
-            table[name].attrs = {"long_name": long_name, "units": "" if name == "note" else "1"}
-    return table.assign_attrs(settings_attrs(settings))
-
-
-def settings_attrs(settings: Inference) -> dict[str, Any]:
-    """Return what the attributes of every table say of how it was made."""
-    return {
-        "interval": settings.interval,
-        "level": settings.level,
-        "resamples": settings.resamples,
-        "permutations": settings.permutations,
-        "seed": settings.seed,
-        "min_n": settings.min_n,
-    }
 
 
 def _adjusted(table: xr.Dataset, adjust: Sequence[str], family: Family) -> xr.Dataset:

@@ -43,6 +43,12 @@ class SharedRows:
     measures: NDArray[np.intp]
     targets: NDArray[np.intp]
 
+    def of(self, columns: Array, which: NDArray[np.intp] | slice) -> Array:
+        """Return some columns at the checkpoints, not copied where that is all of them."""
+        whole = isinstance(which, slice) or np.array_equal(which, np.arange(len(columns)))
+        chosen = columns if whole else columns[which]
+        return chosen if self.rows.all() else chosen[:, self.rows]
+
 
 def shared_rows(valid: NDArray[np.bool_]) -> Iterator[SharedRows]:
     """Sort pairs by the checkpoints they have.
@@ -114,12 +120,8 @@ def estimate(
     permutations = inference.permutations_for(tests or shape[0] * shape[1])
     for block in shared_rows(valid):
         some = None if codes is None else codes[block.rows]
-        sample = sample_of(
-            x[block.measures][:, block.rows],
-            y[block.targets][:, block.rows],
-            z[:, block.rows],
-            some,
-        )
+        sample = sample_of(block.of(x, block.measures), block.of(y, block.targets),
+                           block.of(z, slice(None)), some)  # fmt: skip
         at = np.ix_(block.measures, block.targets)
         for name, part in _counts(sample).items():
             table[name][at] = part

@@ -12,7 +12,6 @@ from genpredict.stats import influence
 from genpredict.stats.coefficients import Array
 from genpredict.stats.kendall import (
     concordance,
-    concordance_by_partition,
     kendall_asymptotic,
     kendall_jackknife,
     kendall_left_out,
@@ -20,6 +19,7 @@ from genpredict.stats.kendall import (
     kendall_of_counts,
     kendall_resampled,
 )
+from genpredict.stats.kendall_partition import concordance_by_partition
 from genpredict.stats.linear_methods import Spearman
 from genpredict.stats.methods import Counts, Smooth
 from genpredict.stats.permutation import Test

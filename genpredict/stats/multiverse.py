@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
 from genpredict.inference import Inference, InferenceOptions, inference_of
-from genpredict.stats.clusters import cluster_names
+from genpredict.stats.clusters import checked_codes, cluster_names
 from genpredict.stats.coefficients import Array
 from genpredict.stats.columns import NEEDED, Named, names_of, target_columns
-from genpredict.stats.correlations import checked_codes, settings_attrs
 from genpredict.stats.estimation import methods_of, shared_rows
 from genpredict.stats.groups import groups_of, selected, where_text
 from genpredict.stats.known_coefficients import check_coefficient
+from genpredict.stats.labelling import settings_attrs
 from genpredict.stats.permutation import random_orders
 from genpredict.stats.sample import sample_of
 from genpredict.stats.specifications import (

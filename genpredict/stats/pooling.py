@@ -17,13 +17,14 @@ from scipy.special import gammaincc, ndtr, ndtri
 
 from genpredict.errors import GenpredictError
 from genpredict.inference import Inference, InferenceOptions, inference_of
-from genpredict.stats.clusters import LEAST_CLUSTERS, cluster_names
+from genpredict.stats.clusters import LEAST_CLUSTERS, checked_codes, cluster_names
 from genpredict.stats.coefficients import Array
 from genpredict.stats.columns import Named, measure_columns, names_of, target_columns
-from genpredict.stats.correlations import checked_codes, labels, matrix, settings_attrs
+from genpredict.stats.correlations import matrix
 from genpredict.stats.estimation import enough, methods_of, shared_rows, valid_rows
 from genpredict.stats.groups import ALL, groups_of, selected
 from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.labelling import labels, settings_attrs
 from genpredict.stats.reasons import nearly_constant
 from genpredict.stats.sample import Sample, sample_of
 from genpredict.stats.threads import one_blas_thread

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
 from genpredict.inference import Inference, InferenceOptions, inference_of
-from genpredict.stats.clusters import cluster_names
+from genpredict.stats.clusters import checked_codes, cluster_names
 from genpredict.stats.coefficients import Array
 from genpredict.stats.columns import Named, measure_columns, target_columns
-from genpredict.stats.correlations import DIMS, checked_codes, described, labels, matrix
+from genpredict.stats.correlations import DIMS, matrix
 from genpredict.stats.estimation import estimate, valid_rows
 from genpredict.stats.groups import groups_of, selected
+from genpredict.stats.labelling import described, labels
 from genpredict.stats.threads import one_blas_thread
 
 SELECTIONS = ("target", "measure")

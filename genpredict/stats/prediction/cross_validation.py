@@ -22,10 +22,10 @@ from genpredict.stats.clusters import LEAST_CLUSTERS, cluster_codes, cluster_nam
 from genpredict.stats.coefficients import Array
 from genpredict.stats.column import Column
 from genpredict.stats.columns import Named, names_of
-from genpredict.stats.correlations import settings_attrs
 from genpredict.stats.groups import selected
 from genpredict.stats.intervals import standard_error
 from genpredict.stats.kendall import kendall
+from genpredict.stats.labelling import settings_attrs
 from genpredict.stats.prediction.features import (
     baseline_columns,
     design,
