@@ -23,6 +23,7 @@ from genpredict.stats.columns import Named, measure_columns, names_of, target_co
 from genpredict.stats.correlations import matrix
 from genpredict.stats.estimation import enough, methods_of, shared_rows, valid_rows
 from genpredict.stats.groups import ALL, groups_of, selected
+from genpredict.stats.intervals import PERFECT
 from genpredict.stats.known_coefficients import COEFFICIENTS
 from genpredict.stats.labelling import labels, settings_attrs
 from genpredict.stats.reasons import nearly_constant
@@ -145,7 +146,7 @@ def _of_sample(sample: Sample) -> dict[str, Array]:
     for key, method in methods_of(sample).items():
         errors = method.errors(Inference().interval_for(sample.n, coefficient=key))
         r = method.estimate
-        sound = (np.abs(r) < 1) & (errors > 0) & ~constant
+        sound = (np.abs(r) < 1 - PERFECT) & (errors > 0) & ~constant
         kept = np.where(sound, r, np.nan)
         numbers[key] = np.arctanh(kept)
         numbers[key + "_error"] = np.where(sound, errors, np.nan) / (1 - kept**2)
