@@ -132,6 +132,11 @@ class Options:
         """The network measures that are taken when a checkpoint is loaded."""
         return tuple(row for row in self.network_rows if isinstance(row, Probe))
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether a measure needs images."""
+        return any(map(_needs_data, self.probes))
+
     @classmethod
     def measuring(cls, wanted: Sequence[str] | str = (), **choices: Any) -> Options:
         """Return options with measures that are asked for by name or group, and other choices.

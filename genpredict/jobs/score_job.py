@@ -110,7 +110,7 @@ def score_into(
     if not overwrite:
         spool.check()
     with open_writer(path, everything, overwrite=overwrite, chunk_size=chunk_size) as writer:
-        units = list(cut(sources.items))
+        units = list(cut(sources.items, one_by_one=options.needs_data))
         if overwrite:
             spool.discard(units)
         outcome = _complete(writer, sources, units, measurer, spool, retry_failed, progress)

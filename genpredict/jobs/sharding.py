@@ -165,7 +165,7 @@ def score_shard(
     everything = {**options.attrs(), **(attrs or {})}
     path, spool = path.resolve(), Spool.of(path, everything)
     check_unlocked(lock_of(path))
-    units = list(cut(sources.items))
+    units = list(cut(sources.items, one_by_one=options.needs_data))
     still_open = _open_units(path, everything, units, retry_failed)
     if not still_open:
         spool.discard(units)  # what a process left that was killed after the last write

@@ -31,17 +31,29 @@ class Unit:
         return str(first) if first == last else f"{first} … {last}"
 
 
-def cut(items: Sequence[Item]) -> Iterator[Unit]:
+def cut(items: Sequence[Item], *, one_by_one: bool = False) -> Iterator[Unit]:
     """Cut items into units, the same ones for the same items whatever is done already.
 
     An equal cut makes equal batches, so that a resumed run leaves the same bytes.
+
+    Parameters
+    ----------
+    items : sequence of Item
+    one_by_one : bool
+        Make every file a unit, for measures that take up to minutes a network: progress is told,
+        and results are written, a unit at a time.
+
+    Yields
+    ------
+    Unit
     """
+    most = 1 if one_by_one else UNIT_ITEMS
     unit: list[Item] = []
     size = 0
     for item in items:
         unit.append(item)
         size += item.size
-        if size >= UNIT_BYTES or len(unit) >= UNIT_ITEMS:
+        if size >= UNIT_BYTES or len(unit) >= most:
             yield Unit(tuple(unit))
             unit, size = [], 0
     if unit:

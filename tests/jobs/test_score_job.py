@@ -369,6 +369,7 @@ def test_units_end_at_a_size_or_a_number() -> None:
     assert [len(unit.items) for unit in cut(huge)] == [1, 1]
     assert [one for unit in cut(small) for one in unit.items] == small
     assert list(cut([])) == []
+    assert [len(unit.items) for unit in cut(small, one_by_one=True)] == [1] * len(small)
 
 
 def test_a_unit_names_its_files() -> None:
