@@ -30,6 +30,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ from torch import nn
 import genpredict
 from genpredict.layers import select_layers
 from genpredict.networks import build_network
+from genpredict.spectral.blocks import plan
 from genpredict.spectral.parallel import run_tasks
 from genpredict.spectral.weightwatcher import weightwatcher_measures
 
@@ -86,14 +88,13 @@ def against_weightwatcher(title: str, networks: Sequence[nn.Module], repeats: in
 
     logging.getLogger("weightwatcher").setLevel(logging.CRITICAL)
     weights = [layer.weight for n in networks for layer in select_layers(n.state_dict())[0]]
-    alike: dict[tuple[int, ...], list[torch.Tensor]] = {}
-    for weight in weights:
-        alike.setdefault(tuple(weight.shape), []).append(weight)
+    _, pieces = plan([tuple(weight.shape) for weight in weights])
+
+    def measure(layers: Sequence[int]) -> None:
+        weightwatcher_measures(torch.stack([weights[layer] for layer in layers]))
 
     def ours() -> None:
-        tasks = [
-            lambda some=some: weightwatcher_measures(torch.stack(some)) for some in alike.values()
-        ]
+        tasks = [partial(measure, piece.layers) for piece in pieces]
         run_tasks(tasks, device=torch.device("cpu"))
 
     def rival() -> None:

@@ -35,8 +35,9 @@ EPSILON = 1e-10
 #: Kernel positions with eigenvalues below this share of their largest are decomposed anew by
 #: singular values: a Gram matrix has lost half of their digits.
 RESOLUTION = 1e-10
-#: Elements of kernel positions' Gram matrices held at a time.
-GRAM_ELEMENTS = 1 << 22
+#: Elements of kernel positions' Gram matrices held at a time: on the CPU few, so that memory just
+#: freed is taken again, elsewhere many, for few calls.
+CPU_GRAMS, DEVICE_GRAMS = 1 << 20, 1 << 22
 
 
 class WeightWatcherMeasures(NamedTuple):
@@ -72,7 +73,8 @@ def weightwatcher_measures(weights: Tensor) -> WeightWatcherMeasures:
     if not has_measures(shape):
         nothing = torch.full((B,), torch.nan, dtype=torch.float64, device=weights.device)
         return WeightWatcherMeasures(*[nothing] * len(WeightWatcherMeasures._fields))
-    rows = max(1, GRAM_ELEMENTS // (prod(shape[2:]) * min(shape[:2]) ** 2))
+    held = CPU_GRAMS if weights.device.type == "cpu" else DEVICE_GRAMS
+    rows = max(1, held // (prod(shape[2:]) * min(shape[:2]) ** 2))
     parts = [_measure(part) for part in torch.split(weights, rows)]
     return WeightWatcherMeasures(*map(torch.cat, zip(*parts, strict=True)))
 
@@ -104,11 +106,10 @@ def pooled_eigenvalues(weights: Tensor) -> tuple[Tensor, Tensor]:
         Number of those whose root exceeds max(n_o, n_i)·ε times the largest root, float64.
     """
     B, n_o, n_i = weights.shape[:3]
-    # a copy of a transposed matrix, which torch has a fast path for
-    positions = weights.double().reshape(B * n_o * n_i, -1).t().contiguous()
+    positions = weights.double().reshape(B, n_o, n_i, -1).movedim(-1, 0)
     matrices = positions.reshape(-1, n_o, n_i)
     squares = _squared_singular_values(matrices if n_o <= n_i else matrices.mT)
-    squares = squares.reshape(len(positions), B, -1).transpose(0, 1).reshape(B, -1)
+    squares = squares.reshape(-1, B, min(n_o, n_i)).transpose(0, 1).reshape(B, -1)
     pooled = ascending(squares * (0.5 if weights.ndim > 3 else 1.0))
     roots = pooled.sqrt()
     smallest = roots[:, -1:] * max(n_o, n_i) * torch.finfo(torch.float64).eps
