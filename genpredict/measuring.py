@@ -112,7 +112,9 @@ class _Batch:
             chosen = self._select(checkpoint, tensors)
             layers = chosen.layers
             row.numbers = self.prober.numbers(checkpoint, tensors, layers)
-            self.notes += [f"{checkpoint.source}: {note}" for note in _notes(tensors, chosen)]
+            self.notes += [
+                f"{checkpoint.source}: {note}" for note in network_notes(tensors, chosen)
+            ]
             if "num_parameters" not in row.metadata:
                 row.metadata = {**row.metadata, "num_parameters": chosen.num_parameters}
         except Exception as error:  # whatever one file does, the others go on
@@ -229,7 +231,7 @@ def _why_no_layers(tensors: Mapping[str, Any], chosen: Selection) -> str:
     )
 
 
-def _notes(tensors: Mapping[str, Any], chosen: Selection) -> list[str]:
+def network_notes(tensors: Mapping[str, Any], chosen: Selection) -> list[str]:
     """Return what must be said of a network that is scored all the same."""
     notes = list(getattr(tensors, "notes", ()))
     if chosen.quantized:

@@ -238,6 +238,7 @@ def show_checkpoints(
     if checkpoint is None:
         raise CheckpointError(path, "holds no checkpoint")
     table = tensor_table(checkpoint, include=include, exclude=exclude, also=also)
+    console.warn([f"{checkpoint.source}: {note}" for note in table.attrs["notes"]])
     out = console.results_console()
     for line in contents_lines(found.items[0].path):
         out.print(line, markup=False, soft_wrap=True)
@@ -309,19 +310,23 @@ def tensor_table(
     Returns
     -------
     DataFrame
-        Columns name, taken as ("conv", "linear" or ""), shape, dtype, reason.
+        Columns name, taken as ("conv", "linear" or ""), shape, dtype, reason; what must be said of
+        the network in ``attrs["notes"]``.
     """
-    from genpredict.layers import select_layers
+    from genpredict.layers import sort_tensors
+    from genpredict.measuring import network_notes
 
     tensors = checkpoint.tensors()
-    layers, left_out = select_layers(tensors, include=include, exclude=exclude, also=also)
+    chosen = sort_tensors(tensors, include=include, exclude=exclude, also=also)
     rows: list[tuple[str, str, str, str, str]] = [
         (layer.name, layer.kind, _shape(layer.weight.shape), _dtype(layer.weight.dtype), "")
-        for layer in layers
+        for layer in chosen.layers
     ]
-    rows += [(one.name, "", _shape(one.shape), one.dtype, one.reason) for one in left_out]
+    rows += [(one.name, "", _shape(one.shape), one.dtype, one.reason) for one in chosen.left_out]
     texts = [tuple(map(plain, row)) for row in rows]
-    return pd.DataFrame(texts, columns=["name", "taken as", "shape", "dtype", "reason"])
+    table = pd.DataFrame(texts, columns=["name", "taken as", "shape", "dtype", "reason"])
+    table.attrs["notes"] = network_notes(tensors, chosen)
+    return table
 
 
 def _shape(shape: Sequence[int]) -> str:

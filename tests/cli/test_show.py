@@ -229,6 +229,19 @@ def test_a_file_shows_which_tensors_are_layers(
     assert "a scalar" in out
 
 
+def test_what_must_be_said_of_a_network_is_shown_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As scoring does: tensors without names, weights of which a part cannot be measured."""
+    packed = {"fc.qweight": torch.ones(2, 4, dtype=torch.int32), "head.weight": torch.randn(9, 9)}
+    torch.save(packed, tmp_path / "packed.pt")
+    torch.save([torch.randn(4, 3), torch.randn(5, 4)], tmp_path / "list.pt")
+    assert run(["show", str(tmp_path / "packed.pt")]) == 0
+    assert "64 of 145 entries of its weights are quantized" in capsys.readouterr().err
+    assert run(["show", str(tmp_path / "list.pt")]) == 0
+    assert "its tensors have no names" in capsys.readouterr().err
+
+
 def test_tensors_of_a_checkpoint() -> None:
     """Layers first, with kind, shape and dtype; then the rest, with reasons."""
     table = tensor_table(Checkpoint("n", "n", {}, lambda: network(0)))
