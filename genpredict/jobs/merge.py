@@ -82,8 +82,8 @@ def merge_stores(
     output : Path
         The new store.
     prefer : {"error", "first", "last"}
-        Which row counts where two done rows of one id differ. Paths of files (`source`) may
-        differ; what one store knows and the other does not is no difference.
+        Which row counts where two done rows of one id differ by more than rounding. Paths of
+        files (`source`) may differ; what one store knows and the other does not is no difference.
     overwrite : bool
         Replace an existing store.
     attrs : mapping, optional

@@ -14,6 +14,9 @@ from genpredict.errors import StoreError
 #: Which of several done rows of one id counts.
 Prefer = Literal["error", "first", "last"]
 _RANK = {"done": 2, "failed": 1, "pending": 0}
+#: Measures that differ by less, as a share of the number, or by less, as a share of the row's
+#: largest of that measure, are equal but for rounding, which machines and versions do otherwise.
+RELATIVE, OF_LARGEST = 1e-9, 1e-12
 
 
 def chosen(
@@ -85,10 +88,16 @@ def _agreed(
 
 
 def _equal(mine: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], *, or_unknown: bool) -> bool:
-    """Return whether values are equal, those that one side does not know apart."""
+    """Return whether the values of a coordinate, or of a measure but for rounding, are equal.
+
+    Those that one side does not know (`or_unknown`, of coordinates), or neither, count as equal.
+    """
     mine, theirs = _equal_depth(mine, theirs)
     here, there = _unknown(mine), _unknown(theirs)
     same = (mine == theirs) | ((here | there) if or_unknown else (here & there))
+    if not or_unknown and mine.dtype.kind == theirs.dtype.kind == "f":
+        largest = np.abs(mine).max(initial=0.0, where=np.isfinite(mine))
+        same |= np.isclose(mine, theirs, rtol=RELATIVE, atol=OF_LARGEST * largest)
     return bool(same.all())
 
 
