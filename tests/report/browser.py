@@ -15,6 +15,9 @@ from typing import Any
 
 #: Seconds that a single step may take on a busy machine.
 PATIENCE = 60.0
+#: Codes of keys, as Windows has them.
+_KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36}
+_KEYS |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -169,6 +172,15 @@ class Browser:
         """Move the mouse there, from a little beside."""
         for at in (x - 2, x):
             self.call("Input.dispatchMouseEvent", type="mouseMoved", x=at, y=y)
+
+    def press(self, key: str) -> None:
+        """Press and release a key, by its name in JavaScript."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key,
+                windowsVirtualKeyCode=_KEYS[key], **text,
+            )  # fmt: skip
 
     def choose(self, select: str, option: str) -> None:
         """Choose in a drop-down as a user does, and wait until the panel is drawn anew."""

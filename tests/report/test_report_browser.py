@@ -127,6 +127,21 @@ def test_hovering_names_the_checkpoint(browser: Browser) -> None:
     assert "learning rate" in shown
 
 
+def test_arrow_keys_go_from_mark_to_mark(browser: Browser) -> None:
+    """From the lowest measure on, each checkpoint by name, its mark beside; Escape ends it."""
+    browser.value("document.getElementById('chart-A').scrollIntoView({behavior: 'instant'})")
+    browser.pause(0.3)
+    browser.value("document.getElementById('chart-A').focus()")
+    Q = scores_of(COUNT)["Q"].sel(factorization="low_rank", p=2)[:COUNT]
+    names = Q.sortby(Q)["checkpoint"].values.tolist()
+    shown = "document.querySelector('.tip:not([hidden]) strong').textContent"
+    for key, name in (("ArrowRight", 0), ("ArrowRight", 1), ("End", -1), ("ArrowLeft", -2)):
+        browser.press(key)
+        assert browser.value(shown) == names[name]
+    browser.press("Escape")
+    assert browser.value("document.querySelector('.tip').hidden") is True
+
+
 def test_heat_map_is_drawn(browser: Browser) -> None:
     """A cell for every layer of every checkpoint; another unfolding changes them."""
     kinds = "window.genpredict.state.heatmap.cells.map((cell) => cell.kind)"

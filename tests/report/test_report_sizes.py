@@ -59,15 +59,6 @@ def opened(
         yield browser, request.param
 
 
-def press(browser: Browser, key: str, code: int) -> None:
-    """Press and release a key."""
-    text = {"text": "\r"} if key == "Enter" else {}
-    for kind in ("keyDown", "keyUp"):
-        browser.call(
-            "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **text
-        )
-
-
 def resize(browser: Browser, width: int) -> None:
     """Change the window, and wait until both panels fit it."""
     browser.resize(width, 900)
@@ -123,7 +114,7 @@ def test_the_keyboard_reaches_every_control(opened: tuple[Browser, int], width: 
     resize(browser, width)
     count = browser.value(CONTROLS)
     for _ in range(count + 5):
-        press(browser, "Tab", 9)
+        browser.press("Tab")
     assert browser.value(UNREACHED) == []
 
 
@@ -131,7 +122,7 @@ def test_a_filter_by_keyboard(opened: tuple[Browser, int]) -> None:
     """Enter adds a filter, which keeps a third of the marks and says so; its button removes it."""
     browser, count = opened
     browser.value("document.getElementById('add-filter').focus()")
-    press(browser, "Enter", 13)
+    browser.press("Enter")
     assert browser.value("document.activeElement.getAttribute('aria-label')") == "Filter by"
     browser.value(
         """(() => { const change = (one, value) => {
@@ -149,7 +140,7 @@ def test_a_filter_by_keyboard(opened: tuple[Browser, int]) -> None:
         "document.querySelector('.readout').textContent"
     )
     browser.value("document.querySelector('.filter button').focus()")
-    press(browser, "Enter", 13)
+    browser.press("Enter")
     assert browser.value("document.querySelectorAll('.filter').length") == 0
     wait_for(browser, count)
 

@@ -127,6 +127,30 @@ const drawPanel = async (data, state, panel) => {
   Object.assign(panel, { view: result.view, points, width });
   panel.chart.dataset.drawn = String(Number(panel.chart.dataset.drawn || 0) + 1);
 };
+// With the keyboard: the arrows go from mark to mark by the measure, Home and End to its ends.
+const readMarks = (data, state, panel) => {
+  const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
+  panel.chart.tabIndex = 0;
+  panel.chart.addEventListener("keydown", (event) => {
+    if (!(event.key in steps) || event.target !== panel.chart || !panel.points || !panel.points.length) return;
+    event.preventDefault();
+    if (panel.sorted !== panel.points) {
+      panel.sorted = panel.points;
+      panel.byMeasure = [...panel.points].sort((a, b) => a.x - b.x || a.y - b.y || a.i - b.i);
+      panel.reading = -1;
+    }
+    const last = panel.byMeasure.length - 1;
+    panel.reading = Math.max(0, Math.min(last, panel.reading + steps[event.key]));
+    const point = panel.byMeasure[panel.reading];
+    const frame = panel.chart.querySelector("svg, canvas").getBoundingClientRect();
+    const [left, top] = panel.view.origin();
+    const at = { clientX: frame.left + left + panel.view.scale("x")(point.x), clientY: frame.top + top + panel.view.scale("y")(point.y) };
+    const column = (list, select) => state.byKey(list, select.value);
+    const colour = state.byKey(data.columns, document.getElementById("colour").value) || null;
+    showTip(at, ...describeCheckpoint(data, column(data.measures, panel.measure), column(data.targets, panel.target), colour)(point.i));
+  });
+  panel.chart.addEventListener("blur", () => { tip.hidden = true; });
+};
 const setUpFilters = (data, drawAll) => {
   const told = document.getElementById("filtered");
   const command = document.getElementById("filtered-command");
@@ -157,6 +181,7 @@ const setUpPanels = (data, state) => {
     fill(panel.measure, data.measures.map((one) => [one.key, one.name]), data.first.measures[number]);
     fill(panel.target, data.targets.map((one) => [one.key, one.name]), data.first.target);
     for (const select of [panel.measure, panel.target]) select.addEventListener("change", () => drawPanel(data, state, panel));
+    readMarks(data, state, panel);
     state.panels.push(panel);
   });
   const useful = data.columns.filter((one) => one.kind !== "none");

@@ -43,6 +43,7 @@ const fill = (select, options, chosen) => {
 // ---- what hovering tells -------------------------------------------------------------------
 const tip = element("div", "", "tip");
 tip.setAttribute("role", "tooltip");
+tip.setAttribute("aria-live", "polite");
 tip.hidden = true;
 document.body.append(tip);
 const showTip = (event, title, rows) => {
