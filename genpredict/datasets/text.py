@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from array import array
@@ -136,6 +137,13 @@ def made_up_lines(count: int, *, seed: int = 0) -> list[str]:
     return [_sentence(draw) for _ in range(count)]
 
 
+#: Chances of a plural, an adjective and an adverb.
+_PLURAL, _ADJECTIVE, _ADVERB = 0.4, 0.4, 0.3
+_DETERMINERS = (("the", "a", "every"), ("two", "many", "the"))
+_ADJECTIVES = ("old", "small", "quiet")
+_ADVERBS = ("often", "never")
+_PREPOSITIONS = ("near", "under")
+_ARTICLES = ("the", "a")
 _NOUNS = ("sailor", "bird", "child", "farmer", "dog", "king")
 _THINGS = ("lamp", "river", "boat", "letter", "tree", "song")
 _PLURALS = {"child": "children"}
@@ -145,18 +153,41 @@ _REST = ("waits", "sleeps", "sings")
 
 def _sentence(draw: random.Random) -> str:
     """Write one sentence."""
-    noun, is_plural = draw.choice(_NOUNS), draw.random() < 0.4
-    words = [draw.choice(("two", "many", "the") if is_plural else ("the", "a", "every"))]
-    if draw.random() < 0.4:
-        words.append(draw.choice(("old", "small", "quiet")))
+    noun, is_plural = draw.choice(_NOUNS), draw.random() < _PLURAL
+    words = [draw.choice(_DETERMINERS[is_plural])]
+    if draw.random() < _ADJECTIVE:
+        words.append(draw.choice(_ADJECTIVES))
     words.append(_PLURALS.get(noun, f"{noun}s") if is_plural else noun)
-    if draw.random() < 0.3:
-        words.append(draw.choice(("often", "never")))
+    if draw.random() < _ADVERB:
+        words.append(draw.choice(_ADVERBS))
     verb = draw.choice((*_VERBS, *_REST))
     words.append(verb.removesuffix("s") if is_plural else verb)
     if verb in _REST:
-        words.append(draw.choice(("near", "under")))
-    return " ".join([*words, draw.choice(("the", "a")), draw.choice(_THINGS), "."])
+        words.append(draw.choice(_PREPOSITIONS))
+    return " ".join([*words, draw.choice(_ARTICLES), draw.choice(_THINGS), "."])
+
+
+def made_up_perplexity() -> float:
+    """Return the perplexity of the small grammar itself, which no language model goes below.
+
+    exp(H/n): H is the entropy (nat) of a sentence, in which every choice can be read off, n the
+    mean number of its words, the end of the line among them. Texts of finite length scatter around
+    it.
+
+    Examples
+    --------
+    >>> round(made_up_perplexity(), 3)
+    3.517
+    """
+    rest = len(_REST) / (len(_VERBS) + len(_REST))
+    chances = (_PLURAL, _ADJECTIVE, _ADVERB)
+    entropy = sum(-p * math.log(p) - (1 - p) * math.log(1 - p) for p in chances)
+    entropy += math.log(len(_NOUNS)) + math.log(len(_DETERMINERS[0])) + math.log(len(_THINGS))
+    entropy += math.log(len(_VERBS) + len(_REST)) + math.log(len(_ARTICLES))
+    entropy += _ADJECTIVE * math.log(len(_ADJECTIVES)) + _ADVERB * math.log(len(_ADVERBS))
+    entropy += rest * math.log(len(_PREPOSITIONS))
+    # determiner, noun, verb, article, thing, full stop, end of the line
+    return math.exp(entropy / (7 + _ADJECTIVE + _ADVERB + rest))
 
 
 def _cut(lines: Sequence[str]) -> list[list[str]]:

@@ -9,7 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genpredict.figures.legends import SMALL_CHARACTER
-from genpredict.figures.style import GROUP_COLOURS, PAGE_WIDTH, new_axes, styled, tidy
+from genpredict.figures.style import (
+    GROUP_COLOURS,
+    PAGE_WIDTH,
+    new_axes,
+    styled,
+    tidy,
+    whole_numbers,
+)
 
 #: Names that have room beside their curves.
 MOST_BESIDE = 6
@@ -17,12 +24,14 @@ MOST_BESIDE = 6
 _LINE = 0.16
 #: Lines differ in dashes where there are more groups than colours.
 _DASHES = ("-", "--", ":")
+#: Of an axis without ticks between whole numbers.
+_EPOCH = "epoch"
 
 
 def plot_curves(
     bands: pd.DataFrame,
     *,
-    x_label: str = "epoch",
+    x_label: str = _EPOCH,
     y_label: str = "",
     bars: bool = False,
     log: bool = False,
@@ -67,6 +76,8 @@ def plot_curves(
             _draw_lines(ax, bands)
             _draw_legend(ax, alone=alone)
             ax.set_xlabel(x_label)
+            if x_label == _EPOCH:
+                ax.xaxis.set_major_locator(whole_numbers())
         if log:
             ax.set_yscale("log", nonpositive="mask")
         ax.set_ylabel(y_label)

@@ -6,8 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genpredict.training.choosing import Choice, best_runs
-    from genpredict.training.comparison import Comparison, compare_runs, curve_averages, curve_bands
+    from genpredict.training.choosing import Choice, best_runs, runs_of_best_settings
+    from genpredict.training.comparison import (
+        Comparison,
+        compare_runs,
+        curve_averages,
+        curve_bands,
+        mean_intervals,
+    )
     from genpredict.training.grid import Plan, read_plan, spell_out
     from genpredict.training.loop import train
     from genpredict.training.nats_archives import export_archive, export_archives
@@ -24,7 +30,8 @@ __all__ = [
     "RECIPES", "Settings", "complete",
     "train", "Run", "Watcher",
     "Plan", "read_plan", "spell_out", "sweep", "Outcome", "Choice", "Comparison",
-    "open_runs", "compare_runs", "curve_bands", "curve_averages", "best_runs",
+    "open_runs", "compare_runs", "curve_bands", "curve_averages", "mean_intervals",
+    "best_runs", "runs_of_best_settings",
     "export_archives", "export_archive",
 ]  # fmt: skip
 
@@ -39,8 +46,10 @@ _MODULES = {
     "grid": ("Plan", "read_plan", "spell_out"),
     "sweeps": ("sweep", "Outcome"),
     "reading_runs": ("open_runs",),
-    "comparison": ("Comparison", "compare_runs", "curve_bands", "curve_averages"),
-    "choosing": ("Choice", "best_runs"),
+    "comparison": (
+        *("Comparison", "compare_runs", "curve_bands", "curve_averages", "mean_intervals"),
+    ),
+    "choosing": ("Choice", "best_runs", "runs_of_best_settings"),
     "nats_archives": ("export_archives", "export_archive"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,4 +1,4 @@
-"""The best hyperparameters of each optimizer, by accuracy on validation images alone."""
+"""The best hyperparameters of each optimizer, by numbers that are not of the test set."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 from genpredict.errors import GenpredictError
+from genpredict.training.comparison import final_numbers, is_less_better
 from genpredict.training.run_folder import Run
 
 _TARGET = "validation_accuracy"
@@ -76,6 +79,50 @@ def _choose(optimizer: str, known: dict[tuple[tuple[str, Any], ...], list[float]
     varied = {name: value for name, value in best if len({dict(key)[name] for key in known}) > 1}
     mean = float(np.mean(known[best]))
     return Choice(optimizer, varied, mean, len(known[best]), len(known))
+
+
+def runs_of_best_settings(
+    runs: xr.Dataset,
+    *,
+    by: str,
+    settings: Sequence[str] = ("lr",),
+    groups: Sequence[str] = ("network", "optimizer"),
+) -> xr.Dataset:
+    """Keep, of each group, the runs that have its best settings.
+
+    Parameters
+    ----------
+    runs : Dataset
+        As `open_runs` returns it.
+    by : str
+        Number of the histories to choose by, its mean at the end of all runs that have the same
+        settings (seeds); less is better of losses, perplexities, gaps and distances. Runs that
+        diverged are worst. Choose by a validation or training number, and tell a test number.
+    settings : sequence of str
+        What to choose.
+    groups : sequence of str
+        For which values of other settings to choose.
+
+    Returns
+    -------
+    Dataset
+        Some of the runs.
+
+    Raises
+    ------
+    GenpredictError
+        For names that the runs do not have.
+    """
+    for name in (by, *settings, *groups):
+        if name not in runs.variables:
+            raise GenpredictError(f"{name}: the runs have no such number or setting")
+    sign = -1.0 if is_less_better(by) else 1.0
+    frame = pd.DataFrame({name: runs[name].values for name in (*groups, *settings)})
+    frame["merit"] = np.nan_to_num(sign * final_numbers(runs, by), nan=-np.inf, neginf=-np.inf)
+    means = frame.groupby([*groups, *settings], dropna=False)["merit"].mean().reset_index()
+    best = means.loc[means.groupby([*groups], dropna=False)["merit"].idxmax()]
+    kept = frame.reset_index().merge(best[[*groups, *settings]], on=[*groups, *settings])["index"]
+    return runs.isel(run=np.sort(kept.to_numpy()))
 
 
 def choices_as_toml(choices: Sequence[Choice]) -> str:

@@ -92,21 +92,47 @@ def compare_runs(
         {
             rows: runs[rows].values,
             columns: runs[columns].values,
-            "number": _final(runs, rows, target, match),
+            "number": final_numbers(runs, target, rows=rows, match=match),
             "is_diverged": runs["status"].values == DIVERGED,
         }
     )
     groups = frame.groupby([rows, columns], sort=True)
     cells = groups["number"].agg(mean="mean", sd="std", n="count").reset_index()
     cells["diverged"] = groups["is_diverged"].sum().to_numpy()
-    cells["mark"] = _marks(cells, rows, less=any(word in target for word in _LESS_IS_BETTER))
+    cells["mark"] = _marks(cells, rows, less=is_less_better(target))
     attrs = runs[target].attrs
     label = f"{attrs.get('long_name', target)} ({attrs.get('units', '1')})"
     return Comparison(cells, rows, columns, target, label, match)
 
 
-def _final(runs: xr.Dataset, rows: str, target: str, match: Match | None) -> np.ndarray:
-    """Return each run's number: the last one evaluated, up to the limit of its row."""
+def is_less_better(target: str) -> bool:
+    """Return whether less of a number is better.
+
+    Examples
+    --------
+    >>> is_less_better("test_loss"), is_less_better("test_accuracy")
+    (True, False)
+    """
+    return any(word in target for word in _LESS_IS_BETTER)
+
+
+def final_numbers(
+    runs: xr.Dataset, target: str, *, rows: str = "network", match: Match | None = None
+) -> np.ndarray:
+    """Return each run's number: the last one evaluated, up to the limit of its row.
+
+    Parameters
+    ----------
+    runs : Dataset
+        As `open_runs` returns it.
+    target, rows, match
+        As of `compare_runs`.
+
+    Returns
+    -------
+    ndarray, shape (runs,)
+        NaN for a run that diverged or was never evaluated.
+    """
     numbers = runs[target].transpose("run", "epoch").values
     along = np.broadcast_to(runs["epoch"].values.astype(np.float64), numbers.shape)
     if match == "seconds":
@@ -139,6 +165,29 @@ def _marks(cells: pd.DataFrame, rows: str, *, less: bool) -> list[str]:
                     marks[place] = CLOSE
             marks[best] = BEST
     return [str(mark) for mark in marks]
+
+
+def mean_intervals(table: Comparison, *, level: float = 0.95) -> pd.DataFrame:
+    """Return the cells of a comparison with intervals of their means, by Student's t.
+
+    Parameters
+    ----------
+    table : Comparison
+    level : float
+        Of confidence, 0 to 1. Runs of a cell are taken as independent draws from a normal
+        distribution: seeds are, other settings are not.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `table.cells`, with `lower` and `upper`: NaN for fewer than two runs.
+    """
+    from scipy.special import stdtrit
+
+    cells = table.cells.copy()
+    freedom = (cells["n"] - 1).clip(lower=1)
+    half = stdtrit(freedom, (1 + level) / 2) * cells["sd"] / np.sqrt(cells["n"])
+    return cells.assign(lower=cells["mean"] - half, upper=cells["mean"] + half)
 
 
 def curve_bands(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -15,8 +16,10 @@ import pytest
 from rich.console import Console
 
 from genpredict.cli import run as run_command
+from genpredict.cli.show_training import looked_after
 from genpredict.store.reading import open_scores
-from genpredict.training import Run, train
+from genpredict.training import Run, complete, train
+from genpredict.training.run_folder import run_of
 from genpredict.training.tensorboard import TensorBoardWatcher
 
 QUICK = ["--epochs", "2", "--num-train", "100", "--threads", "1"]
@@ -57,6 +60,42 @@ def test_hyperparameters_keep_their_types(tmp_path: Path) -> None:
     (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
     found = Run(folder).settings.hyperparameters
     assert (found["lr"], found["nesterov"]) == (0.05, True)
+
+
+def test_settings_of_the_papers_experiments(tmp_path: Path) -> None:
+    """A step decay at any length, cutout, validation, test images and evaluations as asked."""
+    given = ["--epochs", "5", "--num-train", "100", "--threads", "1", "--optimizer", "sgd"]
+    given += ["--step-epochs", "2", "--step-factor", "0.1", "--cutout-holes", "1"]
+    given += ["--cutout-length", "3", "--num-test", "50", "--num-validation", "20"]
+    assert run_command(["train", *given, "--eval-every", "4", "-o", str(tmp_path)]) == 0
+    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    run = Run(folder)
+    rates = run.history["learning_rate"].isel(layer=0).values[1:]
+    assert rates.tolist() == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
+    assert (run.settings.cutout_holes, run.settings.cutout_length) == (1, 3)
+    tested = run.history["test_count"].dropna("epoch")
+    assert tested["epoch"].values.tolist() == [0, 4, 5]
+    assert tested.values.tolist() == [50, 50, 50]
+    assert run.history["validation_count"].values[-1] == 20
+
+
+def test_a_sweep_says_how_far_its_running_runs_are(tmp_path: Path) -> None:
+    """Not only when one ends: every so often, runs that are over left out."""
+    runs = [complete({"epochs": 4, "seed": seed}) for seed in range(3)]
+    for settings, epoch in zip(runs[:2], (1.5, 2.0), strict=True):
+        run_of(settings, tmp_path).path.mkdir()
+        run_of(settings, tmp_path).write_progress({"epoch": epoch, "epochs": 4})
+    run_of(runs[1], tmp_path).finish({"status": "finished", "epochs": 4})
+    texts: list[str] = []
+    said = Event()
+
+    def say(text: str) -> None:
+        texts.append(text)
+        said.set()
+
+    with looked_after(runs, tmp_path, say, every=0.01):
+        assert said.wait(60)
+    assert set(texts) == {f"{runs[0].id} 1.5/4"}
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 
 from genpredict.cli import run as run_command
 from genpredict.errors import GenpredictError
-from genpredict.training import compare_runs, curve_averages, curve_bands, open_runs, train
+from genpredict.training import (
+    compare_runs,
+    curve_averages,
+    curve_bands,
+    mean_intervals,
+    open_runs,
+    runs_of_best_settings,
+    train,
+)
 from genpredict.training.comparison_tables import to_csv, to_latex, to_markdown, to_text
 
 
@@ -53,6 +62,45 @@ def test_means_and_marks_against_hand() -> None:
     assert cells.loc["x", "sd"] == pytest.approx(np.sqrt(8))
     assert cells["mark"].to_dict() == {"x": "best", "y": "close", "z": ""}
     assert cells["n"].to_dict() == {"x": 2, "y": 1, "z": 1}
+
+
+def test_intervals_of_means_against_scipy() -> None:
+    """Student's t over the runs of a cell; one run has no interval."""
+    runs = made_up().assign_coords(optimizer=("run", ["x", "x", "x", "z"]))
+    cells = mean_intervals(compare_runs(runs), level=0.9).set_index("optimizer")
+    expected = stats.ttest_1samp([60.0, 64.0, 61.0], 0).confidence_interval(0.9)
+    assert cells.loc["x", ["lower", "upper"]].tolist() == pytest.approx(list(expected))
+    assert cells.loc["z", ["lower", "upper"]].isna().all()
+
+
+def test_best_settings_against_hand() -> None:
+    """The best mean over seeds, by group; less of a loss is better; diverged runs are worst."""
+    accuracy = np.array([[90.0], [50.0], [60.0], [70.0], [10.0], [99.0]])
+    runs = xr.Dataset(
+        {
+            "validation_accuracy": (("run", "epoch"), accuracy),
+            "validation_loss": (("run", "epoch"), accuracy),
+            "elapsed": (("run", "epoch"), np.ones((6, 1))),
+        },
+        coords={
+            "run": list("abcdef"),
+            "epoch": [1],
+            "network": ("run", ["n"] * 4 + ["m"] * 2),
+            "optimizer": ("run", ["x"] * 6),
+            "lr": ("run", [0.1, 0.1, 0.2, 0.2, 0.1, 0.2]),
+            "status": ("run", ["finished"] * 6),
+        },
+    )
+    # of n: means 70 and 65
+    best = runs_of_best_settings(runs, by="validation_accuracy")
+    assert best["run"].values.tolist() == ["a", "b", "f"]
+    least = runs_of_best_settings(runs, by="validation_loss", settings=["lr"])
+    assert least["run"].values.tolist() == ["c", "d", "e"]
+    lost = runs.assign_coords(status=("run", ["diverged"] + ["finished"] * 4 + ["diverged"]))
+    best = runs_of_best_settings(lost, by="validation_accuracy")
+    assert best["run"].values.tolist() == ["c", "d", "e"]
+    with pytest.raises(GenpredictError, match=r"^beta: the runs have no such number or setting"):
+        runs_of_best_settings(runs, by="validation_loss", settings=["beta"])
 
 
 def test_matching_against_hand() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ from broken_runs import Interrupter, assert_same_result
 from torch import nn
 
 import genpredict
-from genpredict.datasets.text import load_text, made_up_lines, unigram_perplexity
+from genpredict.datasets.text import (
+    load_text,
+    made_up_lines,
+    made_up_perplexity,
+    unigram_perplexity,
+)
 from genpredict.errors import GenpredictError
 from genpredict.networks.lstm_language import LSTMLanguage
 from genpredict.training import complete, train
@@ -95,6 +101,18 @@ def test_gradients_are_clipped() -> None:
     materials._step(columns[:9], columns[1:10], None)
     norms = [one.grad.norm() for one in materials.network.parameters() if one.grad is not None]
     assert torch.stack(norms).norm() <= 0.2501
+
+
+def test_perplexity_of_the_grammar_against_counting() -> None:
+    """Of so many sentences that their frequencies tell their chances.
+
+    What frequencies give is below the truth: of rare sentences those that came are counted alone.
+    """
+    lines = made_up_lines(100_000, seed=5)
+    frequencies = np.array([*Counter(lines).values()]) / len(lines)
+    entropy = -(frequencies * np.log(frequencies)).sum()
+    length = np.mean([len(line.split()) + 1 for line in lines])
+    assert 0.95 * made_up_perplexity() < np.exp(entropy / length) < made_up_perplexity()
 
 
 def test_texts_from_a_file_and_a_folder(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""Appendix E.5: images of a Wasserstein GAN by optimizer.
+
+    python analysis/gan/study.py
+
+Reads results/runs.nc and writes the tables and the figure beside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import xarray as xr
+
+import genpredict
+from genpredict.figures import save
+from genpredict.figures.style import styled
+from genpredict.training import (
+    compare_runs,
+    curve_bands,
+    mean_intervals,
+    runs_of_best_settings,
+)
+
+HERE = Path(__file__).parent
+DPI = 150
+RUNS = HERE / "results" / "runs.nc"
+CHOSEN_BY, TARGET = "train_frechet_distance", "test_frechet_distance"
+#: Of an image that is the mean of all training images, and of 500 training images, from test ones.
+MEAN_IMAGE, REAL = 18.6, 0.454
+
+
+def main(output: Path = HERE / "results") -> None:
+    """Choose learning rates by training images; tell the distance from test images."""
+    output.mkdir(exist_ok=True)
+    runs = xr.load_dataset(RUNS, engine="scipy")
+    best = runs_of_best_settings(runs, by=CHOSEN_BY)
+    cells = mean_intervals(compare_runs(best, rows="network", target=TARGET))
+    table = cells.merge(course(best).reset_index(), on="optimizer")
+    table.to_csv(output / "distance.csv", index=False, float_format="%.4g")
+    rates = mean_intervals(compare_runs(runs, rows="optimizer", columns="lr", target=TARGET))
+    rates.to_csv(output / "learning_rates.csv", index=False, float_format="%.4g")
+    save(drawn(best), output / "distance.png", dpi=DPI)
+
+
+def course(best: xr.Dataset) -> pd.DataFrame:
+    """Tell the rate chosen, what became of it, and how far the end is above the least distance."""
+    frame = pd.DataFrame({name: best[name].to_series() for name in ("optimizer", "lr")})
+    frame["highest_mean_rate"] = best["learning_rate"].max("epoch").to_series()
+    frame["layers_with_signal"] = best["layers_with_signal"].isel(epoch=-1).to_series()
+    distance = best[TARGET]
+    frame["end_over_least"] = (distance.isel(epoch=-1) / distance.min("epoch")).to_series()
+    return frame.groupby("optimizer").mean()
+
+
+def drawn(best: xr.Dataset) -> plt.Figure:
+    """Draw the distance, the critic's loss and the mean learning rate, at the rates chosen."""
+    with styled():
+        figure, axes = plt.subplots(1, 3, figsize=(7, 2.4), layout="constrained")
+        for ax, name, label in zip(
+            axes,
+            (TARGET, "test_loss", "learning_rate"),
+            ("Fréchet distance from test images", "critic's loss, test images", "learning rate"),
+            strict=True,
+        ):
+            bands = curve_bands(best, y=name, by=["optimizer"])
+            genpredict.plot_curves(bands, y_label=label, log=name != "test_loss", ax=ax)
+            if ax is not axes[0]:
+                ax.get_legend().remove()
+        for bound, name in ((MEAN_IMAGE, "the mean image"), (REAL, "training images")):
+            axes[0].axhline(bound, color="0.6", linewidth=0.6, linestyle=":")
+            axes[0].annotate(name, (30, bound), ha="right", va="bottom", color="0.4", fontsize=7)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
