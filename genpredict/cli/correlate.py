@@ -78,7 +78,7 @@ def correlate(
     from genpredict.stats import correlate as correlated
     from genpredict.stats import to_table
     from genpredict.stats.groups import selected
-    from genpredict.stats.label_noise import noise_note
+    from genpredict.store.label_noise import noise_note
     from genpredict.store.reading import open_scores
 
     if output is not None:

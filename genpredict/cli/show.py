@@ -18,7 +18,7 @@ from genpredict.errors import CheckpointError
 from genpredict.options import measures_of
 from genpredict.outputs import new_file
 from genpredict.row_checks import plain
-from genpredict.stats.label_noise import noise_note
+from genpredict.store.label_noise import noise_note
 from genpredict.store.reading import check_store, open_scores
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from genpredict.report.packing import BITS, MOST_EXACT
 from genpredict.stats.column import Column
 from genpredict.stats.groups import ALL
 from genpredict.stats.known_coefficients import COEFFICIENTS
-from genpredict.stats.label_noise import noise_note
 from genpredict.stats.power import power_sentence
 from genpredict.stats.tables import STARS
+from genpredict.store.label_noise import noise_note
 
 #: Up to this many marks are SVG elements; more are painted on a canvas.
 MOST_SVG = 2000
