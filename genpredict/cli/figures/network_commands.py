@@ -130,7 +130,8 @@ def ranking(
     coefficient
         Which correlation: rocc, plcc, krocc or one of another package.
     measures
-        One or more, separated by commas; default Q, low-rank Q_adjusted and the baselines.
+        Names, and groups (a section each), separated by commas; default Q, low-rank Q_adjusted and
+        the baselines.
     targets
         One or more, separated by commas; default all there are.
     where
