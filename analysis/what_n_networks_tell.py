@@ -17,8 +17,9 @@ from genpredict import figures
 from genpredict.inference import Inference
 from genpredict.stats.bounds import all_bounds
 from genpredict.stats.coefficients import pearson
-from genpredict.stats.estimation import all_pvalues, methods_of
+from genpredict.stats.estimation import methods_of
 from genpredict.stats.power import effective_number
+from genpredict.stats.pvalues import all_pvalues
 from genpredict.stats.sample import sample_of
 
 ROOT = Path(__file__).resolve().parents[1]

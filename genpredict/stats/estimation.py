@@ -6,21 +6,21 @@ resamples and of permutations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genpredict.inference import MOST_RESAMPLED, Inference
+from genpredict.inference import Inference
 from genpredict.stats.bounds import all_bounds
 from genpredict.stats.clusters import intraclass_correlation
 from genpredict.stats.coefficients import Array, covariate_basis
 from genpredict.stats.known_coefficients import COEFFICIENTS, STATISTICS
 from genpredict.stats.linear_methods import Spearman
-from genpredict.stats.methods import Method, wald_pvalues
-from genpredict.stats.permutation import permutation_pvalues
+from genpredict.stats.methods import Method
+from genpredict.stats.pvalues import all_pvalues
 from genpredict.stats.reasons import (
     curved,
     disagreeing,
@@ -217,28 +217,3 @@ def _notes(constancy: Array, few: str, bent: Array | None) -> Array:
         )
         notes = np.where(bent, text, notes)
     return np.asarray(notes, dtype=object)
-
-
-def all_pvalues(
-    methods: Mapping[str, Method],
-    sample: Sample,
-    inference: Inference,
-    permutations: tuple[int, int],
-) -> dict[str, Array]:
-    """Return the p-values of every coefficient, shape (m, t): by permutation, or asymptotic."""
-    if permutations[1] == 0:
-        return {key: np.full(method.estimate.shape, np.nan) for key, method in methods.items()}
-    tests = {}
-    if inference.permuted(sample.n):
-        tests = {key: test for key, method in methods.items() if (test := method.test())}
-    rng = np.random.default_rng([inference.seed, 1])
-    pvalues = permutation_pvalues(tests, sample, permutations=permutations, rng=rng)
-    for key, method in methods.items():
-        if key in pvalues:
-            continue
-        if sample.clustered:
-            errors = method.errors("influence" if sample.n > MOST_RESAMPLED else "jackknife")
-            pvalues[key] = wald_pvalues(method.estimate, errors, sample.degrees)
-        else:
-            pvalues[key] = method.asymptotic_pvalues()
-    return pvalues

@@ -84,6 +84,18 @@ class Sample:
         return max(self.clusters - 1 - (0 if self.clustered else self.independent), 1)
 
     @cached_property
+    def sparse(self) -> NDArray[np.bool_]:
+        """Pairs of which fewer than one checkpoint is expected to differ in both, shape (m, t).
+
+        To differ from a column's commonest value; no limit theorem holds for these.
+        """
+        x, y = (
+            np.array([self.n - column.sizes.max(initial=0) for column in columns])
+            for columns in self.ranked[:2]
+        )
+        return np.asarray(x[:, None] * y[None] < self.n)
+
+    @cached_property
     def mostly_one_value(self) -> NDArray[np.bool_]:
         """Pairs of which a column has at least half its values equal, shape (m, t)."""
         x, y = (

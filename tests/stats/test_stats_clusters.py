@@ -20,9 +20,10 @@ from genpredict.stats import correlate, difference, to_table, top_fraction
 from genpredict.stats.bounds import all_bounds
 from genpredict.stats.clusters import cluster_codes, intraclass_correlation
 from genpredict.stats.coefficients import pearson, ranks
-from genpredict.stats.estimation import all_pvalues, estimate, methods_of
+from genpredict.stats.estimation import estimate, methods_of
 from genpredict.stats.influence import standard_error
 from genpredict.stats.methods import wald_pvalues
+from genpredict.stats.pvalues import all_pvalues
 from genpredict.stats.sample import sample_of
 from genpredict.stats.tables import choices_text
 

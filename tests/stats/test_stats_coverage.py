@@ -20,6 +20,7 @@ from genpredict.stats.bounds import all_bounds
 from genpredict.stats.differences import compare
 from genpredict.stats.estimation import estimate, methods_of
 from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.stats.pvalues import all_pvalues
 from genpredict.stats.reasons import nearly_constant
 from genpredict.stats.sample import sample_of
 
@@ -144,6 +145,21 @@ def test_nearly_constant_columns_of_clusters_against_theory(k: int, kind: str) -
     y = rng.normal(size=(40, 30))[:, codes] + rng.normal(size=(40, 90))
     for other in (y, deviating(rng, 40, 30, k, kind)[:, codes]):
         assert false_share(x, other, codes) <= 0.056
+
+
+@pytest.mark.parametrize(("n", "k"), [(30, 2), (100, 3), (2500, 5)])
+def test_pvalues_of_nearly_constant_columns_against_theory(n: int, k: int) -> None:
+    """Two columns of which k values differ: 5 % of 400 unrelated pairs at most are significant.
+
+    Above 1,000 checkpoints KROCC is that of a fifth of the pairs, for speed.
+    """
+    rng = np.random.default_rng([n, k])
+    x, y = (deviating(rng, 20, n, k, "far") for _ in range(2))
+    sample, few = sample_of(x, y, none_of(n)), sample_of(x, y[: 20 if n < 1000 else 4], none_of(n))
+    found = all_pvalues(methods_of(sample, KEYS[:2]), sample, Inference(), (499, 499))
+    found |= all_pvalues(methods_of(few, KEYS[2:]), few, Inference(), (499, 499))
+    for pvalues in found.values():
+        assert np.mean(pvalues <= 0.05) <= 0.065
 
 
 @pytest.mark.parametrize("absolute", [False, True])

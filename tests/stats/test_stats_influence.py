@@ -14,8 +14,9 @@ from stats_cases import Array, none_of, scores_of
 from genpredict.inference import Inference
 from genpredict.stats import correlate
 from genpredict.stats.coefficients import pearson
-from genpredict.stats.estimation import all_pvalues, estimate, methods_of
+from genpredict.stats.estimation import estimate, methods_of
 from genpredict.stats.kendall import kendall_left_out
+from genpredict.stats.pvalues import all_pvalues
 from genpredict.stats.sample import sample_of
 
 
