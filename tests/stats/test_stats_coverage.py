@@ -64,7 +64,7 @@ def held(pattern: str, rho: float, n: int, asked: Inference, size: int) -> dict[
     return shares
 
 
-@pytest.mark.parametrize("n", [6, 11, 20, 30])
+@pytest.mark.parametrize("n", [6, 11, 30])
 @pytest.mark.parametrize("rho", [0.0, 0.7])
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_intervals_of_few_checkpoints_against_simulation(pattern: str, rho: float, n: int) -> None:
@@ -75,7 +75,7 @@ def test_intervals_of_few_checkpoints_against_simulation(pattern: str, rho: floa
         assert shares["plcc"] <= 0.97
 
 
-@pytest.mark.parametrize("n", [10, 20, 30])
+@pytest.mark.parametrize("n", [10, 30])
 @pytest.mark.parametrize("pattern", ["rounded", "three levels"])
 def test_bca_of_ties_against_simulation(pattern: str, n: int) -> None:
     """Asked for by name, 89 % at least; fewer than 10 checkpoints are refused, and why is said."""
@@ -135,8 +135,8 @@ def test_nearly_constant_columns_against_theory(n: int, k: int, kind: str) -> No
         assert false_share(x, other) <= 0.056
 
 
-@pytest.mark.parametrize("kind", ["equal", "far", "skewed"])
-@pytest.mark.parametrize("k", [1, 5, 9, 10, 14])
+@pytest.mark.parametrize("kind", ["equal", "far"])
+@pytest.mark.parametrize("k", [1, 9, 10, 14])
 def test_nearly_constant_columns_of_clusters_against_theory(k: int, kind: str) -> None:
     """30 clusters of 3, of which k hold another value than the commonest."""
     rng = np.random.default_rng([k, len(kind)])
