@@ -121,10 +121,10 @@ def correlate(
 
     Intervals hold the truth as often as they say where n is small and where values are tied: of
     bivariate normal tables of 6 to 100 checkpoints, continuous, rounded or in three levels, 93 % of
-    the 95 % intervals of each coefficient do, or more. A column that is mostly one value, from which
-    fewer than 10 values differ, has no interval; where half the values are equal, or a few of PLCC
-    lie far out, the interval is at least as wide as for unrelated columns, and on the safe side.
-    Asked for by name, BCa of 10 to 30 checkpoints covers less, PLCC in down to 90 % of tables.
+    the 95 % intervals of each coefficient do, or more. Asked for by name, BCa of 10 to 30
+    checkpoints covers less, PLCC in down to 90 % of tables. A column that is mostly one value, from
+    which fewer than 10 values differ, has no interval; where half the values are equal, or a few of
+    PLCC lie far out, the interval is at least as wide as for unrelated columns.
 
     The p-value and the interval are made in different ways, and may disagree at the edge; an
     interval speaks of one pair, an adjusted p of the whole family.
