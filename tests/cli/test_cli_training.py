@@ -19,7 +19,7 @@ from genpredict.cli import run as run_command
 from genpredict.cli.show_training import looked_after
 from genpredict.store.reading import open_scores
 from genpredict.training import Run, complete, train
-from genpredict.training.run_folder import run_of
+from genpredict.training.run_folders import run_of
 from genpredict.training.tensorboard import TensorBoardWatcher
 
 QUICK = ["--epochs", "2", "--num-train", "100", "--threads", "1"]
