@@ -87,13 +87,15 @@ class Sample:
     def sparse(self) -> NDArray[np.bool_]:
         """Pairs of which fewer than one checkpoint is expected to differ in both, shape (m, t).
 
-        To differ from a column's commonest value; no limit theorem holds for these.
+        To differ from a column's commonest value; no limit theorem holds for these. Constants are
+        none of them.
         """
         x, y = (
             np.array([self.n - column.sizes.max(initial=0) for column in columns])
             for columns in self.ranked[:2]
         )
-        return np.asarray(x[:, None] * y[None] < self.n)
+        both = x[:, None] * y[None]
+        return np.asarray((both > 0) & (both < self.n))
 
     @cached_property
     def mostly_one_value(self) -> NDArray[np.bool_]:
