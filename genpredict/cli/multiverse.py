@@ -50,7 +50,7 @@ def multiverse(
     from genpredict.cli.show_tables import show_frame, show_notes, write_frame
     from genpredict.outputs import check_output
     from genpredict.stats import multiverse as under_every_convention
-    from genpredict.stats.multiverse import curve_table, specification_table
+    from genpredict.stats.curve_tables import curve_table, specification_table
     from genpredict.store.reading import open_scores
 
     if output is not None:

@@ -14,7 +14,8 @@ from genpredict.errors import GenpredictError
 from genpredict.inference import MOST_RESAMPLED, Inference
 from genpredict.report.tables import number_texts
 from genpredict.stats.columns import missing_for_aggregation
-from genpredict.stats.multiverse import curve_table, multiverse
+from genpredict.stats.curve_tables import curve_table
+from genpredict.stats.multiverse import multiverse
 from genpredict.stats.yardsticks import YARDSTICKS, yardstick_table
 
 #: Permutations of the curve's test on the page; `genpredict multiverse` takes more.

@@ -15,7 +15,6 @@ from dataclasses import asdict
 from typing import Any, Unpack
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -258,49 +257,3 @@ def _table(
         variables[name] = ("group", np.array([one[name] for one in curves]),
                            {"long_name": long_name, "units": "1"})  # fmt: skip
     return xr.Dataset(variables, coords=coords)
-
-
-def curve_table(curves: xr.Dataset) -> pd.DataFrame:
-    """Return a row a group: the median, its range, the shares of signs, the tests of the curve.
-
-    Parameters
-    ----------
-    curves : Dataset
-        As of `multiverse`.
-    """
-    estimate = curves["estimate"]
-    return pd.DataFrame(
-        {
-            "group": curves["group"].values,
-            "n": curves["n"].values,
-            "clusters": curves["n_clusters"].values,
-            "least": estimate.min("specification").values,
-            "median": curves["median"].values,
-            "most": estimate.max("specification").values,
-            "p": curves["median_pvalue"].values,
-            "above 0": curves["share_positive"].values,
-            "below 0": curves["share_negative"].values,
-            "p of signs": curves["sign_pvalue"].values,
-        }
-    )
-
-
-def specification_table(curves: xr.Dataset) -> pd.DataFrame:
-    """Return a row a group and specification: its choices and its correlation.
-
-    Parameters
-    ----------
-    curves : Dataset
-        As of `multiverse`.
-    """
-    frame = curves["estimate"].transpose("group", "specification").to_dataframe().reset_index()
-    kept = ["group", *CONVENTIONS, "estimate"]
-    return (
-        frame[kept]
-        .rename(columns={"estimate": curves.attrs["coefficient"]})
-        .assign(
-            target=curves.attrs["target"],
-            estimator=curves.attrs["estimator"],
-            **{name: curves.attrs[name] for name in ("where", "cluster")},
-        )
-    )

@@ -16,7 +16,8 @@ from genpredict import aggregate, multiverse, open_scores
 from genpredict.cli.app import run
 from genpredict.errors import GenpredictError
 from genpredict.inference import Inference
-from genpredict.stats.multiverse import curve, specification_table
+from genpredict.stats.curve_tables import specification_table
+from genpredict.stats.multiverse import curve
 from genpredict.stats.specifications import specifications
 
 SWEEP = Path(genpredict.__file__).parents[1] / "data" / "results" / "digits-sweep.zarr"
