@@ -51,9 +51,9 @@ def test_a_module_at_hand_against_kernels() -> None:
     """The numbers are those of the kernels on the module and the same images."""
     network = digits_network()
     scores = genpredict.score(
-        {"net": network}, measures=["network", *QUICK], data="digits", num_images=60
+        {"net": network}, measures=["network", *QUICK], data="digits", num_images=100
     ).isel(checkpoint=0)
-    images = load_examples("digits", None, 60, "cpu")
+    images = load_examples("digits", None, 100, "cpu")
     gamma = margins.margin(network, images)
     log_path = log_path_norm(network, (1, 8, 8))
     expected = {
@@ -70,7 +70,7 @@ def test_a_module_at_hand_against_kernels() -> None:
         assert scores[name].attrs == EXTRA_NETWORK_MEASURES[name].attrs
     loss = nn.functional.cross_entropy(network(images.inputs), images.labels)
     assert float(scores["cross_entropy"]) == pytest.approx(float(loss.detach()), rel=1e-5)
-    assert (scores.attrs["data"], scores.attrs["num_images"]) == ("digits", 60)
+    assert (scores.attrs["data"], scores.attrs["num_images"]) == ("digits", 100)
 
 
 def test_the_images_are_the_same_and_stratified() -> None:
@@ -171,6 +171,8 @@ def test_what_is_not_known_is_nan_and_said(tmp_path: Path) -> None:
     colour = {"net": build_network("sss:8:8:8:8:8").eval()}
     with pytest.warns(UserWarning, match=r"takes inputs of shape \(3, 8, 8\), the data set has"):
         genpredict.score(colour, measures="margin", data="digits", num_images=20)
+    with pytest.warns(UserWarning, match="two batches of 50 images or more, there are 99; ask for"):
+        genpredict.score(digits_network(), measures="gradients", data="digits", num_images=99)
     manifest = tmp_path / "m.csv"
     manifest.write_text("path,network\nn0.safetensors,resnet20\n")
     with pytest.warns(UserWarning, match="weights are of another network of that name"):

@@ -8,7 +8,7 @@ import torch
 
 from genpredict.network_measures import sharpness
 from genpredict.network_measures.distances import distances_from_initialization
-from genpredict.network_measures.gradient_noise import gradient_signal_to_noise
+from genpredict.network_measures.gradient_noise import BATCH_SIZE, gradient_signal_to_noise
 from genpredict.network_measures.hessian import hessian_largest_eigenvalue as _eigenvalue
 from genpredict.network_measures.hessian import hessian_trace as _trace
 from genpredict.network_measures.labelled_batches import mean_loss
@@ -110,5 +110,16 @@ def hessian_largest_eigenvalue(subject: Subject) -> float:
 
 
 def gradient_snr(subject: Subject) -> float:
-    """Return the signal-to-noise ratio of the gradients of batches."""
+    """Return the signal-to-noise ratio of the gradients of batches.
+
+    Raises
+    ------
+    UnknownError
+        When there are fewer images than two batches.
+    """
+    if len(subject.labelled) < 2 * BATCH_SIZE:
+        raise UnknownError(
+            f"it takes two batches of {BATCH_SIZE} images or more, there are "
+            f"{len(subject.labelled)}; ask for more with --num-images"
+        )
     return gradient_signal_to_noise(subject.network, subject.labelled)
