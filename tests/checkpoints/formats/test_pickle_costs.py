@@ -6,16 +6,18 @@ import io
 import pickle
 import random
 from collections import OrderedDict
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 
+from genpredict.checkpoints.formats import torch_containers
 from genpredict.checkpoints.formats.pickle_costs import (
     MOST,
     TOO_COSTLY,
     PickleCosts,
     RefusedPickleError,
+    follow_pickles,
 )
 
 
@@ -118,3 +120,24 @@ def test_a_key_is_weighed_before_it_is_hashed() -> None:
         reader = _Capped(io.BufferedReader(io.BytesIO(data)), 2**30)
         with pytest.raises(RefusedPickleError, match=TOO_COSTLY):
             _ArchiveUnpickler(reader).load()
+
+
+def test_what_is_refused_is_refused_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what passed is remembered, by its content and by how many pickles it is, and bounded."""
+    monkeypatch.setattr(torch_containers, "_FOLLOWED", set[bytes]())
+    monkeypatch.setattr(torch_containers, "_MOST_FOLLOWED", 2)
+    followed: list[int] = []
+
+    def counting(file: BinaryIO, count: int) -> None:
+        followed.append(count)
+        follow_pickles(file, count)
+
+    monkeypatch.setattr(torch_containers, "follow_pickles", counting)
+    for _ in range(2):
+        with pytest.raises(RefusedPickleError, match="tuples in tuples"):
+            torch_containers.check_costs(b"}N" + b"2\x86" * 60 + b"K\x01s.", 1)
+    good = [pickle.dumps(number) for number in range(3)]
+    for pickled, count in ((good[0], 1), (good[0], 1), (good[0], 2), (good[1], 1), (good[0], 1)):
+        torch_containers.check_costs(pickled, count)
+    assert followed == [1, 1, 1, 2, 1, 1]
+    assert len(torch_containers._FOLLOWED) <= 2
