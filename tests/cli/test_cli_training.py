@@ -208,7 +208,8 @@ def test_progress_fits_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Of 80 characters: epoch, accuracies and the time left, nothing cut off."""
     screen = StringIO()
     terminal = Console(file=screen, force_terminal=True, width=80, color_system=None)
-    monkeypatch.setattr("genpredict.cli.show_training.stderr", terminal)
+    for module in ("console", "show_training"):
+        monkeypatch.setattr(f"genpredict.cli.{module}.stderr", terminal)
     assert run_command(["train", *QUICK, "-o", str(tmp_path)]) == 0
     lines = [line for line in re.split(r"[\r\n]", screen.getvalue()) if "epoch 2/2" in line]
     (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
