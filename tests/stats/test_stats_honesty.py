@@ -109,7 +109,7 @@ def test_every_star_can_be_earned_in_a_large_table() -> None:
 
 
 #: n, covariates, how these are drawn, and what measure and target have of them.
-DESIGNS: dict[str, tuple[int, int, str, Callable[[Array], Array]]] = {
+LAYOUTS: dict[str, tuple[int, int, str, Callable[[Array], Array]]] = {
     "one strong covariate": (30, 1, "normal", lambda z: 2 * z[0]),
     "one strong covariate, few": (11, 1, "normal", lambda z: 2 * z[0]),
     "one strong covariate, many": (100, 1, "normal", lambda z: 2 * z[0]),
@@ -137,7 +137,7 @@ def refused_and_significant(design: str, draws: int) -> tuple[float, dict[str, A
 
     Each draw of the covariates has five unrelated measures and targets, 25 tables.
     """
-    n, k, kind, shape = DESIGNS[design]
+    n, k, kind, shape = LAYOUTS[design]
     rng = np.random.default_rng(1)
     tables = []
     for _ in range(draws):
@@ -154,7 +154,7 @@ def refused_and_significant(design: str, draws: int) -> tuple[float, dict[str, A
     return float(refused.mean()), known
 
 
-@pytest.mark.parametrize("design", list(DESIGNS)[:6])
+@pytest.mark.parametrize("design", list(LAYOUTS)[:6])
 def test_level_of_partial_correlations_against_theory(design: str) -> None:
     """5 % of 3,000 tables that share the covariates alone are significant; few are refused."""
     refused, found = refused_and_significant(design, 120)
