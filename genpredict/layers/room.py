@@ -18,8 +18,8 @@ _WIDTH = 8
 _COPIES, _SQUARES = 2, 3
 #: Bytes that any machine has: not worth a look at how many are free.
 SMALL = 2**26
-#: Entries of a layer up to which no more than that is needed: the square is no larger than it.
-_SMALL_SIZE = SMALL // (_WIDTH * (_COPIES + _SQUARES))
+#: Bytes an entry of a layer, at most: the square is no larger than the layer.
+_MOST_AN_ENTRY = _WIDTH * (_COPIES + _SQUARES)
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -63,7 +63,7 @@ def check_room(layers: Iterable[Layer], source: str) -> None:
         Naming the layer, its size and the remedy.
     """
     for layer in layers:
-        if layer.weight.numel() <= _SMALL_SIZE:
+        if _MOST_AN_ENTRY * layer.weight.numel() <= SMALL:
             continue
         needed = needed_bytes(tuple(layer.weight.shape))
         if needed > SMALL and (free := free_bytes()) is not None and needed > free:

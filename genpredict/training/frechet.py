@@ -36,7 +36,7 @@ def frechet_distance(made: Tensor, real: Tensor) -> float:
     Examples
     --------
     >>> images = torch.rand(50, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    >>> round(abs(frechet_distance(images + 1, images)), 9)  # every one of 16 pixels is off by 1
+    >>> round(abs(frechet_distance(images + 1, images)), 3)  # every one of 16 pixels is off by 1
     16.0
     """
     first, second = _moments(made), _moments(real)

@@ -98,8 +98,10 @@ def test_figures_compute_no_statistic(file: Path) -> None:
             assert not tops & {"scipy", "statistics", "sklearn", "statsmodels", "torch"}
             of_stats = {name for name in names if name.startswith("genpredict.stats")}
             assert of_stats <= {  # which find numbers by their names, and say whose they are
+                "genpredict.stats.column",
                 "genpredict.stats.columns",
                 "genpredict.stats.known_coefficients",
+                "genpredict.stats.measure_groups",
                 "genpredict.stats.specifications",
                 "genpredict.stats.tables",
             }
