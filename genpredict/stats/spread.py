@@ -84,7 +84,7 @@ def _unrelated_error(method: Method, signs: Array) -> float:
     errors = method.unrelated_errors()[:, 0] * signs
     x = method.sample.x
     square = errors @ errors + 2 * errors.prod() * -spearman(x[:1], x[1:]).item()
-    return float(np.sqrt(max(square, 0.0)))
+    return float(np.sqrt(max(float(square), 0.0)))
 
 
 def _gap(values: Array, signs: Mapping[int, float] | Array) -> Array:
