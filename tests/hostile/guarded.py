@@ -192,6 +192,10 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
+#: What torch with CUDA looks for when it is asked for a device.
+_NVML = "libnvidia-ml.so.1"
+
+
 class _Watch:
     """An audit hook; on only while a file is read."""
 
@@ -213,6 +217,8 @@ def _is_forbidden(event: str, args: tuple[Any, ...]) -> bool:
         return writes or bool(flags & _WRITING)
     if event == "compile":  # what is imported is read from caches, or has the name of its file
         return args[0] is not None and str(args[1]).startswith("<")
+    if event == "ctypes.dlopen" and args == (_NVML,):
+        return False
     return event.startswith(_FORBIDDEN)
 
 
