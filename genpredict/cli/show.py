@@ -18,6 +18,7 @@ from genpredict.errors import CheckpointError
 from genpredict.options import measures_of
 from genpredict.outputs import new_file
 from genpredict.row_checks import plain
+from genpredict.schema import MAIN_CHOICE, MAIN_CHOICE_NAME
 from genpredict.store.label_noise import noise_note
 from genpredict.store.reading import check_store, open_scores
 
@@ -111,7 +112,7 @@ def show_store(
         return
     elif layers:
         shown = table.reset_index()[list(_LAYER_HEADINGS)].rename(columns=_LAYER_HEADINGS)
-        _print(out, shown, title="layers (low rank, p = 2)", most=MOST_ROWS)
+        _print(out, shown, title=f"layers ({MAIN_CHOICE_NAME})", most=MOST_ROWS)
     else:
         _print_ends(out, table)
 
@@ -132,7 +133,7 @@ def network_table(scores: xr.Dataset, *, metadata: bool = False) -> pd.DataFrame
         Accuracies in percent.
     """
     done = scores.isel(checkpoint=(scores["status"] == "done").values)
-    chosen = done.sel(factorization="low_rank", p=2)
+    chosen = done.sel(MAIN_CHOICE)
     names = [name for name in (*_NUMBERS, *_TARGETS) if name in chosen.variables]
     if metadata:
         known = [str(n) for n, v in chosen.coords.items() if v.dims == ("checkpoint",)]
@@ -368,10 +369,10 @@ def _print_ends(out: Console, table: pd.DataFrame) -> None:
     """Print the networks with the highest and the lowest Q."""
     rows = table.reset_index().rename(columns=_HEADINGS)
     if len(rows) <= 2 * ENDS + 10:
-        _print(out, rows, title="checkpoints by Q (low rank, p = 2)", most=len(rows))
+        _print(out, rows, title=f"checkpoints by Q ({MAIN_CHOICE_NAME})", most=len(rows))
         return
-    _print(out, rows.head(ENDS), title="highest Q (low rank, p = 2)", most=ENDS)
-    _print(out, rows.tail(ENDS), title="lowest Q (low rank, p = 2)", most=ENDS)
+    _print(out, rows.head(ENDS), title=f"highest Q ({MAIN_CHOICE_NAME})", most=ENDS)
+    _print(out, rows.tail(ENDS), title=f"lowest Q ({MAIN_CHOICE_NAME})", most=ENDS)
 
 
 def _print(out: Console, table: pd.DataFrame, *, title: str, most: int) -> None:

@@ -8,6 +8,7 @@ import altair as alt
 
 from genpredict.figures.style import GROUP_COLOURS, INK
 from genpredict.report.colours import ramp_colours
+from genpredict.schema import MAIN_CHOICE_NAME
 
 #: Shapes of groups beside their colours, as many as there are colours.
 #: A star of five points in Vega's square from -1 to 1: Vega's own ninth shape is a sliver.
@@ -71,7 +72,9 @@ def _heatmap() -> alt.LayerChart:
         tooltip=alt.Tooltip("i:Q"),
     )
     scale = alt.Scale(range=ramp_colours())
-    legend = alt.Legend(title="quality, low rank, p = 2 (rad)", orient="top", gradientLength=180)
+    legend = alt.Legend(
+        title=f"quality, {MAIN_CHOICE_NAME} (rad)", orient="top", gradientLength=180
+    )
     ordinary = base.transform_filter("datum.kind === 'value'").mark_rect(aria=False)
     special = base.transform_filter("datum.kind !== 'value'").mark_rect(aria=False)
     kinds = alt.Scale(domain=["one", "zero", "absent"], range=[RANK_ONE, RANK_ZERO, ABSENT])

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from genpredict.figures.labels import name_of, told_apart
 from genpredict.report.marks import numbers
+from genpredict.schema import MAIN_CHOICE, MAIN_CHOICE_NAME
 
 #: Columns of the heat map; of more checkpoints it shows a sample.
 MOST_COLUMNS = 60
-_POWER = 2  # where a single number is shown it is low_rank, p = 2 (docs/design.md 3.5)
 
 
 def order_of(scores: xr.Dataset) -> tuple[str, NDArray[np.float64]]:
@@ -33,8 +33,8 @@ def order_of(scores: xr.Dataset) -> tuple[str, NDArray[np.float64]]:
     for name in ("test_accuracy", "generalization_gap"):
         if name in scores.variables and bool(scores[name].notnull().any()):
             return name_of(name), np.asarray(scores[name].values, dtype=np.float64)
-    quality = scores["Q"].sel(factorization="low_rank", p=_POWER)
-    return f"{name_of('Q')}, low rank, p = {_POWER}", np.asarray(quality.values, dtype=np.float64)
+    quality = scores["Q"].sel(MAIN_CHOICE)
+    return f"{name_of('Q')}, {MAIN_CHOICE_NAME}", np.asarray(quality.values, dtype=np.float64)
 
 
 def columns_shown(keys: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -79,7 +79,7 @@ def heatmap_of(scores: xr.Dataset) -> dict[str, Any] | None:
     name, keys = order_of(scores)
     shown = columns_shown(keys)
     sample = scores.isel(checkpoint=shown)
-    quality = sample["quality"].sel(factorization="low_rank", p=_POWER)
+    quality = sample["quality"].sel(MAIN_CHOICE)
     depth = int(np.flatnonzero(quality.notnull().any(("checkpoint", "unfolding")).values).max()) + 1
     ids = [str(label) for label in sample["checkpoint"].values]
     sets, set_of = _layer_sets(sample, depth)

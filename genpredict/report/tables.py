@@ -15,7 +15,7 @@ from genpredict.figures.labels import axis_label, name_of, signed, told_apart
 from genpredict.report.colours import correlation_colour, ink_on
 from genpredict.report.layers import order_of
 from genpredict.report.marks import label_of, short_name
-from genpredict.schema import TARGETS
+from genpredict.schema import MAIN_CHOICE, TARGETS
 from genpredict.stats.column import Column
 from genpredict.stats.known_coefficients import COEFFICIENTS
 from genpredict.stats.tables import stars
@@ -207,8 +207,8 @@ def checkpoint_table(scores: xr.Dataset) -> dict[str, Any]:
     part = scores.isel(checkpoint=shown)
     columns = {axis_label(n): part[n] for n in (*TARGETS, *_COUNTS) if _useful(part, n)}
     qualities = {
-        "Q (rad)": part["Q"].sel(factorization="low_rank", p=2),
-        "Q_adjusted (rad)": part["Q_adjusted"].sel(factorization="low_rank", p=2),
+        "Q (rad)": part["Q"].sel(MAIN_CHOICE),
+        "Q_adjusted (rad)": part["Q_adjusted"].sel(MAIN_CHOICE),
     }
     texts = [number_texts(_floats(keys)) for keys in (qualities | columns).values()]
     ids = [str(label) for label in part["checkpoint"].values]

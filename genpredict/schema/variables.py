@@ -8,6 +8,9 @@ from typing import Literal
 UNFOLDINGS = ("in_channel", "out_channel")
 FACTORIZATIONS = ("raw", "low_rank")
 POWERS = (1, 2)
+#: What is shown where a single number is (docs/design.md 3.5), and how it is called.
+MAIN_CHOICE = {"factorization": "low_rank", "p": 2}
+MAIN_CHOICE_NAME = "low rank, p = 2"
 KINDS = ("conv", "linear")
 #: Number of the definitions of all measures; raised when one of them changes its values.
 DEFINITIONS = 1

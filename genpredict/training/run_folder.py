@@ -31,6 +31,7 @@ from genpredict.checkpoints.finding.runs import (
     METADATA_KEY,
     RUN_FILE,
 )
+from genpredict.checkpoints.formats.suffixes import SAFETENSORS
 from genpredict.checkpoints.formats.torch_containers import read_values
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.locking import locked
@@ -126,7 +127,7 @@ class Run:
     @property
     def checkpoints(self) -> list[Path]:
         """The weights that were kept, first epoch first."""
-        files = (self.path / CHECKPOINT_FOLDER).glob("epoch-*.safetensors")
+        files = (self.path / CHECKPOINT_FOLDER).glob(f"epoch-*{SAFETENSORS}")
         return sorted(files, key=lambda path: (len(path.name), path.name))  # 999 before 1000
 
     @contextmanager
@@ -178,7 +179,7 @@ class Run:
         from safetensors.torch import save
 
         header = {METADATA_KEY: json.dumps(dict(metadata))}
-        name = f"{CHECKPOINT_FOLDER}/epoch-{metadata['epoch']:03d}.safetensors"
+        name = f"{CHECKPOINT_FOLDER}/epoch-{metadata['epoch']:03d}{SAFETENSORS}"
         self._write(name, lambda path: path.write_bytes(save(_on_host(tensors), metadata=header)))
 
     def write_initial(self, tensors: Mapping[str, Tensor]) -> None:

@@ -22,7 +22,7 @@ from genpredict.checkpoints.formats.registry import (
 from genpredict.checkpoints.formats.safetensors_files import (
     read_safetensors_shards,
 )
-from genpredict.checkpoints.formats.suffixes import SAFETENSORS, TORCH
+from genpredict.checkpoints.formats.suffixes import BIN, SAFETENSORS, TORCH
 from genpredict.checkpoints.formats.torch_files import read_torch_shards
 from genpredict.checkpoints.items import Reader, read_single
 from genpredict.errors import CheckpointError
@@ -102,7 +102,7 @@ def weights_of(names: Sequence[str]) -> str | None:
     >>> weights_of(["config.json", "model.fp16.safetensors", "pytorch_model.bin"])
     'pytorch_model.bin'
     """
-    of_weights = (SAFETENSORS, f"{SAFETENSORS}.index.json", ".bin", ".bin.index.json")
+    of_weights = (SAFETENSORS, f"{SAFETENSORS}.index.json", BIN, f"{BIN}.index.json")
     plain = [f"{stem}{suffix}" for stem in HUGGING_FACE_STEMS for suffix in of_weights]
     if chosen := next((name for name in plain if name in names), None):
         return chosen

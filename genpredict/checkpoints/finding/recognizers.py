@@ -24,7 +24,7 @@ from genpredict.checkpoints.finding.networks import (
 )
 from genpredict.checkpoints.finding.runs import is_of_run, read_run_checkpoint, recognize_runs
 from genpredict.checkpoints.formats.registry import known_suffixes
-from genpredict.checkpoints.formats.suffixes import SAFETENSORS
+from genpredict.checkpoints.formats.suffixes import CKPT, SAFETENSORS
 from genpredict.checkpoints.formats.torch_files import shard_map
 from genpredict.checkpoints.formats.unread import (
     refuse_distributed,
@@ -133,7 +133,7 @@ def recognize_hugging_face(folder: Folder) -> Iterator[Found]:
     Copies in other precisions, for other frameworks and in other folders are not counted again.
     """
     if "model_index.json" in folder.names:  # a pipeline: its networks lie in the folders below
-        folder.claim([name for name in folder.names if name.endswith((SAFETENSORS, ".ckpt"))])
+        folder.claim([name for name in folder.names if name.endswith((SAFETENSORS, CKPT))])
     chosen = weights_of(folder.names)
     if "config.json" not in folder.names or chosen is None:
         return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 SAFETENSORS = ".safetensors"
+#: Of Lightning, and of Hugging Face.
+CKPT, BIN = ".ckpt", ".bin"
 #: Of torch's zip archives; some of these files are pickles, as all were before torch 1.6.
-TORCH = (".pt", ".pth", ".ckpt", ".bin")
+TORCH = (".pt", ".pth", CKPT, BIN)
 #: Of pickles alone.
 OLD_TORCH = ".th"
 #: Of archives of torch before 0.1.10, and of anybody's.
