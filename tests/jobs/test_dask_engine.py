@@ -198,7 +198,7 @@ def test_a_lost_scheduler(tmp_path: Path, source: Path, monkeypatch: pytest.Monk
 
 def test_no_such_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither an address nor a file, and an address where nothing answers."""
-    monkeypatch.setattr("genpredict.jobs.dask_board.PATIENCE", 0.5)
+    monkeypatch.setattr(dask_engine, "PATIENCE", 0.5)
     with (
         pytest.raises(GenpredictError, match=r"scheduler: 'nowhere' is neither an address such as"),
         connected("nowhere"),
