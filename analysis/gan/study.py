@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 import genpredict
+from genpredict.datasets import load_dataset
 from genpredict.figures import save
 from genpredict.figures.style import styled
 from genpredict.training import (
@@ -22,13 +23,14 @@ from genpredict.training import (
     mean_intervals,
     runs_of_best_settings,
 )
+from genpredict.training.frechet import frechet_distance
 
 HERE = Path(__file__).parent
 DPI = 150
 RUNS = HERE / "results" / "runs.nc"
 CHOSEN_BY, TARGET = "train_frechet_distance", "test_frechet_distance"
-#: Of an image that is the mean of all training images, and of 500 training images, from test ones.
-MEAN_IMAGE, REAL = 18.6, 0.454
+#: Images that an evaluation makes and looks at.
+MADE = 500
 
 
 def main(output: Path = HERE / "results") -> None:
@@ -54,6 +56,15 @@ def course(best: xr.Dataset) -> pd.DataFrame:
     return frame.groupby("optimizer").mean()
 
 
+def bounds() -> dict[str, float]:
+    """Return how far the mean training image, and training images, are from test images."""
+    digits = load_dataset("digits")
+    train, test = (2 * part[:MADE] - 1 for part in (digits.train_images, digits.test_images))
+    mean = (2 * digits.train_images - 1).mean(0, keepdim=True).expand(MADE, -1, -1, -1)
+    known = {"the mean image": mean, "training images": train}
+    return {name: frechet_distance(images, test) for name, images in known.items()}
+
+
 def drawn(best: xr.Dataset) -> plt.Figure:
     """Draw the distance, the critic's loss and the mean learning rate, at the rates chosen."""
     with styled():
@@ -68,7 +79,7 @@ def drawn(best: xr.Dataset) -> plt.Figure:
             genpredict.plot_curves(bands, y_label=label, log=name != "test_loss", ax=ax)
             if ax is not axes[0]:
                 ax.get_legend().remove()
-        for bound, name in ((MEAN_IMAGE, "the mean image"), (REAL, "training images")):
+        for name, bound in bounds().items():
             axes[0].axhline(bound, color="0.6", linewidth=0.6, linestyle=":")
             axes[0].annotate(name, (30, bound), ha="right", va="bottom", color="0.4", fontsize=7)
     return figure
