@@ -130,7 +130,8 @@ def show(
     from genpredict.cli import console
     from genpredict.cli.history import HISTORY, show_history
     from genpredict.cli.runs import holds_runs
-    from genpredict.cli.show import show_checkpoints, show_store
+    from genpredict.cli.show import show_store
+    from genpredict.cli.show_files import show_checkpoints
     from genpredict.outputs import check_output
 
     if output is not None:

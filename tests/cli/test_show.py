@@ -14,7 +14,8 @@ import xarray as xr
 from genpredict import schema
 from genpredict.checkpoints import Checkpoint
 from genpredict.cli import run, show
-from genpredict.cli.show import failure_lines, layer_table, network_table, tensor_table
+from genpredict.cli.show import failure_lines, layer_table, network_table
+from genpredict.cli.show_files import tensor_table
 from genpredict.scoring import score
 from genpredict.store.reading import open_scores
 
