@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,8 +23,6 @@ from genpredict.row_checks import MOST_LAYERS, Row, too_many_layers
 from genpredict.rows import join_rows, to_dataset
 from genpredict.spectral import measure_weights
 
-if TYPE_CHECKING:
-    pass
 #: Weights held in memory at a time, in elements: 64 MiB of float32.
 BATCH_WEIGHTS = 1 << 24
 #: Networks at hand are in memory anyway: so many times more of them make a batch.

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from genpredict.checkpoints.formats.inert_pickles import StandIn
-from genpredict.errors import CheckpointError
-
-if TYPE_CHECKING:
-    pass
 from genpredict.checkpoints.contents import networks_in
+from genpredict.checkpoints.formats.inert_pickles import StandIn
 from genpredict.checkpoints.module_trees import is_scripted
 from genpredict.checkpoints.named_tensors import NamedTensors, stripped_names
 from genpredict.checkpoints.state_dicts import EMPTY_TENSORS, FROZEN, SAVE, Contents, Network
+from genpredict.errors import CheckpointError
 
 
 class NoNetworkError(CheckpointError):

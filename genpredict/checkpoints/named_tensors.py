@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: What DataParallel, torch.compile and Lightning put before every name.
 PREFIXES = ("module.", "_orig_mod.", "model.")
+#: Parts of names that wrappers put anywhere in them.
 INNER_WRAPPERS = frozenset(
     (
         "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genpredict.checkpoints.file_targets import is_accuracy
 from genpredict.checkpoints.formats.inert_pickles import StandIn
@@ -22,11 +22,6 @@ from genpredict.checkpoints.module_trees import is_module, module_tensors
 from genpredict.checkpoints.roles import WRAPPERS, Role, role_of
 from genpredict.layers.names import name_rule
 
-if TYPE_CHECKING:
-    pass
-
-"""What DataParallel, torch.compile and Lightning put before every name."""
-"""Parts of names that wrappers put anywhere in them."""
 DEEPEST = 12
 """Dicts and lists in each other that are looked into."""
 MOST_VISITS = 4

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from genpredict.checkpoints.finding.runs import (
-    RUN_FILE,
-)
+from genpredict.checkpoints.finding.runs import RUN_FILE
 from genpredict.errors import GenpredictError
-from genpredict.training.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 from genpredict.training.run_folder import Run
+from genpredict.training.settings import Settings
 
 
 def run_of(settings: Settings, output: Path) -> Run:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genpredict.checkpoints.formats.inert_pickles import StandIn, Step
 from genpredict.checkpoints.formats.pickle_costs import RefusedPickleError
-
-if TYPE_CHECKING:
-    pass
 from genpredict.checkpoints.formats.stored_arrays import ArrayType, StoredArray
 from genpredict.checkpoints.formats.stored_tensors import (
     Storage,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from genpredict.checkpoints.formats.stored_tensors import sizes_of
+
 if TYPE_CHECKING:
     from torch import Tensor
-from genpredict.checkpoints.formats.stored_tensors import sizes_of
 
 
 class StoredArray:
