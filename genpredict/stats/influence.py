@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from genpredict.stats.coefficients import Array, covariate_basis, unit_residuals
+from genpredict.stats.coefficients import Array
 from genpredict.stats.ranked import RankedColumn
 
 
@@ -131,8 +131,3 @@ def standard_error(influence: Array, codes: NDArray[np.intp] | None = None) -> f
     """
     sums = influence if codes is None else np.bincount(codes, weights=influence)
     return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(influence))
-
-
-def unit_columns(x: Array, z: Array) -> Array:
-    """Return residuals of norm 1, shape (m, n), for `pearson_influence`."""
-    return unit_residuals(x, covariate_basis(z if len(z) else None, x.shape[1]))

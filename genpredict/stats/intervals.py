@@ -65,32 +65,12 @@ def fisher_interval(
     return _fisher(estimate, half)
 
 
-def jackknife_interval(
-    estimate: Array, jackknife: Array, level: float, *, degrees: int | None = None
-) -> tuple[Array, Array]:
-    """Return `t_interval` with the jackknife's standard error [3]_ [4]_.
-
-    Parameters
-    ----------
-    estimate : array, shape (...)
-    jackknife : array, shape (..., n)
-        Without each checkpoint, or each cluster, in turn.
-    level : float
-    degrees : int, optional
-        Of freedom of the standard error; many where left out.
-
-    Returns
-    -------
-    lower, upper : array, shape (...)
-        NaN where the estimate is −1, 1 or NaN.
-    """
-    return t_interval(estimate, standard_error(jackknife), level, degrees=degrees)
-
-
 def t_interval(
     estimate: Array, error: Array, level: float, *, degrees: int | None = None
 ) -> tuple[Array, Array]:
     """Return tanh(artanh(r) ± t·se/(1 − r²)), t a quantile of Student's distribution.
+
+    With the jackknife's standard error, as for Kendall's τ in [3]_.
 
     Parameters
     ----------
@@ -127,7 +107,7 @@ def t_interval(
 
 
 def standard_error(jackknife: Array) -> Array:
-    """Return √((n − 1)/n · Σ (value − mean)²), the jackknife's standard error."""
+    """Return √((n − 1)/n · Σ (value − mean)²), the jackknife's standard error [4]_."""
     n = jackknife.shape[-1]
     return np.asarray(np.sqrt((n - 1) * jackknife.var(-1)))
 

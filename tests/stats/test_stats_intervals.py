@@ -18,7 +18,7 @@ from genpredict.stats.bootstrap import (
 from genpredict.stats.bounds import resample
 from genpredict.stats.coefficients import pearson, spearman
 from genpredict.stats.estimation import estimate, methods_of
-from genpredict.stats.intervals import fisher_interval, jackknife_interval, standard_error
+from genpredict.stats.intervals import fisher_interval, standard_error, t_interval
 from genpredict.stats.kendall import kendall, kendall_jackknife, kendall_resampled
 from genpredict.stats.methods import left_out_of
 from genpredict.stats.resampling import bootstrap_counts
@@ -154,7 +154,7 @@ def coverage() -> dict[str, float]:
         }
         ends = {"fisher krocc": fisher_interval(tau, N, 0.95, coefficient="krocc")}
         left = kendall_jackknife(x[0], y[0])
-        ends["jackknife krocc"] = jackknife_interval(tau, left, 0.95)
+        ends["jackknife krocc"] = t_interval(tau, standard_error(left), 0.95)
         for name, r in found.items():
             ends["bca " + name] = bca_interval(r, resampled[name], accelerated[name], 0.95)
             ends["percentile " + name] = percentile_interval(resampled[name], 0.95)

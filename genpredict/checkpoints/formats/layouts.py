@@ -15,11 +15,6 @@ def conv_kernel(kernel: Tensor) -> Tensor:
     return kernel.permute(axes[-1], axes[-2], *axes[:-2])
 
 
-def transposed_kernel(kernel: Tensor) -> Tensor:
-    """Turn (*kernel, n_o, n_i) of a transposed convolution into (n_i, n_o, *kernel)."""
-    return conv_kernel(kernel)
-
-
 def depthwise_kernel(kernel: Tensor) -> Tensor:
     """Turn (*kernel, n_i, multiplier) into (n_i · multiplier, 1, *kernel)."""
     axes = range(kernel.ndim)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _POSITION = re.compile(r"arr_\d+")
 _LONE = "weight"
-_MAGIC = b"\x93NUMPY"
 _KINDS = "fiubc"
 _LONGEST_HEADER = 10_000
 _OBJECTS = re.compile(rb"'[<>|=]?O\d*'")

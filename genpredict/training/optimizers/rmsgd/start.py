@@ -14,8 +14,7 @@ from genpredict.training.optimizers.rmsgd.epoch import read_stable_ranks
 from genpredict.training.optimizers.rmsgd.members import Members
 from genpredict.training.optimizers.rmsgd.parameters import Group
 
-ZERO, MEASURED = "zero", "measured"
-STARTS = (ZERO, MEASURED)
+MEASURED = "measured"
 
 
 def has_newcomers(
