@@ -79,9 +79,20 @@ def _axis(ax: Axes, which: str) -> str:
 
 
 def _neighbours(ax: Axes, which: str) -> list[Axes]:
-    """Return the panels of the same column or row that have the label which this one lacks."""
+    """Return the panels of the same column (of x) or row (of y) that have a label there."""
     others = [a for a in ax.figure.axes if a is not ax and not _is_colour_bar(a)]
-    return [a for a in others if getattr(a, f"{which}axis").label.get_text()]
+    labelled = [a for a in others if getattr(a, f"{which}axis").label.get_text()]
+    place = _place(ax, which)
+    return [a for a in labelled if place is not None and _place(a, which) == place]
+
+
+def _place(ax: Axes, which: str) -> tuple[int, int, int] | None:
+    """Return the grid of a panel, and first and last column (x) or row (y); None without one."""
+    spec = ax.get_subplotspec()
+    if spec is None:
+        return None
+    span = spec.colspan if which == "x" else spec.rowspan
+    return id(spec.get_gridspec()), span.start, span.stop
 
 
 def _contents(ax: Axes) -> Iterator[str]:

@@ -111,11 +111,13 @@ def recoloured(
     Raises
     ------
     ValueError
-        For a palette that there is not.
+        For a palette that there is not, or of no colours.
     """
     if colour is None or palette is None:
         return colour
     try:
+        if len(palette) == 0:
+            raise ValueError("it has no colours")
         if isinstance(colour, Numbers):
             ramp_of = sns.color_palette(palette, as_cmap=True)
             named = ramp_of if isinstance(ramp_of, Colormap) else ListedColormap(ramp_of)

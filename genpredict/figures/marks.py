@@ -201,7 +201,7 @@ def _shape_codes(
     """Return an index into MARKERS; without shapes of their own, of the turn of the colour."""
     if shape is None and isinstance(colour, Levels) and colour.levels:
         turns: NDArray[np.int64] = colour.turns[colour.codes[rows["position"].to_numpy()]]
-        return turns
+        return turns % len(MARKERS)
     if shape is None:
         return np.zeros(len(rows), dtype=np.int64)
     codes: NDArray[np.int64] = shape.codes[rows["position"].to_numpy()] % len(MARKERS)

@@ -10,9 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from genpredict.errors import GenpredictError
-from genpredict.schema import TARGETS
+from genpredict.schema import MAIN_CHOICE, MAIN_CHOICE_NAME, TARGETS
 from genpredict.stats.known_coefficients import COEFFICIENTS
-from genpredict.stats.tables import choices_text, summary
+from genpredict.stats.tables import STARS, choices_text, summary
 
 #: Checkpoints of either end that are shown of many.
 _ENDS = 5
@@ -93,10 +93,9 @@ def _of_correlations(correlations: xr.Dataset, coefficient: str) -> Look:
         clusters = int(correlations["n_clusters"].max())
         notes.insert(1, f"{clusters:,} clusters of {int(counts.max()):,} checkpoints")
     level = 100 * float(correlations.attrs.get("level", 0.95))
-    title = (
-        f"{COEFFICIENTS[coefficient].reversed_name}, {level:g} % intervals; "
-        "* p < 0.05, ** p < 0.01, *** p < 0.001 (Holm)"
-    )
+    stars = ", ".join(f"{'*' * count} p < {limit:g}" for count, limit in enumerate(STARS, start=1))
+    name = COEFFICIENTS[coefficient].reversed_name
+    title = f"{name}, {level:g} % intervals; {stars} (Holm)"
     return Look(title, table, tuple(note for note in notes if note))
 
 
@@ -119,16 +118,16 @@ def _of_scores(scores: xr.Dataset) -> Look:
         done = scores.isel(checkpoint=scores["status"].values == "done")
         failed = int((scores["status"] == "failed").sum())
         notes += [f"{failed:,} more checkpoints failed: result['error'] says why"] * (failed > 0)
-    of_one = {"factorization": "low_rank", "p": 2}
-    columns = {name: done[name].sel(of_one) for name in ("Q", "Q_adjusted") if name in done}
+    columns = {name: done[name].sel(MAIN_CHOICE) for name in ("Q", "Q_adjusted") if name in done}
     names = ("num_parameters", "num_layers", "num_rank_zero", "num_rank_one", *TARGETS)
     columns |= {name: done[name] for name in names if name in done.variables}
     numbers = {name: np.asarray(column.values, dtype=float) for name, column in columns.items()}
     table = pd.DataFrame(numbers, index=pd.Index(done["checkpoint"].values, name="checkpoint"))
-    table = table.dropna(axis="columns", how="all").sort_values("Q", ascending=False)
+    table = table.sort_values("Q", ascending=False)
+    table = table.loc[:, table.notna().any() | (table.columns == "Q")]
     if len(table) > 2 * _ENDS:
         notes.insert(0, f"the {_ENDS} of highest and of lowest Q of {len(table):,}")
         table = pd.concat([table.head(_ENDS), table.tail(_ENDS)])
     whole = {name: "Int64" for name in table.columns if name.startswith("num_")}
-    title = f"{done.sizes['checkpoint']:,} checkpoints; Q and Q_adjusted: low rank, p = 2 (rad)"
+    title = f"{done.sizes['checkpoint']:,} checkpoints; Q and Q_adjusted: {MAIN_CHOICE_NAME} (rad)"
     return Look(title, table.round(_DECIMALS).astype(whole), tuple(notes))

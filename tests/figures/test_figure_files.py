@@ -14,7 +14,7 @@ from synthetic_scores import correlations, scores_of
 
 import genpredict.figures
 from genpredict.errors import GenpredictError
-from genpredict.figures import plot_heatmap, plot_ranking, plot_scatter, save
+from genpredict.figures import describe, plot_heatmap, plot_ranking, plot_scatter, save
 
 FOLDER = Path(genpredict.figures.__file__).parent
 #: Names of functions that estimate something from data.
@@ -112,3 +112,26 @@ def test_figures_compute_no_statistic(file: Path) -> None:
 def test_figures_load_no_torch() -> None:
     code = "import genpredict.figures, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_panels_of_a_grid_are_described_by_their_own_column_and_row() -> None:
+    """Labels stand at the edges alone; a panel without one has its column's and its row's."""
+    measures, targets = ["Q_low_rank_p2", "num_layers"], ["test_accuracy", "generalization_gap"]
+    grid = plot_scatter(scores_of(30), measures=measures, targets=targets)
+    panels = [line for line in describe(grid).splitlines() if line.startswith("Panel")]
+    places = [(target, measure) for target in targets for measure in measures]
+    across = {"Q_low_rank_p2": "network quality Q", "num_layers": "number of layers"}
+    up = {"test_accuracy": "test accuracy", "generalization_gap": "generalization gap"}
+    for panel, (target, measure) in zip(panels, places, strict=True):
+        assert f"Across: {across[measure]}" in panel
+        assert f"Up: {up[target]}" in panel
+
+
+def test_a_panel_in_no_grid_takes_no_label_of_another() -> None:
+    """Placed by hand, it shares neither column nor row."""
+    figure = plt.figure()
+    figure.subplots().set(xlabel="time (s)", ylabel="loss")
+    figure.add_axes((0.6, 0.6, 0.2, 0.2))
+    second = describe(figure).splitlines()[1]
+    assert "Across: no label" in second
+    assert "Up: no label" in second

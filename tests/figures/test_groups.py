@@ -16,6 +16,7 @@ from genpredict.figures import plot_curves, plot_scatter
 from genpredict.figures.groups import Levels, grouping
 from genpredict.figures.labels import NOT_GIVEN
 from genpredict.figures.marks import draw_trends
+from genpredict.figures.style import MARKERS
 
 
 def scores_with(networks: list[str]) -> xr.Dataset:
@@ -99,6 +100,28 @@ def test_groups_take_a_palette(palette: str | list[str]) -> None:
     [ax] = grid.axes.flat
     drawn = {to_hex(colour) for marks in ax.collections for colour in marks.get_facecolors()}
     assert drawn == wanted
+
+
+@pytest.mark.parametrize("colours", [["red"], ["red", "blue"]])
+def test_groups_take_a_palette_of_few_colours(colours: list[str]) -> None:
+    """Twelve groups take them in turns, with the markers that the legend shows."""
+    names = np.array([f"net{i % 12}" for i in range(36)], dtype=object)
+    scores = scores_of(36).assign_coords(network=("checkpoint", names))
+    grid = plot_scatter(scores, hue="network", palette=colours)
+    [ax] = grid.axes.flat
+    drawn = {to_hex(colour) for marks in ax.collections for colour in marks.get_facecolors()}
+    assert drawn == {to_hex(colour) for colour in colours}
+    [legend] = grid.figure.legends
+    shown = {str(entry.get_marker()) for entry in legend.legend_handles}
+    assert len(shown) == len(ax.collections) == min(12 // len(colours), len(MARKERS))
+
+
+@pytest.mark.parametrize("hue", ["network", "learning_rate"])
+@pytest.mark.parametrize("palette", ["", []])
+def test_a_palette_of_no_colours_is_refused(palette: str | list[str], hue: str) -> None:
+    """Of groups and of numbers alike; the message names it."""
+    with pytest.raises(ValueError, match=r"palette: .*take a name such as 'tab10'"):
+        plot_scatter(scores_of(30), hue=hue, palette=palette)
 
 
 def test_numbers_take_a_colour_map_and_typos_are_told() -> None:

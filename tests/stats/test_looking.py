@@ -49,6 +49,16 @@ def test_scores_by_quality(scores: xr.Dataset) -> None:
     assert "1 more checkpoints failed" in repr(shown)
 
 
+def test_scores_of_which_none_is_done(scores: xr.Dataset) -> None:
+    """An empty table that has Q, and how many failed."""
+    status = scores["status"].copy()
+    status[:] = "failed"
+    shown = genpredict.look(scores.assign(status=status))
+    assert list(shown.table) == ["Q"]
+    assert repr(shown).startswith("0 checkpoints; Q and Q_adjusted: low rank, p = 2 (rad)")
+    assert "90 more checkpoints failed" in repr(shown)
+
+
 def test_texts_are_escaped_in_jupyter(scores: xr.Dataset) -> None:
     """A checkpoint's name is a text."""
     few = scores.isel(checkpoint=slice(3))
