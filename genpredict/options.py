@@ -6,12 +6,19 @@ The store, the spool of shards, the command line and `score` take their choices 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from genpredict._version import __version__
 from genpredict.errors import GenpredictError
+from genpredict.estimators import (
+    DEAD_TOLERANCE,
+    ESTIMATION,
+    NULL_TOLERANCE,
+    PRECISIONS,
+    check_method,
+)
 from genpredict.registry import (
     choose_measures,
     choose_network_measures,
@@ -30,13 +37,6 @@ from genpredict.schema import (
 
 if TYPE_CHECKING:
     import torch
-from genpredict.estimators import (
-    DEAD_TOLERANCE,
-    ESTIMATION,
-    NULL_TOLERANCE,
-    PRECISIONS,
-    check_method,
-)
 
 #: What a choice decides: the numbers of a row, which rows there are, or neither.
 _NUMBERS, _ROWS = {"decides": "numbers"}, {"decides": "rows"}
@@ -204,6 +204,10 @@ class Options:
         plain = {n: list(v) if isinstance(v, tuple) else v for n, v in choices.items()}
         made_by = {"genpredict_version": __version__, "definitions": DEFINITIONS}
         return made_by | plain | {"device": str(self.torch_device())}
+
+    def chosen(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return some choices by their names."""
+        return {name: getattr(self, name) for name in names}
 
     def identity(self) -> dict[str, Any]:
         """Return what must agree between rows that stand in one store."""

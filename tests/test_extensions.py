@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +12,9 @@ import pytest
 
 from genpredict import extensions
 from genpredict.errors import GenpredictError
-from genpredict.extensions import load_extensions, resolve
+from genpredict.extensions import load_extensions, resolve, withhold_dask
+from genpredict.stats.known_coefficients import COEFFICIENTS
+from genpredict.training.optimizers.registry import find_optimizer
 
 
 def point(name: str, action: Any) -> Any:
@@ -56,3 +61,20 @@ def test_functions_are_resolved_by_their_text() -> None:
     """Attributes of attributes too."""
     assert resolve("genpredict.spectral:stable_rank", "x").__name__ == "stable_rank"
     assert resolve("pathlib:Path.cwd", "x")() is not None
+
+
+def test_packages_of_others_find_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the command line withholds it: their optimizers and coefficients may need it."""
+    pytest.importorskip("dask")
+    for use in (
+        lambda: find_optimizer("none of these"),
+        lambda: replace(COEFFICIENTS["plcc"], method="collections:OrderedDict").resolve(),
+    ):
+        monkeypatch.delitem(sys.modules, "dask", raising=False)
+        load_extensions.cache_clear()
+        monkeypatch.setattr(extensions, "entry_points", lambda group: [point("good", lambda: None)])
+        withhold_dask()
+        with suppress(GenpredictError):
+            use()
+        assert sys.modules.get("dask", sys) is not None
+    load_extensions.cache_clear()

@@ -108,6 +108,7 @@ ONLY: dict[str, set[str]] = {
     "datasets": {"errors", "sidecars"},
     "stats": {
         "errors",
+        "extensions",
         "outputs",
         "output_kinds",
         "schema",
@@ -140,6 +141,7 @@ ONLY: dict[str, set[str]] = {
     },
     "training": {
         "errors",
+        "extensions",
         "progress",
         "schema",
         "checkpoints",

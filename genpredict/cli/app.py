@@ -128,7 +128,7 @@ def show(
         Replace a CSV file that this command has made.
     """
     from genpredict.cli import console
-    from genpredict.cli.history import HISTORY, show_history
+    from genpredict.cli.history import is_history, show_history
     from genpredict.cli.runs import holds_runs
     from genpredict.cli.show import show_store
     from genpredict.cli.show_files import show_checkpoints
@@ -140,7 +140,7 @@ def show(
         patterns = {"include": include or (), "exclude": exclude or (), "also": also or ()}
         if (path / "zarr.json").exists():
             show_store(path, layers=layers, json=json, output=output, overwrite=overwrite)
-        elif path.name == HISTORY:
+        elif is_history(path):
             show_history(path, output, overwrite=overwrite)
         elif holds_runs(path) and not (output or network or any(patterns.values())):
             runs(path)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-HISTORY = "history.nc"
 #: Columns of the table on the terminal; a file has all.
 _SHOWN = (
     "epoch",
     *("train_accuracy", "validation_accuracy", "test_accuracy", "generalization_gap"),
     *("train_loss", "validation_loss", "test_loss", "seconds"),
 )
+
+
+def is_history(path: Path) -> bool:
+    """Return whether a file is called as the history of a run is."""
+    from genpredict.checkpoints.finding.runs import HISTORY
+
+    return path.name == HISTORY
 
 
 def show_history(path: Path, output: Path | None = None, *, overwrite: bool = False) -> None:

@@ -40,9 +40,9 @@ def runs(folder: Path, /) -> int:
 
 def holds_runs(folder: Path) -> bool:
     """Return whether there are runs in a folder, as train and sweep make them."""
-    from genpredict.checkpoints.finding.runs import RUN_FILE
+    from genpredict.checkpoints.finding.runs import CHECKPOINT_FOLDER, RUN_FILE
 
-    return any((file.parent / "checkpoints").is_dir() for file in folder.glob(f"*/{RUN_FILE}"))
+    return any((file.parent / CHECKPOINT_FOLDER).is_dir() for file in folder.glob(f"*/{RUN_FILE}"))
 
 
 def compare(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from genpredict.checkpoints.finding.runs import HISTORY
 from genpredict.cli.console import note, shows_bars, stderr
 from genpredict.training import Outcome, Run, Settings, Watcher
 from genpredict.training.run_folders import run_of
@@ -120,7 +121,7 @@ def describe_run(run: Run, output: Path) -> None:
     silent = _silent_layers(run)
     if silent:
         note(silent)
-    note(f"history: {run.path / 'history.nc'}; weights: {run.checkpoints[-1]}")
+    note(f"history: {run.path / HISTORY}; weights: {run.checkpoints[-1]}")
     folder = shlex.quote(str(output))
     note(f"next: genpredict score {folder} -o scores.zarr && genpredict show scores.zarr")
 
@@ -256,8 +257,10 @@ def describe_sweep(outcomes: Sequence[Outcome], output: Path) -> None:
 
 def _is_thinned(run: Run) -> bool:
     """Return whether a run was evaluated on a part of the images before its last epoch."""
+    if run.settings.eval_every is not None:
+        return False
     history = run.history
-    if run.settings.eval_every is not None or "train_count" not in history:
+    if "train_count" not in history:
         return False
     counts = history["train_count"]
     return bool((counts[:-1] != counts[-1]).any())

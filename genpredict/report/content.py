@@ -7,11 +7,12 @@ from typing import Any
 
 import xarray as xr
 
-from genpredict.report import charts, layers, marks
-from genpredict.report.context import MOST_SVG
+from genpredict.report import charts, marks, tables
 from genpredict.report.packing import Columns, packed_texts
 from genpredict.stats.column import Column
 
+#: Up to this many marks are SVG elements; more are painted on a canvas.
+MOST_SVG = 2000
 _FIRST = ("Q_low_rank_p2", "Q_adjusted_low_rank_p2")
 
 
@@ -43,8 +44,6 @@ def content_of(
     colours = marks.colour_columns(done, packed)
     keys = [row.label for row in rows]
     first = [key for key in _FIRST if key in keys] or keys[:1]
-    targets = [column.label for column in columns]
-    target = "test_accuracy" if "test_accuracy" in targets else next(iter(targets), "")
     return {
         "ids": packed_texts([str(label) for label in done["checkpoint"].values]),
         "measures": marks.axis_columns(rows, packed),
@@ -55,11 +54,10 @@ def content_of(
         "made": made,
         "first": {
             "measures": [first[0], first[-1]] if first else [],
-            "target": target,
+            "target": tables.main_target(columns),
             "colour": marks.first_colour(colours),
         },
         "missing": marks.missing_colour(),
         "most_svg": MOST_SVG,
-        "heatmap": layers.heatmap_of(done) if "Q" in done else None,
         "charts": charts.charts(),
     }

@@ -23,9 +23,6 @@ from genpredict.stats.power import power_sentence
 from genpredict.stats.tables import STARS
 from genpredict.store.label_noise import noise_note
 
-#: Up to this many marks are SVG elements; more are painted on a canvas.
-MOST_SVG = 2000
-
 
 def context_of(
     store: xr.Dataset,
@@ -80,7 +77,6 @@ def context_of(
         "coefficients": {key: row.reversed_name for key, row in COEFFICIENTS.items()},
         "checkpoints": tables.checkpoint_table(done) if rows and "Q" in done else None,
         "heatmap": layers.heatmap_of(done) if "Q" in done else None,
-        "most_svg": MOST_SVG,
         "most_compared": beyond.MOST_COMPARED,
         "failures": failures[: tables.MOST_REASONS],
         "more_reasons": failures[tables.MOST_REASONS :],
@@ -130,8 +126,7 @@ def beyond_of(
     """
     if correlations is None:
         return {"curves": None, "yardsticks": None, "power": "", "beyond_target": ""}
-    labels = [column.label for column in columns]
-    target = "test_accuracy" if "test_accuracy" in labels else labels[0]
+    target = tables.main_target(columns)
     names = dict(tables.target_names(correlations))
     return {
         "curves": beyond.curves_of(done, target, by, inference),

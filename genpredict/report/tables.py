@@ -182,6 +182,12 @@ def cell_of(row: xr.Dataset, name: str) -> Cell:
     return Cell(signed(value), interval, earned, background, ink_on(background))
 
 
+def main_target(columns: Sequence[Column]) -> str:
+    """Return the label of test accuracy where it is among the targets, else of the first; or ""."""
+    labels = [column.label for column in columns]
+    return "test_accuracy" if "test_accuracy" in labels else next(iter(labels), "")
+
+
 def target_names(correlations: xr.Dataset) -> list[tuple[str, str]]:
     """Return label and name of each target."""
     names = correlations["target_long_name"].values

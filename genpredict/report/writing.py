@@ -94,7 +94,7 @@ def write_report(
     evenly spaced in order of test accuracy, where there are more.
 
     Without `measures`, the measures of other groups that the scores hold (``heavy_tail`` and so on)
-    have sections of their own, and p-values adjusted among themselves.
+    have sections of their own, and p-values adjusted among themselves and the baselines.
 
     Examples
     --------
@@ -126,7 +126,9 @@ def write_report(
         "command": context["correlate_again"],
     }
     told = readouts(correlations) | readouts(others)
-    content = content_of(done, [*rows, *besides], columns, told, made)
+    content = content_of(done, [*rows, *besides], columns, told, made) | {
+        "heatmap": context["heatmap"]
+    }
     inputs = () if isinstance(scores, xr.Dataset) else (Path(scores),)
     with new_file(path, overwrite=overwrite, inputs=inputs, mark=_MARK) as draft:
         draft.write_text(page_of(context, content), encoding="utf-8", newline="\n")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from genpredict.errors import GenpredictError
+from genpredict.extensions import resolve
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ class Coefficient:
 
     def resolve(self) -> Callable[..., Any]:
         """Import and return the class or function that `method` names."""
-        module, _, name = self.method.partition(":")
-        resolved: Callable[..., Any] = getattr(import_module(module), name)
-        return resolved
+        return resolve(self.method, f"coefficient {self.key}")
 
 
 COEFFICIENTS: dict[str, Coefficient] = {

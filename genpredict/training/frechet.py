@@ -10,6 +10,8 @@ References
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -31,7 +33,8 @@ def frechet_distance(made: Tensor, real: Tensor) -> float:
     Returns
     -------
     float
-        In squared units of a pixel, summed over pixels; 0 for the same moments.
+        In squared units of a pixel, summed over pixels; 0 for the same moments. NaN where a
+        moment is not finite: of one image, or of a generator that is lost.
 
     Examples
     --------
@@ -39,11 +42,18 @@ def frechet_distance(made: Tensor, real: Tensor) -> float:
     >>> round(abs(frechet_distance(images + 1, images)), 3)  # every one of 16 pixels is off by 1
     16.0
     """
+    if min(len(made), len(real)) < 2:
+        return math.nan
     first, second = _moments(made), _moments(real)
+    if not all(bool(moment.isfinite().all()) for moment in (*first, *second)):
+        return math.nan
     values, vectors = torch.linalg.eigh(first[1])
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     # C₁C₂ and C₁^½·C₂·C₁^½ have the same eigenvalues; the latter is symmetric
-    shared = torch.linalg.eigvalsh(root @ second[1] @ root).clamp(min=0).sqrt().sum()
+    product = root @ second[1] @ root
+    if not bool(product.isfinite().all()):
+        return math.nan
+    shared = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
     means = (first[0] - second[0]).square().sum()
     return float(means + first[1].trace() + second[1].trace() - 2 * shared)
 

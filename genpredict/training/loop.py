@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from genpredict.checkpoints.finding.runs import HISTORY
 from genpredict.errors import GenpredictError
 from genpredict.layers import Layer, select_layers
 from genpredict.spectral import LayerMeasures, measure_weights
@@ -19,7 +20,7 @@ from genpredict.training.epochs import EpochMeans
 from genpredict.training.history import epoch_dataset, join_epochs
 from genpredict.training.metadata import checkpoint_metadata
 from genpredict.training.preparing import prepare_run
-from genpredict.training.run_folder import HISTORY, Run
+from genpredict.training.run_folder import Run
 from genpredict.training.run_folders import run_of
 from genpredict.training.schedules import rate_factor
 from genpredict.training.settings import Settings, complete

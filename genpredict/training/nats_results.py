@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genpredict.checkpoints.finding.runs import read_run_checkpoint
+from genpredict.checkpoints.finding.runs import HISTORY, read_run_checkpoint
 from genpredict.checkpoints.nats.archive_rows import TEST_SPLIT
 from genpredict.errors import CheckpointError, GenpredictError
 from genpredict.networks import build_network
-from genpredict.training.run_folder import HISTORY, Run
+from genpredict.training.run_folder import Run
 from genpredict.training.settings import Settings
 
 if TYPE_CHECKING:

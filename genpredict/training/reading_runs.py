@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from genpredict.checkpoints.finding.runs import HISTORY
 from genpredict.errors import GenpredictError
-from genpredict.training.run_folder import HISTORY, Run
+from genpredict.training.run_folder import Run
 from genpredict.training.run_folders import find_runs
 
 #: Where a run stands: over, over with a loss that is not finite, broken off or going on.

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from genpredict.atomic import remove_partials, replacement
 from genpredict.checkpoints.finding.runs import (
     CHECKPOINT_FOLDER,
+    HISTORY,
     INITIAL_FILE,
     METADATA_KEY,
     RUN_FILE,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 #: Bytes of a history at most: a thousand epochs of a network of a thousand layers take 0.3 GB.
 _MOST_HISTORY = 1 << 30
-HISTORY, SUMMARY, STATE = "history.nc", "summary.json", "state.pt"
+SUMMARY, STATE = "summary.json", "state.pt"
 PROGRESS = "progress.json"
 
 

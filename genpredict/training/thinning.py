@@ -59,11 +59,11 @@ def plan_evaluations(settings: Settings, state: TrainingState) -> EvaluationPlan
     """
     if settings.eval_every is not None:
         return EvaluationPlan(settings.eval_every)
-    asked = [
-        part for part in ("test", "validation") if getattr(settings, f"num_{part}") is not None
-    ]
+    parts = state.part_sizes()
+    held_out = [part for part in parts if part != "train"]
+    asked = [part for part in held_out if getattr(settings, f"num_{part}") is not None]
     return thinned(
-        state.part_sizes(),
+        parts,
         asked=asked,
         allowed=SHARE * state.step_cost * state.num_train,
         operations=state.operations(),

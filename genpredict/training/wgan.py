@@ -199,8 +199,10 @@ def prepare_wgan(settings: Settings) -> WganMaterials:
     Raises
     ------
     GenpredictError
-        When the images are not there, or their sides do not halve twice.
+        When the images are not there, their sides do not halve twice, or some are to be held out.
     """
+    if settings.num_validation is not None:
+        raise GenpredictError("num_validation: a GAN is not chosen on images that are held out")
     device = find_device(settings.device)
     split = load_dataset(
         settings.dataset,

@@ -11,7 +11,7 @@ from browser import PATIENCE, Browser, executable
 from report_cases import scores_of
 
 from genpredict.report import write_report
-from genpredict.report.context import MOST_SVG
+from genpredict.report.content import MOST_SVG
 from genpredict.report.packing import MOST_EXACT
 
 pytestmark = pytest.mark.skipif(

@@ -33,3 +33,11 @@ def test_distance_against_theory() -> None:
     variance = float(torch.cov(small.T).trace())
     assert frechet_distance(images, images) == pytest.approx(0, abs=1e-6 * variance)
     assert frechet_distance(3 * images, images) == pytest.approx(4 * variance, rel=1e-5)
+
+
+def test_moments_that_are_not_finite_have_no_distance() -> None:
+    """Of one image, of a lost generator, and of numbers whose squares are too large."""
+    images = torch.rand(20, 1, 4, 4)
+    for lost in (images[:1], images * torch.nan, images * 1e200, 1e-3 * images / 0):
+        assert torch.tensor(frechet_distance(lost, images)).isnan()
+        assert torch.tensor(frechet_distance(images, lost)).isnan()

@@ -144,3 +144,15 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         train(tmp_path, **LANGUAGE, num_validation=5)
     with pytest.raises(GenpredictError, match=r"^image_size: wgan needs square images"):
         train(tmp_path, **GAN, image_size=9)
+
+
+def test_a_lost_gan_is_a_diverged_run(tmp_path: Path) -> None:
+    """With an absurd rate it ends as any network does, instead of with a traceback."""
+    run = train(tmp_path, **GAN, optimizer="sgd", hyperparameters={"lr": 1e30})
+    assert run.summary["status"] == "diverged"
+
+
+def test_a_gan_holds_no_images_out(tmp_path: Path) -> None:
+    """It is said, like other options that a recipe has no use for."""
+    with pytest.raises(GenpredictError, match=r"^num_validation: a GAN is not chosen"):
+        train(tmp_path, **GAN, num_validation=10)

@@ -13,12 +13,12 @@ from broken_runs import Interrupter, assert_same_result
 from safetensors.torch import load_file
 
 from genpredict.checkpoints import open_checkpoints
-from genpredict.checkpoints.finding.runs import RUN_FILE, initial_of
+from genpredict.checkpoints.finding.runs import HISTORY, RUN_FILE, initial_of
 from genpredict.errors import GenpredictError
 from genpredict.locking import locked
 from genpredict.networks import build_network
 from genpredict.training import Run, complete, sweep, train
-from genpredict.training.run_folder import HISTORY, STATE, SUMMARY
+from genpredict.training.run_folder import STATE, SUMMARY
 
 TINY: dict[str, Any] = {
     "optimizer": "rmsgd",

@@ -29,6 +29,7 @@ from genpredict.schema import KNOWN
 METADATA_KEY = "genpredict"
 RUN_FILE = "config.toml"
 CHECKPOINT_FOLDER = "checkpoints"
+HISTORY = "history.nc"
 INITIAL_FILE = "initial.safetensors"
 """The weights before training, beside ``config.toml``; what others are compared with."""
 MOST = 2**63

@@ -35,7 +35,7 @@ def drawn_spectrum(chosen: Chosen, *, log: bool = False) -> Axes:
     Axes
     """
     network, layer, unfolding, measures = chosen
-    choices: dict[str, Any] = {name: getattr(network.method, name) for name in ESTIMATION}
+    choices: dict[str, Any] = network.method.chosen(ESTIMATION)
     spectrum = layer_spectrum(layer.weight, unfolding, **choices)
     rank, noise = (float(measures[name]) for name in ("rank", "noise_variance"))
     if rank != spectrum.rank or not isclose(noise, spectrum.noise_variance, rel_tol=SAME_NOISE):

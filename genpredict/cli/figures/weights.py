@@ -87,7 +87,7 @@ def open_network(source: Path, name: str | None, estimator: Estimator | None) ->
 
 def _measured(checkpoint: Checkpoint, method: Options, others: int) -> Network:
     """Measure a network now."""
-    choices = {name: getattr(method, name) for name in METHOD}
+    choices = method.chosen(METHOD)
     scores = score({checkpoint.id: checkpoint.tensors()}, **choices).isel(checkpoint=0)
     if scores["status"] == "failed":
         raise GenpredictError(str(scores["error"].item()))
@@ -96,7 +96,7 @@ def _measured(checkpoint: Checkpoint, method: Options, others: int) -> Network:
 
 def _layers(checkpoint: Checkpoint, method: Options) -> list[Layer]:
     tensors = checkpoint.tensors()
-    patterns = {name: getattr(method, name) for name in PATTERNS}
+    patterns = method.chosen(PATTERNS)
     return select_layers(tensors, **patterns)[0]
 
 
@@ -145,7 +145,7 @@ def _from_store(path: Path, name: str | None, estimator: Estimator | None) -> Ne
     method = _method(scores.attrs)
     checkpoint = _found_again(path, row, method.estimator)
     if estimator is not None and estimator != method.estimator:
-        patterns = {name: getattr(method, name) for name in PATTERNS}
+        patterns = method.chosen(PATTERNS)
         return _measured(checkpoint, Options(estimator, **patterns), len(ids) - 1)
     layers = _layers(checkpoint, method)
     names = [str(label) for label in row["layer_name"].values if label]

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from genpredict.errors import GenpredictError
+from genpredict.extensions import give_back_dask, load_extensions
 from genpredict.training.optimizers.hyperparameters import (
     RULES,
     Hyperparameter,
     check_hyperparameters,
 )
-
-if TYPE_CHECKING:
-    from torch import nn
-    from torch.optim import Optimizer
 from genpredict.training.optimizers.known_optimizers import (
     BUILDERS,
     KNOWN_OPTIMIZERS,
     OptimizerSpec,
 )
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
 
 #: Entry points by which another package registers optimizers: callables without arguments.
 ENTRY_POINTS = "genpredict.optimizers"
@@ -126,6 +126,8 @@ def build_optimizer(name: str, network: nn.Module, **hyperparameters: Any) -> Op
         raise GenpredictError(f"network: has no parameters for {name} to optimize")
     try:
         module, _, function = (spec.build or f"{BUILDERS}:{name}").partition(":")
+        if spec.build:
+            give_back_dask()  # code of another package
         optimizer: Optimizer = getattr(import_module(module), function)(network, **checked)
     except ModuleNotFoundError as error:
         if error.name != _EXTRA:
@@ -147,8 +149,7 @@ def find_optimizer(name: str) -> OptimizerSpec:
         If no optimizer has this name.
     """
     if name not in OPTIMIZERS:
-        for point in entry_points(group=ENTRY_POINTS):
-            point.load()()
+        load_extensions(ENTRY_POINTS)
     if name not in OPTIMIZERS:
         raise GenpredictError(
             f"optimizer: there is none called {name!r}; known optimizers: {', '.join(OPTIMIZERS)}"
