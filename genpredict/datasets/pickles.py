@@ -107,7 +107,7 @@ class _Reader(_Unpickler):  # type: ignore[misc]
     """Unpickler that knows the stand-ins above and nothing else.
 
     It is the one written in Python, whose steps can be bounded: dicts have plain keys, since
-    hashing tuples in each other may take for ever, and there are no sets.
+    hashing tuples in each other may take for ever, and there are no sets and no bytearrays.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -148,14 +148,17 @@ class _Reader(_Unpickler):  # type: ignore[misc]
         self.load_dict()
 
     def refuse(self) -> None:
-        """Refuse a set."""
-        raise pickle.UnpicklingError("it holds a set")
+        """Refuse a set, or a bytearray, for which room is made before it is read."""
+        raise pickle.UnpicklingError("it holds a set or a bytearray")
 
     dispatch = _Unpickler.dispatch | {
         pickle.SETITEM[0]: set_item,
         pickle.SETITEMS[0]: set_items,
         pickle.DICT[0]: make_dict,
-        **dict.fromkeys((pickle.EMPTY_SET[0], pickle.ADDITEMS[0], pickle.FROZENSET[0]), refuse),
+        pickle.EMPTY_SET[0]: refuse,
+        pickle.ADDITEMS[0]: refuse,
+        pickle.FROZENSET[0]: refuse,
+        pickle.BYTEARRAY8[0]: refuse,
     }
 
 

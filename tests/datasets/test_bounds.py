@@ -75,6 +75,17 @@ def test_keys_that_take_for_ever_to_hash_are_refused(tmp_path: Path) -> None:
             pickles.load_pickle(tmp_path / name)
 
 
+def test_no_room_is_made_for_a_bytearray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve bytes claim an array of two gigabytes."""
+    monkeypatch.setattr(pickles, "MOST_BYTES", 10_000)
+    (tmp_path / "p").write_bytes(b"\x80\x05\x96" + (2**31).to_bytes(8, "little") + b".")
+    tracemalloc.start()
+    with pytest.raises(GenpredictError, match="it holds a set or a bytearray"):
+        pickles.load_pickle(tmp_path / "p")
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
 def test_a_text_is_encoded_no_oftener_than_the_file_is_long(tmp_path: Path) -> None:
     """Nine bytes of program would else make as many bytes as one text has, again and again."""
     again = b"h\x01h\x00\x85Ra"

@@ -100,6 +100,14 @@ def keras_archive(path: Path, *, config: bytes = b"{}", weights: bytes | None = 
         archive.writestr("model.weights.h5", buffer.getvalue() if weights is None else weights)
 
 
+def one_name(file: h5py.File) -> None:
+    """Note one name for thousands of layers."""
+    for number in range(4_000):
+        variables = file.create_group(f"layers/dense_{number}/vars")
+        variables.attrs["name"] = "n" * 100
+        variables["0"] = KERNEL
+
+
 def circular_config() -> bytes:
     """Describe models in models, each with a thousand layers of one name."""
     layer: dict[str, Any] = {"class_name": "Dense", "config": {"name": "dense"}}
@@ -137,6 +145,12 @@ def sparse_beside(path: Path) -> None:
     with (path.parent / "big").open("wb") as file:
         file.truncate(2**40)
     external(path, "big", length=2**40)
+
+
+def backwards_beside(path: Path) -> None:
+    """Ask for a negative number of bytes of a file that has as many as are needed."""
+    (path.parent / "w").write_bytes(KERNEL.tobytes())
+    external(path, "w", length=-1)
 
 
 def pipe_beside(path: Path) -> None:
@@ -243,6 +257,7 @@ def hostile_policy() -> bytes:
 READ: dict[str, Callable[[Path], object]] = {
     "circle.h5": lambda p: hdf5(p, cycle),
     "attributes.h5": lambda p: hdf5(p, attributes),
+    "one_name.weights.h5": lambda p: hdf5(p, one_name, kernel=False),
     "config.keras": lambda p: keras_archive(p, config=circular_config()),
     "brackets.keras": lambda p: keras_archive(p, config=b"[" * 10**6),
     "config_not_utf8.keras": lambda p: keras_archive(p, config=b"\xff\xfe{}"),
@@ -270,6 +285,7 @@ REFUSED: dict[str, Callable[[Path], object]] = {
     "above.onnx": lambda p: external(p, "../other/x", length=48),
     "beyond.onnx": lambda p: external(p, p.name, offset=2**62, length=48),
     "before.onnx": lambda p: external(p, p.name, offset=-5, length=48),
+    "backwards.onnx": backwards_beside,
     "sparse.onnx": sparse_beside,
     "pipe.onnx": pipe_beside,
     "link.onnx": link_beside,

@@ -14,12 +14,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-_SIGNATURE = b"GCOL\x01"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""Of the superblock."""
+FIRST_USER_BLOCK = 512
+"""Bytes of a user's own before the superblock: none, so many, or a power of two times so many."""
+_HEAP = b"GCOL\x01"
 _HEADER, _OBJECT = 16, 16
 """Bytes of a heap's header and of an object's, where sizes take eight bytes."""
 _PIECE = 2**24
 _SIZES = {0: 13, 1: 13, 2: 9, 3: 9}
 """Where the superblock says how many bytes offsets and sizes take, by its version."""
+
+
+def find_superblock(file: BinaryIO) -> int | None:
+    """Return where the superblock of an HDF5 file begins, as the library looks for it.
+
+    Parameters
+    ----------
+    file : BinaryIO
+
+    Returns
+    -------
+    int or None
+        None where the file has none.
+    """
+    size = file.seek(0, 2)
+    position = 0
+    while position + len(SIGNATURE) <= size:
+        file.seek(position)
+        if file.read(len(SIGNATURE)) == SIGNATURE:
+            return position
+        position = max(FIRST_USER_BLOCK, 2 * position)
+    return None
 
 
 def check_heaps(file: BinaryIO) -> None:
@@ -31,7 +57,7 @@ def check_heaps(file: BinaryIO) -> None:
         An HDF5 file, which stands at its beginning afterwards.
     """
     size = file.seek(0, 2)
-    file.seek(0)
+    file.seek(find_superblock(file) or 0)
     start = file.read(24)
     place = _SIZES.get(start[8]) if len(start) == 24 else None
     if place is None or start[place : place + 2] != b"\x08\x08":
@@ -57,11 +83,11 @@ def _heaps(file: BinaryIO) -> Iterator[int]:
     while piece := file.read(_PIECE):
         after = file.tell()
         searched = front + piece
-        found = searched.find(_SIGNATURE)
+        found = searched.find(_HEAP)
         while found >= 0:
             yield before + found
-            found = searched.find(_SIGNATURE, found + 1)
-        front = searched[1 - len(_SIGNATURE) :]
+            found = searched.find(_HEAP, found + 1)
+        front = searched[1 - len(_HEAP) :]
         before = after - len(front)
         file.seek(after)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,20 +62,37 @@ def read_keras(path: Path) -> NamedTensors:
         described = Configuration.of(config or text_attribute(file, "model_config"))
         tensors: dict[str, Any] = {}
         types: dict[str, str] = {}
+        layer_names, names = _UniqueNames(), _UniqueNames()
         arrays = dict(arrays_of(root, size, skip=_NO_WEIGHTS))
         for layer in _layers(arrays, root, described):
-            for name, tensor, kind in layer.in_torch():
-                free = name
-                while free in tensors:  # a name that two layers have
-                    free = f"{free}_"
-                tensors[free] = tensor
+            layer.name = layer_names.unique(layer.name)
+            for repeatable, tensor, kind in layer.in_torch():
+                name = names.unique(repeatable)
+                tensors[name] = tensor
                 if kind:
-                    types[free] = kind
+                    types[name] = kind
     if not any(tensor.ndim >= 2 for tensor in tensors.values()):
         raise CheckpointError(
             path, "a file of Keras without weights; save them with model.save_weights(path)"
         )
     return NamedTensors(tensors, types)
+
+
+class _UniqueNames:
+    """Names, of which those that repeat are numbered, in a time that grows with how many."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+        self._repeats: Counter[str] = Counter()
+
+    def unique(self, name: str) -> str:
+        """Return a name where it is the first such, else with a number that makes it unique."""
+        numbered = name
+        while numbered in self._given:
+            self._repeats[name] += 1
+            numbered = f"{name}_{self._repeats[name]}"
+        self._given.add(numbered)
+        return numbered
 
 
 @contextmanager
@@ -101,7 +119,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, str]]:
 def _layers(arrays: Mapping[str, Any], group: Any, config: Configuration) -> list[KerasLayer]:
     """Gather the arrays of each layer, in the order of the configuration, else of the file."""
     layers: dict[Place, KerasLayer] = {}
-    keys: dict[Place, tuple[int, int, int]] = {}
+    order: dict[Place, tuple[int, int, int]] = {}
     first_seen: dict[Place, int] = {}
     for path, array in arrays.items():
         parts = [_SUFFIX.sub("", part) for part in path.split("/")]
@@ -110,16 +128,17 @@ def _layers(arrays: Mapping[str, Any], group: Any, config: Configuration) -> lis
         front = front[:-1] if numbered else front
         if match := _KERAS_1.fullmatch(leaf):
             leaf = _LEAF_OF_KERAS_1.get(match["leaf"], match["leaf"])
-        place = _place_of(front)
-        if place not in layers:
+        place = _groups(front) if numbered else _place_of(front)
+        key = tuple(front) if numbered else place
+        if key not in layers:
             names = _names(front, group, config) if numbered else place
             kind = layer_class(place, names, config.classes)
-            layers[place] = KerasLayer(".".join(names), kind, is_cell=place[-1:] == (CELL,))
+            layers[key] = KerasLayer(".".join(names), kind, is_cell=place[-1:] == (CELL,))
             whole, part = split_part(place)
             seen = first_seen.setdefault(whole, len(first_seen))
-            keys[place] = config.position(names), seen, part
-        layers[place].arrays[leaf] = array
-    return [layers[place] for place in sorted(layers, key=keys.__getitem__)]
+            order[key] = config.position(names), seen, part
+        layers[key].arrays[leaf] = array
+    return [layers[key] for key in sorted(layers, key=order.__getitem__)]
 
 
 def _place_of(front: Sequence[str]) -> Place:
@@ -132,10 +151,15 @@ def _place_of(front: Sequence[str]) -> Place:
     >>> _place_of(["conv2d", "sequential", "conv2d"]), _place_of(["layers", "lstm", "cell"])
     (('conv2d',), ('lstm', 'cell'))
     """
-    parts = [part for part in front if part not in _CONTAINERS]
+    parts = _groups(front)
     if parts and parts[0] in parts[1:]:
-        parts = [parts[0], *parts[parts.index(parts[0], 1) + 1 :]]
+        parts = (parts[0], *parts[parts.index(parts[0], 1) + 1 :])
     return tuple(dict.fromkeys(parts))
+
+
+def _groups(front: Sequence[str]) -> Place:
+    """Return the groups that lead to a layer, containers apart."""
+    return tuple(part for part in front if part not in _CONTAINERS)
 
 
 def _names(front: Sequence[str], group: Any, config: Configuration) -> Place:

@@ -142,7 +142,7 @@ def _external(initializer: Any, path: Path) -> bytes:
     needed *= helper.tensor_dtype_to_np_dtype(initializer.data_type).itemsize
     offset, size = int(facts.get("offset", 0)), place.stat().st_size
     length = int(facts.get("length", needed))
-    if offset < 0 or offset + length > size or length > needed:
+    if min(offset, length) < 0 or offset + length > size or length > needed:
         shape = "x".join(map(str, initializer.dims))
         raise ValueError(f"{place.name:.80}: {length:,} bytes from {offset:,} on for {shape:.80}")
     with place.open("rb") as file:

@@ -8,10 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from genpredict.checkpoints.formats import suffixes
+from genpredict.checkpoints.formats.hdf5_heaps import (
+    FIRST_USER_BLOCK,
+    SIGNATURE,
+    find_superblock,
+)
 
 _TORCH = (*suffixes.TORCH, suffixes.OLD_TORCH)
 _ZIP = b"PK\x03\x04"
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _FIRST_PROTOCOL, _LAST_PROTOCOL = 2, 5
 _MOST_HEADER = 2**32
 # the first field of a model in ONNX is its version, a small number
@@ -47,8 +51,11 @@ def is_pickle(head: bytes, path: Path) -> bool:
 
 def is_keras(head: bytes, path: Path) -> bool:
     """Return whether a file is HDF5, or a zip archive of Keras 3."""
-    if head.startswith(_HDF5) or (_HDF5 in head and head.index(_HDF5) % 512 == 0):
+    if head.startswith(SIGNATURE) or head.startswith(SIGNATURE, FIRST_USER_BLOCK):
         return True
+    if _is_called(path, *suffixes.HDF5) and not head.startswith(_ZIP):
+        with path.open("rb") as file:
+            return find_superblock(file) is not None
     names = zip_names(head, path) or ()
     return "model.weights.h5" in names or (bool(names) and _is_called(path, suffixes.KERAS))
 

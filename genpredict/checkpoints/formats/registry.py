@@ -104,7 +104,7 @@ FORMATS: dict[str, Format] = {
             f"{_HERE}.recognizing:is_pickle", f"{_HERE}.torch_files:read_torch_tensors", _TORCH,
         ),
         Format(
-            "Keras", (".h5", ".hdf5", suffixes.KERAS), f"{_HERE}.recognizing:is_keras",
+            "Keras", (*suffixes.HDF5, suffixes.KERAS), f"{_HERE}.recognizing:is_keras",
             f"{_HERE}.keras_files:read_keras", extra="formats", needs=("h5py",),
         ),
         Format(

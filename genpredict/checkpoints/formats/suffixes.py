@@ -11,6 +11,8 @@ TORCH = (".pt", ".pth", CKPT, BIN)
 OLD_TORCH = ".th"
 #: Of archives of torch before 0.1.10, and of anybody's.
 TAR = ".tar"
+#: Of Keras 1 and 2, and of weights alone of Keras 3.
+HDF5 = (".h5", ".hdf5")
 KERAS = ".keras"
 NUMPY = ".npy"
 ONNX = ".onnx"

@@ -174,6 +174,53 @@ def test_keras_3_against_torch(tmp_path: Path, net: Net) -> None:
     agree(read_file(write_keras_3(tmp_path / "n.keras", net)), net)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("layers/sequential/layers/dense", "layers/sequential/layers/sequential/layers/dense"),
+        ("block/conv", "block/block/conv"),
+        ("layers/dense", "dense"),
+    ],
+)
+def test_groups_of_keras_3_that_repeat_names_are_layers_each(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    """A model in a model of the same name, as a Sequential in a Sequential: no layer is lost."""
+    kernels = {first: np.full((3, 5), 2.0), second: np.full((4, 3), 3.0)}
+    with h5py.File(tmp_path / "n.weights.h5", "w") as file:
+        for place, kernel in kernels.items():
+            file[f"{place}/vars/0"] = kernel
+            file[f"{place}/vars/1"] = kernel[0]
+    tensors = read_file(tmp_path / "n.weights.h5")
+    weights = {name: array for name, array in tensors.items() if name.endswith("weight")}
+    assert sorted(map(np.shape, weights.values())) == [(3, 4), (5, 3)]
+    for name, weight in weights.items():
+        bias = tensors[name.removesuffix("weight") + "bias"]
+        assert torch.equal(bias, weight[:, 0])  # beside its own weight
+
+
+@pytest.mark.parametrize("bytes_before", [512, 1024, 8192])
+@pytest.mark.parametrize("archived", [False, True])
+def test_hdf5_with_a_block_of_the_user_in_front_against_torch(
+    tmp_path: Path, net: Net, bytes_before: int, archived: bool
+) -> None:
+    """HDF5 begins at 0, 512, 1024 and so on; what is before is the user's own."""
+    plain = write_keras_2(tmp_path / "plain.h5", net, config=True)
+    path = tmp_path / "n.h5"
+    with (
+        h5py.File(plain) as source,
+        h5py.File(path, "w", userblock_size=bytes_before) as copy,
+    ):
+        for name in source:
+            source.copy(name, copy)
+        copy.attrs["model_config"] = source.attrs["model_config"]
+    if archived:
+        with zipfile.ZipFile(tmp_path / "n.keras", "w") as archive:
+            archive.write(path, "model.weights.h5")
+        path = tmp_path / "n.keras"
+    agree(read_file(path), net)
+
+
 def write_onnx(path: Path, net: Net, *, external: bool = False) -> Path:
     """Write the layers as operators, gates in ONNX's order."""
     a = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
@@ -376,6 +423,18 @@ def test_contents_tell_a_form_whatever_the_suffix(tmp_path: Path, suffix: str) -
 WRITTEN_BY_KERAS = Path(__file__).parent / "keras_3_15"
 
 
+def matrices_of(key: str, kernel: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    """Return a kernel of Keras as matrices with outputs as columns, one for each gate."""
+    if "depthwise" in key:  # (height, width, inputs, outputs of each)
+        return [kernel.reshape(9, -1)]
+    if "transpose" in key:
+        return [np.moveaxis(kernel, 2, -1).reshape(-1, kernel.shape[2])]
+    if "attention" in key and "output" not in key:  # (inputs, heads, outputs of each)
+        return [kernel.reshape(len(kernel), -1)]
+    gates = 4 if "lstm" in key else 3 if "gru" in key else 1
+    return np.split(kernel.reshape(-1, kernel.shape[-1]), gates, axis=1)
+
+
 @pytest.mark.parametrize("name", ["keras3.keras", "keras_legacy.h5"])
 def test_files_that_keras_wrote_against_its_arrays(name: str) -> None:
     """Nested models, attention, recurrences: every kernel's singular values, every parameter."""
@@ -386,12 +445,16 @@ def test_files_that_keras_wrote_against_its_arrays(name: str) -> None:
     assert sum(layer.kind == "conv" for layer in chosen.layers) == 6
     assert chosen.num_parameters == sum(array.size for array in arrays.values())
     expected = [
-        float(np.sum(np.square(array.astype("f8"))))
+        np.linalg.svd(matrix, compute_uv=False).tolist()
         for key, array in arrays.items()
         if key.endswith("kernel")
+        for matrix in matrices_of(key, array.astype("f8"))
     ]
-    squares = sum(float(layer.weight.double().square().sum()) for layer in chosen.layers)
-    assert squares == pytest.approx(sum(expected), rel=1e-12)
+    spectra = [
+        torch.linalg.svdvals(layer.weight.double().flatten(1)).tolist() for layer in chosen.layers
+    ]
+    for mine, theirs in zip(sorted(spectra), sorted(expected), strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-12, abs=1e-14)
     (dense,) = [layer for layer in chosen.layers if layer.weight.shape == (5, 72)]
     assert np.array_equal(dense.weight.numpy(), arrays["dense|kernel"].T)
 

@@ -45,6 +45,24 @@ def test_layers_of_subclassed_keras_models_are_told_by_the_names_that_they_have(
     assert selection.num_parameters == sum(numbers) - 2 * 5  # without the moving statistics
 
 
+def test_layers_of_keras_that_note_one_name_are_numbered(tmp_path: Path) -> None:
+    """Names stay short, however many layers have one; biases stay beside their weights."""
+    with h5py.File(tmp_path / "n.weights.h5", "w") as file:
+        for number in range(300):
+            variables = file.create_group(f"layers/dense_{number}/vars")
+            variables.attrs["name"] = "dense"
+            variables["0"] = np.full((2, 3), number)
+            if number % 2:
+                variables["1"] = np.full(3, number)
+    tensors = read_file(tmp_path / "n.weights.h5")
+    assert len(tensors) == 450
+    assert max(map(len, tensors)) <= len("dense_300.weight")
+    for name, tensor in tensors.items():
+        if name.endswith("bias"):
+            weight = tensors[name.removesuffix("bias") + "weight"]
+            assert torch.equal(tensor, weight[:, 0])
+
+
 def test_constants_of_onnx_are_weights_too(tmp_path: Path) -> None:
     """Some exporters write weights as operators that take nothing."""
     kernel = np.arange(162, dtype="f4").reshape(6, 3, 3, 3)
