@@ -13,6 +13,7 @@ from genpredict import __version__
 from genpredict.cli.correlate import CORRELATE_EXAMPLES, correlate
 from genpredict.cli.exit_codes import ALL_DONE, FAILED
 from genpredict.cli.figures import figure
+from genpredict.cli.loading import end_without_search, loading
 from genpredict.cli.multiverse import MULTIVERSE_EXAMPLES, multiverse
 from genpredict.cli.options import OptionalOutput
 from genpredict.cli.predict import predict
@@ -127,12 +128,13 @@ def show(
     overwrite
         Replace a CSV file that this command has made.
     """
-    from genpredict.cli import console
-    from genpredict.cli.history import is_history, show_history
-    from genpredict.cli.runs import holds_runs
-    from genpredict.cli.show import show_store
-    from genpredict.cli.show_files import show_checkpoints
-    from genpredict.outputs import check_output
+    with loading():
+        from genpredict.cli import console
+        from genpredict.cli.history import is_history, show_history
+        from genpredict.cli.runs import holds_runs
+        from genpredict.cli.show import show_store
+        from genpredict.cli.show_files import show_checkpoints
+        from genpredict.outputs import check_output
 
     if output is not None:
         check_output(output, overwrite=overwrite, inputs=(path,))
@@ -156,6 +158,7 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 some checkpoints failed."""
     from genpredict.cli.console import piped
 
+    end_without_search()
     if not any("dask" in word for word in sys.argv[1:]):
         withhold_dask()
     sys.exit(piped(run, sys.argv[1:]))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from genpredict.cli.exit_codes import ALL_DONE
+from genpredict.cli.loading import loading
 from genpredict.cli.options import DEFAULT_FLAGS, Flags, Names, OptionalOutput
 
 CORRELATE_EXAMPLES = """
@@ -72,14 +73,15 @@ def correlate(
     overwrite
         Replace a table that this command has made.
     """
-    from genpredict.cli import console
-    from genpredict.cli.show_correlations import show_correlations, write_correlations
-    from genpredict.outputs import check_output
-    from genpredict.stats import correlate as correlated
-    from genpredict.stats import to_table
-    from genpredict.stats.groups import selected
-    from genpredict.store.label_noise import noise_note
-    from genpredict.store.reading import open_scores
+    with loading():
+        from genpredict.cli import console
+        from genpredict.cli.show_correlations import show_correlations, write_correlations
+        from genpredict.outputs import check_output
+        from genpredict.stats import correlate as correlated
+        from genpredict.stats import to_table
+        from genpredict.stats.groups import selected
+        from genpredict.store.label_noise import noise_note
+        from genpredict.store.reading import open_scores
 
     if output is not None:
         check_output(output, overwrite=overwrite, inputs=(path,))

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from genpredict.cli.exit_codes import ALL_DONE
+from genpredict.cli.loading import loading
 from genpredict.cli.options import DEFAULT_FLAGS, Flags, Names, commas
 from genpredict.errors import GenpredictError
 
@@ -59,10 +60,11 @@ def report(
     partial
         Covariates to hold fixed, separated by commas: log_num_parameters, network, …
     """
-    from genpredict.cli import console
-    from genpredict.outputs import check_output
-    from genpredict.report import write_report
-    from genpredict.report.commands import command_line, inference_options
+    with loading():
+        from genpredict.cli import console
+        from genpredict.outputs import check_output
+        from genpredict.report import write_report
+        from genpredict.report.commands import command_line, inference_options
 
     if not (path / "zarr.json").exists():
         raise GenpredictError(f"{path}: no scores store; make one with `genpredict score`")

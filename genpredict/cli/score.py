@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from genpredict.cli.exit_codes import ALL_DONE, FAILED, SOME_FAILED
+from genpredict.cli.loading import loading
 from genpredict.cli.options import Output
 from genpredict.cli.score_options import Measured, Taken, Work
 from genpredict.errors import GenpredictError
@@ -67,8 +68,9 @@ def score(
     output
         The store, a folder that ends in .zarr.
     """
-    from genpredict.cli import console
-    from genpredict.jobs.sharding import parse_shard
+    with loading():
+        from genpredict.cli import console
+        from genpredict.jobs.sharding import parse_shard
 
     share = None if work.shard is None else parse_shard(work.shard)
     work.check()

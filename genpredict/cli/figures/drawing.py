@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from genpredict.cli.exit_codes import ALL_DONE
+from genpredict.cli.loading import loading
 from genpredict.cli.options import commas
 from genpredict.errors import GenpredictError
 
@@ -87,8 +88,9 @@ def drawn(
     int
         Exit code.
     """
-    from genpredict.stats.groups import selected
-    from genpredict.store.reading import open_scores
+    with loading():
+        from genpredict.stats.groups import selected
+        from genpredict.store.reading import open_scores
 
     return saved(
         path,
@@ -132,16 +134,17 @@ def saved(
     GenpredictError
         When something cannot be drawn or written.
     """
-    import matplotlib as mpl
+    with loading():
+        import matplotlib as mpl
 
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
+        mpl.use("Agg")
+        import matplotlib.pyplot as plt
 
-    from genpredict.cli import console
-    from genpredict.cli.correlate import warnings_noted
-    from genpredict.figures.describing import describe
-    from genpredict.figures.saving import check_suffix, figure_of, save
-    from genpredict.outputs import check_output, remedy_named
+        from genpredict.cli import console
+        from genpredict.cli.correlate import warnings_noted
+        from genpredict.figures.describing import describe
+        from genpredict.figures.saving import check_suffix, figure_of, save
+        from genpredict.outputs import check_output, remedy_named
 
     picture.check()
     try:
