@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from genpredict.errors import GenpredictError
 
 IntervalKind: TypeAlias = Literal["auto", "bca", "percentile", "fisher", "jackknife", "influence"]
+#: Kinds that are made of resamples.
+BOOTSTRAP = ("bca", "percentile")
 #: Coordinates whose values are clusters; None for none, "auto" for `run` where it repeats.
 Cluster: TypeAlias = str | Sequence[str] | None
 #: Up to this many checkpoints "auto" leaves out and permutes; above it, influence functions.
@@ -100,7 +102,7 @@ class Inference:
         kind: str = self.interval
         if kind == "auto":
             kind = "influence" if n > MOST_RESAMPLED else "jackknife"
-        drawn = kind in ("bca", "percentile")
+        drawn = kind in BOOTSTRAP
         if coefficient in ("plcc", "rocc"):
             return kind
         if coefficient != "krocc":

@@ -48,7 +48,6 @@ def main(output: Path = HERE / "results") -> None:
     """Correlate over all networks, with the network held fixed, and within each; draw."""
     output.mkdir(exist_ok=True)
     scores = genpredict.open_scores(SCORES)
-
     chosen = {"measures": MEASURES, "targets": TARGETS, "where": TRAINED, "cluster": "optimizer"}
     within = genpredict.correlate(scores, by="network", family="group", **chosen)
     fixed = genpredict.correlate(scores, partial="network", **chosen)

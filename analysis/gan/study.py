@@ -43,7 +43,11 @@ def main(output: Path = HERE / "results") -> None:
     table.to_csv(output / "distance.csv", index=False, float_format="%.4g")
     rates = mean_intervals(compare_runs(runs, rows="optimizer", columns="lr", target=TARGET))
     rates.to_csv(output / "learning_rates.csv", index=False, float_format="%.4g")
-    save(drawn(best), output / "distance.png", dpi=DPI)
+    known = bounds()
+    pd.Series(known, name=TARGET).to_csv(
+        output / "bounds.csv", index_label="images", float_format="%.4g"
+    )
+    save(drawn(best, known), output / "distance.png", dpi=DPI)
 
 
 def course(best: xr.Dataset) -> pd.DataFrame:
@@ -65,8 +69,9 @@ def bounds() -> dict[str, float]:
     return {name: frechet_distance(images, test) for name, images in known.items()}
 
 
-def drawn(best: xr.Dataset) -> plt.Figure:
-    """Draw the distance, the critic's loss and the mean learning rate, at the rates chosen."""
+def drawn(best: xr.Dataset, known: dict[str, float]) -> plt.Figure:
+    """Draw distance with its bounds, critic's loss and mean learning rate, at the rates chosen."""
+    end = int(best["epoch"][-1])
     with styled():
         figure, axes = plt.subplots(1, 3, figsize=(7, 2.4), layout="constrained")
         for ax, name, label in zip(
@@ -79,9 +84,9 @@ def drawn(best: xr.Dataset) -> plt.Figure:
             genpredict.plot_curves(bands, y_label=label, log=name != "test_loss", ax=ax)
             if ax is not axes[0]:
                 ax.get_legend().remove()
-        for name, bound in bounds().items():
+        for name, bound in known.items():
             axes[0].axhline(bound, color="0.6", linewidth=0.6, linestyle=":")
-            axes[0].annotate(name, (30, bound), ha="right", va="bottom", color="0.4", fontsize=7)
+            axes[0].annotate(name, (end, bound), ha="right", va="bottom", color="0.4", fontsize=7)
     return figure
 
 

@@ -45,7 +45,11 @@ def main(output: Path = HERE / "results") -> None:
         for network, part in runs.groupby("network")
     ]
     pd.concat(rates).to_csv(output / "learning_rates.csv", index=False, float_format="%.4g")
-    save(drawn(best), output / "perplexity.png", dpi=DPI)
+    known = bounds()
+    pd.Series(known, name=TARGET).to_csv(
+        output / "bounds.csv", index_label="bound", float_format="%.4g"
+    )
+    save(drawn(best, known), output / "perplexity.png", dpi=DPI)
 
 
 def inside(best: xr.Dataset) -> pd.DataFrame:
@@ -58,9 +62,17 @@ def inside(best: xr.Dataset) -> pd.DataFrame:
     return frame.groupby(["network", "optimizer"]).mean()
 
 
-def drawn(best: xr.Dataset) -> plt.Figure:
+def bounds() -> dict[str, float]:
+    """Return the least perplexity that the grammar allows, and that of counted words."""
+    return {
+        "least possible": made_up_perplexity(),
+        "words counted": unigram_perplexity(load_text()),
+    }
+
+
+def drawn(best: xr.Dataset, known: dict[str, float]) -> plt.Figure:
     """Draw perplexity above the least possible, and mean learning rate, at the rates chosen."""
-    least = made_up_perplexity()
+    least, counted = known["least possible"], known["words counted"]
     best = best.assign(above_least=best[TARGET] - least)
     labels = {
         "above_least": f"test perplexity above {least:.2f}",
@@ -72,10 +84,11 @@ def drawn(best: xr.Dataset) -> plt.Figure:
             bands = curve_bands(best, y=name, by=["optimizer"])
             genpredict.plot_curves(bands, y_label=label, log=True, ax=ax)
         axes[1].get_legend().remove()
-        counted = unigram_perplexity(load_text()) - least
-        axes[0].axhline(counted, xmin=0.7, color="0.6", linewidth=0.6, linestyle=":")
+        axes[0].axhline(counted - least, xmin=0.7, color="0.6", linewidth=0.6, linestyle=":")
         end = int(best["epoch"][-1])
-        axes[0].annotate("words counted", (end, counted), ha="right", va="bottom", fontsize=7)
+        axes[0].annotate(
+            "words counted", (end, counted - least), ha="right", va="bottom", fontsize=7
+        )
     return figure
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from genpredict.schema.variables import Variable
 
+Need = Literal["network", "initial", "data"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkMeasure(Variable):
@@ -41,7 +43,7 @@ class Probe(NetworkMeasure):
         and labelled images.
     """
 
-    needs: Literal["network", "initial", "data"]
+    needs: Need
 
 
 _NETWORK = ("checkpoint", "factorization", "p")
@@ -78,7 +80,6 @@ NETWORK_MEASURES: dict[str, NetworkMeasure] = {
         ),
     )
 }
-Need = Literal["network", "initial", "data"]
 #: By group and what they need.
 _PROBES: dict[tuple[str, Need], dict[str, str]] = {
     ("network", "network"): {

@@ -61,7 +61,7 @@ def bca_interval(
     resampled : array, shape (..., resamples)
         As for `percentile_interval`.
     acceleration : array, shape (...)
-        Of `acceleration`.
+        Of `skewed`.
     level : float
 
     Returns
@@ -85,13 +85,18 @@ def bias_correction(estimate: Array, resampled: Array) -> Array:
     return np.asarray(ndtri(share))
 
 
-def acceleration(jackknife: Array) -> Array:
-    """Return â = Σ U³/(6 (Σ U²)^1.5), U = mean of the jackknife − its values ([2]_, 14.15).
+def skewed(jackknife: Array, n: int) -> Array:
+    """Return the acceleration of n checkpoints from some of their jackknife values.
+
+    â = Σ U³/(6 (Σ U²)^1.5), U = mean of the jackknife − its values ([2]_, 14.15): the skewness of U
+    over 6√n, and any part of the values estimates a skewness.
 
     Parameters
     ----------
-    jackknife : array, shape (..., n)
-        Correlations without each checkpoint in turn; NaN ones are left out.
+    jackknife : array, shape (..., some)
+        Correlations without each of some checkpoints in turn; NaN ones are left out.
+    n : int
+        Checkpoints in all.
 
     Returns
     -------
@@ -100,26 +105,8 @@ def acceleration(jackknife: Array) -> Array:
 
     Examples
     --------
-    >>> acceleration(np.array([[0.1, 0.4, 0.4], [0.5, 0.5, 0.5]])).round(3)
+    >>> skewed(np.array([[0.1, 0.4, 0.4], [0.5, 0.5, 0.5]]), 3).round(3)
     array([0.068, 0.   ])
-    """
-    return skewed(jackknife, jackknife.shape[-1])
-
-
-def skewed(jackknife: Array, n: int) -> Array:
-    """Return the acceleration of n checkpoints from some of their jackknife values.
-
-    â is the skewness of U over 6√n, and any part of the values estimates a skewness.
-
-    Parameters
-    ----------
-    jackknife : array, shape (..., some)
-    n : int
-        Checkpoints in all.
-
-    Returns
-    -------
-    array, shape (...)
     """
     there = ~np.isnan(jackknife)
     count = np.maximum(there.sum(-1), 1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from genpredict.inference import Inference
+from genpredict.inference import BOOTSTRAP, Inference
 from genpredict.stats.bootstrap import bca_interval, percentile_interval, skewed
 from genpredict.stats.coefficients import Array
 from genpredict.stats.intervals import fisher_interval, t_interval
@@ -14,8 +14,6 @@ from genpredict.stats.methods import Method, left_out_of
 from genpredict.stats.sample import Sample
 
 Bounds = tuple[Array, Array]
-#: Kinds that are made of resamples.
-BOOTSTRAP = ("bca", "percentile")
 
 
 def all_bounds(

@@ -146,7 +146,7 @@ def known_names(scores: xr.Dataset) -> list[str]:
     list of str
     """
     variants = list(VARIANTS) if "quality" in scores.variables else []
-    numbers = [str(name) for name in scores.variables if _is_number(scores, str(name))]
+    numbers = [str(name) for name in scores.variables if is_number(scores[name])]
     first = [name for name in NETWORK_MEASURES if name in numbers]
     return [*first, *variants, *(name for name in numbers if name not in first)]
 
@@ -156,7 +156,7 @@ def _members(scores: xr.Dataset, names: Sequence[Named]) -> list[Named]:
     members: list[Named] = []
     for name in names:
         group = measures_in(name) if isinstance(name, str) and name not in scores.variables else ()
-        held = [m for m in group if m in scores.variables and _is_number(scores, m)]
+        held = [m for m in group if m in scores.variables and is_number(scores[m])]
         if group and not held:
             raise GenpredictError(
                 f"measures: these scores hold none of the group {name!r} that are numbers; score "
@@ -191,8 +191,8 @@ def is_text(values: xr.DataArray) -> bool:
     return values.dtype.kind in "OUST"
 
 
-def _is_number(scores: xr.Dataset, name: str) -> bool:
-    values = scores[name]
+def is_number(values: xr.DataArray) -> bool:
+    """Return whether an array comes to a number a checkpoint (and layer, factorization and p)."""
     others = set(values.dims) - _ENTRIES - set(CHOICES)
     return others == {"checkpoint"} and values.dtype.kind in "fiub"
 
@@ -221,7 +221,7 @@ def spread_columns(scores: xr.Dataset, one: Named, parameter: str) -> Iterator[C
 
 def _find(scores: xr.Dataset, name: str) -> xr.DataArray | None:
     """Return a measure by its name, one number per checkpoint (and factorization and p)."""
-    if name in scores.variables and _is_number(scores, name):
+    if name in scores.variables and is_number(scores[name]):
         return _per_checkpoint(scores, scores[name])
     if name in VARIANTS and "quality" in scores.variables:
         options = VARIANTS[name]
@@ -233,7 +233,7 @@ def _find(scores: xr.Dataset, name: str) -> xr.DataArray | None:
         words = ", ".join(f"{k} {v}" for k, v in options.items())
         return aggregate(scores, **options).assign_attrs(long_name=f"network quality Q ({words})")
     base = name.removeprefix("log_")
-    if base == name or base not in scores.variables or not _is_number(scores, base):
+    if base == name or base not in scores.variables or not is_number(scores[base]):
         return None
     values = _per_checkpoint(scores, scores[base]).astype(np.float64)
     described = {"long_name": long_name_of(base, values), "units": units_of(base, values)}

@@ -20,8 +20,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
-from genpredict.inference import Inference, InferenceOptions, inference_of
-from genpredict.stats.bounds import BOOTSTRAP, interval_kind, resample
+from genpredict.inference import BOOTSTRAP, Inference, InferenceOptions, inference_of
+from genpredict.stats.bounds import interval_kind, resample
 from genpredict.stats.clusters import checked_codes, cluster_names
 from genpredict.stats.coefficients import Array
 from genpredict.stats.column import Column

@@ -86,12 +86,13 @@ class Kendall(Smooth):
         """Return standard errors from influence functions, shape (m, t)."""
         return self._passed["error"]
 
+    @cached_property
     def unrelated_errors(self) -> Array:
-        """Return the null distribution's error, ties included; clusters weigh as they do for ρ."""
+        """The null distribution's error, ties included; clusters weigh as they do for ρ."""
         x, y, _ = self.sample.ranked
         errors = np.array([[kendall_null_error(one, other) for other in y] for one in x])
         if self.sample.clustered:
-            errors = errors * Spearman(self.sample).unrelated_errors() * np.sqrt(self.sample.n - 1)
+            errors = errors * Spearman(self.sample).unrelated_errors * np.sqrt(self.sample.n - 1)
         return errors
 
     def test(self) -> Test | None:

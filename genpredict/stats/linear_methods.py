@@ -33,8 +33,9 @@ class _Linear(Smooth):
         """Columns whose correlation permutations test, shape (m, n) and (t, n)."""
         raise NotImplementedError
 
+    @cached_property
     def unrelated_errors(self) -> Array:
-        """Return 1/√degrees, which all columns share; of clusters, from random block orders."""
+        """1/√degrees, which all columns share; of clusters, from random block orders."""
         sample = self.sample
         if not sample.clustered:
             return np.full(self.estimate.shape, 1 / np.sqrt(sample.degrees))

@@ -6,9 +6,7 @@ import xarray as xr
 
 from genpredict.registry import known_measures, known_network_measures
 from genpredict.schema import Measure, NetworkMeasure
-from genpredict.stats.columns import BASELINES
-
-_DIMS = {"checkpoint", "layer", "unfolding", "factorization", "p"}
+from genpredict.stats.columns import BASELINES, is_number
 
 
 def groups_held(scores: xr.Dataset) -> dict[str, str]:
@@ -28,7 +26,7 @@ def groups_held(scores: xr.Dataset) -> dict[str, str]:
     return {
         row.name: row.group
         for row in rows
-        if row.group != "default" and row.name in scores.data_vars and _is_number(scores[row.name])
+        if row.group != "default" and row.name in scores.data_vars and is_number(scores[row.name])
     }
 
 
@@ -56,9 +54,3 @@ def section_of(name: str) -> str:
     known: dict[str, Measure | NetworkMeasure] = {**known_measures(), **known_network_measures()}
     row = known.get(name)
     return "" if row is None or row.group in ("default", name) else row.group.replace("_", " ")
-
-
-def _is_number(measure: xr.DataArray) -> bool:
-    return (
-        "checkpoint" in measure.dims and set(measure.dims) <= _DIMS and measure.dtype.kind in "fiub"
-    )

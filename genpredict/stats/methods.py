@@ -5,7 +5,7 @@ Arrays in, arrays out; m measures, t targets, n checkpoints in clusters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -84,15 +84,17 @@ class Method:
         """Pairs whose estimate hangs on a few far values, shape (m, t)."""
         return np.zeros(self.estimate.shape, dtype=bool)
 
+    @cached_property
     def unrelated_errors(self) -> Array:
-        """Return how far the coefficient of unrelated columns scatters about 0, shape (m, t)."""
+        """How far the coefficient of unrelated columns scatters about 0, shape (m, t)."""
         test = FunctionTest(self)
-        squares = [test.squares(order) for order in self._some_orders()]
+        squares = [test.squares(order) for orders in self._some_orders() for order in orders]
         return np.asarray(np.sqrt(np.mean(squares, axis=0)))
 
-    def _some_orders(self) -> Orders:
+    def _some_orders(self) -> Iterator[Orders]:
+        """Yield random orders, a block at a time."""
         rng = np.random.default_rng(UNRELATED_ORDERS)
-        return np.concatenate([*random_orders(self.sample, UNRELATED_ORDERS, rng)])
+        return random_orders(self.sample, UNRELATED_ORDERS, rng)
 
     def errors(self, kind: str) -> Array:
         """Return standard errors that few values cannot make too small, shape (m, t).
@@ -113,7 +115,7 @@ class Method:
         shaky = self.sample.mostly_one_value | self.outlying
         if not shaky.any():
             return errors
-        least = (1 - self.estimate**2) * self.unrelated_errors()
+        least = (1 - self.estimate**2) * self.unrelated_errors
         return np.asarray(np.where(shaky & (errors > 0), np.maximum(errors, least), errors))
 
     def test(self) -> Test | None:

@@ -202,9 +202,8 @@ def estimates(x: Array, y: Array, settings: Inference, coefficient: str) -> Arra
     for block in shared_rows(np.isfinite(x)[:, None]):
         if block.rows.sum() < max(settings.min_n, 3):
             continue
-        sample = sample_of(
-            x[block.measures][:, block.rows], y[:, block.rows], np.empty((0, block.rows.sum()))
-        )
+        columns = block.of(x, block.measures), block.of(y, slice(None))
+        sample = sample_of(*columns, np.empty((0, block.rows.sum())))
         estimated[block.measures] = methods_of(sample, [coefficient])[coefficient].estimate
     return estimated
 

@@ -10,6 +10,8 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from genpredict.stats.coefficients import Array, covariate_basis, unit_residuals
@@ -62,15 +64,15 @@ class LinearTest:
                 counts[rows, t] += (null >= self.strength[rows, t, None] - EQUAL).sum(1)
         return counts
 
-    def scatter(self, orders: Orders) -> Array:
-        """Return the root mean square of r over orders, shape (m, t)."""
+    def scatter(self, blocks: Iterable[Orders]) -> Array:
+        """Return the root mean square of r over orders, given in blocks, shape (m, t)."""
         squares = np.zeros((len(self._x), len(self._y)))
-        size = max(1, BLOCK // self._sample.n)
-        for t, row in enumerate(self._y):
-            for first in range(0, len(orders), size):
-                regressed = self._regressed(row[orders[first : first + size]])
-                squares[:, t] += ((self._x @ regressed.T) ** 2).sum(1)
-        return np.asarray(np.sqrt(squares / len(orders)))
+        count = 0
+        for orders in blocks:
+            count += len(orders)
+            for t, row in enumerate(self._y):
+                squares[:, t] += ((self._x @ self._regressed(row[orders]).T) ** 2).sum(1)
+        return np.asarray(np.sqrt(squares / count))
 
     def _regressed(self, shuffled: Array) -> Array:
         """Take off what covariates explain of shuffled residuals, and scale to norm 1."""

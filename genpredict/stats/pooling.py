@@ -125,9 +125,9 @@ def _transformed(x: Array, y: Array, codes: Any, settings: Inference) -> dict[st
     numbers |= {key + end: np.full(shape, np.nan) for key in COEFFICIENTS for end in ("", "_error")}
     for block in shared_rows(valid_rows(x, y, nothing)):
         sample = sample_of(
-            x[block.measures][:, block.rows],
-            y[block.targets][:, block.rows],
-            nothing[:, block.rows],
+            block.of(x, block.measures),
+            block.of(y, block.targets),
+            block.of(nothing, slice(None)),
             None if codes is None else codes[block.rows],
         )
         if not enough(sample, settings) or sample.clusters < LEAST_CLUSTERS:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from genpredict.inference import MOST_RESAMPLED, Inference
+from genpredict.inference import Inference
 from genpredict.stats.coefficients import Array
 from genpredict.stats.linear_methods import Spearman
 from genpredict.stats.methods import Method, wald_pvalues
@@ -46,9 +46,9 @@ def all_pvalues(
     pvalues = permutation_pvalues(tests, sample, permutations=permutations, rng=rng)
     limits = {key: method for key, method in methods.items() if key not in pvalues}
     if sample.clustered:
-        kind = "influence" if sample.n > MOST_RESAMPLED else "jackknife"
+        kinds = {key: Inference().interval_for(sample.n, coefficient=key) for key in limits}
         return pvalues | {
-            key: wald_pvalues(method.estimate, method.errors(kind), sample.degrees)
+            key: wald_pvalues(method.estimate, method.errors(kinds[key]), sample.degrees)
             for key, method in limits.items()
         }
     pvalues |= {key: method.asymptotic_pvalues() for key, method in limits.items()}

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import fdtrc, ndtri
 
-from genpredict.inference import Inference
-from genpredict.stats.bounds import BOOTSTRAP
+from genpredict.inference import BOOTSTRAP, Inference
 from genpredict.stats.clusters import LEAST_CLUSTERS
 from genpredict.stats.coefficients import (
     NOTHING_LEFT,

@@ -1,19 +1,13 @@
-"""How far a difference of two correlations scatters: its interval, its p, its equivalence.
-
-References
-----------
-.. [1] R. R. Wilcox, "Comparing Pearson correlations: dealing with heteroscedasticity and
-   nonnormality", Commun. Stat. Simul. Comput. 38 (2009) 2220-2234.
-"""
+"""How far a difference of two correlations scatters: its interval, its p, its equivalence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from genpredict.inference import BOOTSTRAP
 from genpredict.stats import influence
 from genpredict.stats.bootstrap import (
     bca_interval,
@@ -21,7 +15,6 @@ from genpredict.stats.bootstrap import (
     percentile_interval,
     skewed,
 )
-from genpredict.stats.bounds import BOOTSTRAP
 from genpredict.stats.coefficients import Array, spearman
 from genpredict.stats.intervals import standard_error
 from genpredict.stats.methods import Method, Smooth, left_out_of
@@ -81,12 +74,12 @@ def _unrelated_error(method: Method, signs: Array) -> float:
 
     √(e_a² + e_b² − 2·r·e_a·e_b), e the errors of unrelated columns, r = ROCC of a with b.
     """
-    errors = method.unrelated_errors()[:, 0] * signs
+    errors = method.unrelated_errors[:, 0] * signs
     x = method.sample.x
-    square = errors @ errors + 2 * errors.prod() * -spearman(x[:1], x[1:]).item()
+    square = errors @ errors - 2 * errors.prod() * spearman(x[:1], x[1:]).item()
     return float(np.sqrt(max(float(square), 0.0)))
 
 
-def _gap(values: Array, signs: Mapping[int, float] | Array) -> Array:
+def _gap(values: Array, signs: Array) -> Array:
     """Return a less b, each times its sign, of shape (2, 1, ...)."""
     return np.asarray(signs[0] * values[0, 0] - signs[1] * values[1, 0])

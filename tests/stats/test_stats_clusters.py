@@ -16,13 +16,13 @@ from stats_cases import Array, none_of, pvalues, scores_of
 
 from genpredict.errors import GenpredictError, GenpredictWarning
 from genpredict.inference import Inference
-from genpredict.stats import correlate, difference, to_table, top_fraction
+from genpredict.stats import correlate, difference, permutation, to_table, top_fraction
 from genpredict.stats.bounds import all_bounds
 from genpredict.stats.clusters import cluster_codes, intraclass_correlation
 from genpredict.stats.coefficients import pearson, ranks
 from genpredict.stats.estimation import estimate, methods_of
 from genpredict.stats.influence import standard_error
-from genpredict.stats.methods import wald_pvalues
+from genpredict.stats.methods import Method, wald_pvalues
 from genpredict.stats.pvalues import all_pvalues
 from genpredict.stats.sample import sample_of
 from genpredict.stats.tables import choices_text
@@ -235,3 +235,27 @@ def test_what_clusters_refuse(options: dict[str, Any], text: str) -> None:
     """The error names the parameter and the remedy."""
     with pytest.raises(GenpredictError, match=text):
         correlate(with_runs(), **options)
+
+
+def test_errors_of_unrelated_columns_are_found_once_and_by_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A registered function sees a pair and 400 orders of it, whoever asks, block by block."""
+    calls = 0
+
+    def counted(x: Array, y: Array) -> float:
+        nonlocal calls
+        calls += 1
+        return float(np.corrcoef(x, y)[0, 1])
+
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.normal(size=(1, 45)) + 3, np.zeros((1, 45))], axis=1)
+    sample = sample_of(x, rng.normal(size=(1, 90)), none_of(90), np.repeat(np.arange(30), 3))
+    methods = methods_of(sample) | {"own": Method(sample, counted)}
+    whole = {key: method.unrelated_errors for key, method in methods.items()}
+    assert calls == 401
+    methods["own"].unrelated_errors  # noqa: B018  # a second time
+    assert calls == 401
+    monkeypatch.setattr(permutation, "BLOCK", 7 * 90)
+    for key, method in (methods_of(sample) | {"own": Method(sample, counted)}).items():
+        np.testing.assert_allclose(method.unrelated_errors, whole[key], rtol=0.1)

@@ -78,7 +78,7 @@ def test_intervals_of_few_checkpoints_against_simulation(pattern: str, rho: floa
 @pytest.mark.parametrize("n", [10, 30])
 @pytest.mark.parametrize("pattern", ["rounded", "three levels"])
 def test_bca_of_ties_against_simulation(pattern: str, n: int) -> None:
-    """Asked for by name, 89 % at least; fewer than 10 checkpoints are refused, and why is said."""
+    """Asked for by name, 89 % at least."""
     for rho in (0.0, 0.7):
         shares = held(pattern, rho, n, Inference(interval="bca", resamples=300), 24)
         assert min(shares.values()) >= 0.89
