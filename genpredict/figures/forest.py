@@ -12,10 +12,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from genpredict.figures.coefficients import check_correlations
+from genpredict.figures.coefficients import (
+    absent_text,
+    by_strength,
+    check_correlations,
+    conditions_text,
+    measure_names,
+    sample_text,
+    with_values,
+)
 from genpredict.figures.labels import name_of, wrapped
 from genpredict.figures.quantities import names_list
-from genpredict.figures.ranking import measure_names
 from genpredict.figures.sections import Rows, name_rows, rows_by_section
 from genpredict.figures.style import (
     GROUP_COLOURS,
@@ -31,17 +38,20 @@ from genpredict.figures.style import (
 )
 from genpredict.stats.columns import BASELINES
 from genpredict.stats.known_coefficients import COEFFICIENTS
-from genpredict.stats.tables import STARS, choices_text
+from genpredict.stats.tables import STARS
 
 #: Width in inches: names on the left take the half of a journal's column.
 WIDTH = 4.6
 #: Inches of a row, and of what is above and below the rows.
 _ROW, _FRAME = 0.17, 0.85
 _APART = 0.6  # rows between measures and baselines
+_BOTH = ("measure", "target")
 #: So many targets make a row high enough for a name of two lines, of so many characters.
 _TWO_LINES, _NAME = 3, 34
 _MOST_TICKS = 6  # so that their texts stay apart, however small the numbers
-_SIDE = 0.2  # rows that targets of one measure are spread over
+#: Between targets of one measure: so many rows of one target, two thirds of a row in all at most.
+_STEP, _SPREAD = 0.4, 0.66
+_CHARACTER = 0.06  # mean width in inches
 
 
 def plot_forest(
@@ -74,9 +84,10 @@ def plot_forest(
     Returns
     -------
     Axes
-        Measures go down from the strongest by the first target; where some are of groups besides
-        those of every score, in sections: these, each group, the baselines. Full marks have a
-        p-value below 0.05 after Holm; a mark without a line has no interval.
+        Measures go down from the strongest with the test accuracy, or with the first target where
+        there is none or `targets` are given; where some are of groups besides those of every
+        score, in sections: these, each group, the baselines. Full marks have a p-value below 0.05
+        after Holm; a mark without a line has no interval. What has no value at all is named below.
 
     Raises
     ------
@@ -88,7 +99,9 @@ def plot_forest(
     >>> plot_forest(correlate(scores))  # doctest: +SKIP
     """
     table = _chosen(correlations, coefficient, targets, group)
-    rows = _rows(table, coefficient)
+    table, empty = with_values(table, coefficient, ("measure",) if targets else _BOTH)
+    order, note = by_strength(table, coefficient, targets)
+    rows = _rows(table, order)
     with styled():
         whole = ax is None
         if ax is None:
@@ -98,8 +111,11 @@ def plot_forest(
         shown = table.isel(measure=rows.order)
         for t in range(table.sizes["target"]):
             _draw(ax, shown.isel(target=t), coefficient, rows.places, t, table.sizes["target"])
-        _name(ax, shown, coefficient, rows, group)
-        _legend(ax, table, whole)
+        _name(ax, shown, coefficient, rows)
+        said = [sample_text(shown), "" if group == "all" else group.replace("=", ": ")]
+        said += [conditions_text(shown), note, absent_text(empty)]
+        _say(ax, COEFFICIENTS[coefficient].reversed_name, said)
+        _legend(ax, table, coefficient, whole)
     return ax
 
 
@@ -122,16 +138,15 @@ def _chosen(
         table = table.sel(target=listed)
     if table.sizes["target"] > len(GROUP_COLOURS):
         raise ValueError(f"targets: at most {len(GROUP_COLOURS)} have a colour each; name some")
-    return table.isel(measure=table[coefficient].notnull().any("target").values)
+    return table
 
 
-def _rows(table: xr.Dataset, coefficient: str) -> Rows:
+def _rows(table: xr.Dataset, order: NDArray[np.intp]) -> Rows:
     """Return where the measures stand: by section, else baselines after all others."""
-    strength = np.nan_to_num(np.abs(table[coefficient].isel(target=0).values), nan=-1.0)
-    baseline = np.isin(table["name"].values.astype(str), BASELINES)
-    order = np.lexsort((-strength, baseline))
     if rows := rows_by_section(table, order):
         return rows
+    baseline = np.isin(table["name"].values.astype(str), BASELINES)
+    order = order[np.argsort(baseline[order], kind="stable")]
     gap = np.where(baseline[order], _APART, 0.0) if not baseline.all() else 0.0
     return Rows(order, np.arange(len(order)) + gap, [])
 
@@ -140,10 +155,10 @@ def _draw(
     ax: Axes, part: xr.Dataset, coefficient: str, places: NDArray[Any], t: int, count: int
 ) -> None:
     """Draw one target: a line an interval, a mark an estimate."""
-    kind = "_simultaneous" if f"{coefficient}_simultaneous_lower" in part else ""
     value = part[coefficient].values
-    low, high = (part[f"{coefficient}{kind}_{end}"].values for end in ("lower", "upper"))
-    side = 0.0 if count == 1 else _SIDE * (2 * t / (count - 1) - 1)
+    low, high = (part[end].values for end in _ends(part, coefficient))
+    step = min(_STEP, _SPREAD / max(count - 1, 1))
+    side = step * (t - (count - 1) / 2)
     colour, heights = GROUP_COLOURS[t], places + side
     ax.hlines(heights, low, high, color=colour, linewidth=1.0)
     adjusted = part.get(f"{coefficient}_pvalue_holm", part[f"{coefficient}_pvalue"]).values
@@ -153,14 +168,20 @@ def _draw(
     ax.scatter(value[~sure], heights[~sure], facecolors="white", **options)
 
 
-def _name(ax: Axes, shown: xr.Dataset, coefficient: str, rows: Rows, group: str) -> None:
+def _ends(table: xr.Dataset, coefficient: str) -> list[str]:
+    """Return the names of the ends of the intervals that are drawn."""
+    kind = "_simultaneous" if f"{coefficient}_simultaneous_lower" in table else ""
+    return [f"{coefficient}{kind}_{end}" for end in ("lower", "upper")]
+
+
+def _name(ax: Axes, shown: xr.Dataset, coefficient: str, rows: Rows) -> None:
     places = rows.places
     names = _short_names(shown)
     if rows.headings and shown.sizes["target"] >= _TWO_LINES:
         names = [wrapped(name, _NAME) for name in names]
     name_rows(ax, rows, names)
     ax.set_ylim(places.max(initial=0) + 0.7, -0.7)
-    values = [shown[f"{coefficient}{end}"].values for end in ("", "_lower", "_upper")]
+    values = [shown[name].values for name in (coefficient, *_ends(shown, coefficient))]
     reach = max(1.05 * float(np.nanmax(np.abs(values), initial=0.0)), 0.1)
     ax.set_xlim(-min(reach, 1.05), min(reach, 1.05))
     ax.xaxis.set_major_locator(MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]))
@@ -170,15 +191,12 @@ def _name(ax: Axes, shown: xr.Dataset, coefficient: str, rows: Rows, group: str)
     tidy(ax)
     ax.tick_params(axis="y", length=0, labelsize=SMALL_FONT)
     ax.spines[["top", "right", "left"]].set_visible(False)
-    counts = shown["n"].values
-    said = [f"n = {int(counts.max()):,}"] if counts.size else []
-    clusters = int(shown["n_clusters"].max()) if "n_clusters" in shown and counts.size else 0
-    if counts.size and clusters < counts.max():
-        said = [f"n = {int(counts.max()):,} in {clusters:,} clusters"]
-    said += [group.replace("=", ": ")] if group != "all" else []
-    said += [text] if (text := choices_text(shown)) else []
-    title = COEFFICIENTS[coefficient].reversed_name
-    ax.set_xlabel("\n".join([title, wrapped("; ".join(said), 40)]))
+
+
+def _say(ax: Axes, title: str, said: list[str]) -> None:
+    """Name the axis, and say below it of whom the figure tells."""
+    wide = int(0.58 * root_of(ax).get_figwidth() / _CHARACTER)
+    ax.set_xlabel("\n".join([title, *(wrapped(text, wide) for text in said if text)]))
 
 
 def _short_names(shown: xr.Dataset) -> list[str]:
@@ -193,8 +211,8 @@ def _short_names(shown: xr.Dataset) -> list[str]:
     return called
 
 
-def _legend(ax: Axes, table: xr.Dataset, whole: bool) -> None:
-    """Name targets by colour, and what full marks mean."""
+def _legend(ax: Axes, table: xr.Dataset, coefficient: str, whole: bool) -> None:
+    """Name targets by colour, what full marks mean, and lines where there are any."""
     names = [name_of(str(name)) for name in table["target"].values]
     marks = [
         Line2D([], [], color=colour, marker="o", markersize=3.5, label=name)
@@ -202,12 +220,14 @@ def _legend(ax: Axes, table: xr.Dataset, whole: bool) -> None:
     ]
     full = Line2D([], [], color=INK, marker="o", markersize=3.5, linestyle="",
                   label="p (Holm) < 0.05")  # fmt: skip
-    level = f"{table.attrs['level']:.0%} interval" if "level" in table.attrs else "interval"
-    line = Line2D([], [], color=INK, linewidth=1.0, label=level)
+    low = _ends(table, coefficient)[0]
+    said = [f"{table.attrs['level']:.0%}"] if "level" in table.attrs else []
+    said += ["simultaneous"] if "simultaneous" in low else []
+    line = Line2D([], [], color=INK, linewidth=1.0, label=" ".join([*said, "interval"]))
     wide = root_of(ax).get_figwidth() >= PAGE_WIDTH
     legend_above(
         ax,
-        [*marks, full, line],
+        [*marks, full, *([line] if table[low].notnull().any() else [])],
         ncols=4 if wide else 2,
         place="outside upper left" if whole else "",
     )

@@ -21,6 +21,8 @@ _KNOWN = KNOWN | LAYER_MEASURES | NETWORK_MEASURES
 _FACTORIZATIONS = {"raw": "raw", "low_rank": "low rank"}
 _SUFFIX = re.compile(r"\.(pth|pt|th|tar|bin|ckpt|safetensors|npz)(\.tar)?$")
 _FOLDERS = re.compile(r".*/(?=[^/]*[^/\d][^/]*$)")  # a number, as a NATS id ends in, is no name
+#: Characters by which names grow until they are told apart.
+_STEP = 8
 #: What a missing text coordinate is called in a legend.
 NOT_GIVEN = "not given"
 
@@ -188,16 +190,37 @@ def signed(value: float, digits: int = 2) -> str:
 def told_apart(ids: Sequence[str], most: int = 36) -> list[str]:
     """Shorten ids of checkpoints: without file suffix and folders, where that keeps them apart.
 
+    Of longer ones the parts of the path that all have go, then the middle; no two that differ
+    become one name, though one may be longer than `most` for it.
+
     Examples
     --------
     >>> told_apart(["a/one.pth", "b/two.pth"]), told_apart(["a/x.pth", "b/x.pth"])
     (['one', 'two'], ['a/x', 'b/x'])
     >>> told_apart(["NATS-sss/000011/cifar10/90/777"])
     ['NATS-sss/000011/cifar10/90/777']
+    >>> told_apart(["sgd-seed-1/checkpoints/epoch-9", "sgd-seed-2/checkpoints/epoch-9"], 12)
+    ['sgd-seed-1', 'sgd-seed-2']
     """
     names = list(ids)
     for cut in (_SUFFIX, _FOLDERS):
         shorter = [cut.sub("", name) for name in names]
         if len(set(shorter)) == len(names) and all(shorter):
             names = shorter
+    longest = max(map(len, names), default=0)
+    if longest > most:
+        names = _without_shared_parts(names)
+    apart = len(set(names))
+    while most < longest and len({shortened(name, most) for name in names}) < apart:
+        most = min(longest, most + _STEP)
     return [shortened(name, most) for name in names]
+
+
+def _without_shared_parts(names: list[str]) -> list[str]:
+    """Leave out the parts of paths of one depth, but the first, that all names have."""
+    parts = [name.split("/") for name in names]
+    depth = len(parts[0])
+    if len(set(names)) < 2 or any(len(own) != depth for own in parts):
+        return names
+    kept = [i for i in range(depth) if i == 0 or len({own[i] for own in parts}) > 1]
+    return ["/".join(own[i] for i in kept) for own in parts]

@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from genpredict.figures.coefficients import conditions_text, sample_text
 from genpredict.figures.labels import signed, wrapped
 from genpredict.figures.style import (
     GROUP_COLOURS,
@@ -27,7 +28,6 @@ from genpredict.figures.style import (
 )
 from genpredict.stats.known_coefficients import COEFFICIENTS
 from genpredict.stats.specifications import CONVENTIONS
-from genpredict.stats.tables import choices_text
 
 #: What choices are called under the curve.
 _CALLED = {
@@ -106,15 +106,12 @@ def _draw_curve(ax: Axes, part: xr.Dataset, group: str) -> None:
     ax.axhline(median, color=MISSING, linewidth=1.0, zorder=0)
     attrs = part.attrs
     ax.set_ylabel(f"{attrs['coefficient'].upper()} of Q with\n{attrs['target_long_name']}")
-    sample = f"n = {int(part['n']):,}"
-    if int(part["n_clusters"]) < int(part["n"]):
-        sample += f" in {int(part['n_clusters']):,} clusters"
     said = [
         "" if group == "all" else group.replace("=", ": "),
-        sample,
+        sample_text(part),
         f"{len(values)} specifications, median {signed(median)} "
         f"(p = {float(part['median_pvalue']):.3f}), {float(part['share_positive']):.0%} above 0",
-        choices_text(part),
+        conditions_text(part),
     ]
     title = "; ".join(text for text in said if text)
     ax.set_title(wrapped(title, 110), loc="left", fontsize=SMALL_FONT)

@@ -20,6 +20,7 @@ from genpredict.figures.style import INK, SMALL_FONT
 
 #: Names of more marks would hide them.
 MOST_LABELLED = 200
+MOST_CHARACTERS = 32
 #: Where a name may stand: points right of and above the mark, and what lies at the mark.
 _PLACES = (
     (4, 0, "left", "center"),
@@ -94,7 +95,7 @@ def names_of_marks(scores: xr.Dataset, labels: str | None) -> list[str] | None:
             "some first (as with --where)"
         )
     if labels == "checkpoint":
-        return [shortened(name) for name in told_apart(scores["checkpoint"].values.tolist())]
+        return told_apart(scores["checkpoint"].values.tolist(), MOST_CHARACTERS)
     coordinate = coordinate_of(scores, labels, parameter="labels")
     texts = [level_text(value) for value in coordinate.values.tolist()]
     return ["" if text == NOT_GIVEN else shortened(text) for text in texts]

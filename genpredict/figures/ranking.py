@@ -15,8 +15,16 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
-from genpredict.figures.coefficients import check_correlations
-from genpredict.figures.labels import NOT_GIVEN, composed, level_text, name_of, signed, wrapped
+from genpredict.figures.coefficients import (
+    absent_text,
+    by_strength,
+    check_correlations,
+    conditions_text,
+    measure_names,
+    sample_text,
+    with_values,
+)
+from genpredict.figures.labels import name_of, signed, wrapped
 from genpredict.figures.quantities import names_list
 from genpredict.figures.sections import Rows, name_rows, rows_by_section
 from genpredict.figures.style import (
@@ -31,7 +39,6 @@ from genpredict.figures.style import (
     tidy,
 )
 from genpredict.stats.known_coefficients import COEFFICIENTS
-from genpredict.stats.tables import choices_text
 
 Adjustment = Literal["holm", "bh", "none"]
 _ADJUSTED = {
@@ -39,7 +46,6 @@ _ADJUSTED = {
     "bh": "p (Benjamini–Hochberg)",
     "none": "p",
 }
-_CHOICES = ("name", "factorization", "p")
 _GREY = "#E4E4E4"
 _GREY_INK = "#595959"  # 5.5 : 1 on the grey
 _MEDIUM = 0.56
@@ -69,7 +75,7 @@ def plot_ranking(
     coefficient : str
         "rocc", "plcc" or "krocc".
     measures, targets : sequence of str, optional
-        Labels to draw; by default all, but for measures without any value (constants, such as the
+        Labels to draw; by default all, but for those without any value (constants, such as the
         number of layers of one architecture), which a note under the figure names.
     group : str
         A label along `group`.
@@ -103,17 +109,13 @@ def plot_ranking(
     >>> plot_ranking(correlate(scores), coefficient="plcc")  # doctest: +SKIP
     """
     table = _table(correlations, coefficient, measures, targets, group, adjust)
-    empty: list[str] = []
-    if measures is None:
-        table, empty = _with_values(table, coefficient)
+    chosen = {"measure": measures, "target": targets}
+    open_dims = [dim for dim, names in chosen.items() if names is None]
+    table, empty = with_values(table, coefficient, open_dims)
     order = ""
     if sort:
-        key = table[coefficient].isel(target=0)
-        if targets is None and "test_accuracy" in table["target"].values:
-            key = table[coefficient].sel(target="test_accuracy")
-        table = table.isel(measure=np.argsort(-abs(key.values), kind="stable"))
-        if key.notnull().sum() > 1:
-            order = f"in order of |{coefficient.upper()}| with {name_of(str(key['target'].values))}"
+        places, order = by_strength(table, coefficient, targets)
+        table = table.isel(measure=places)
     rows = _rows(table)
     table = table.isel(measure=rows.order)
     columns = table.sizes["target"]
@@ -125,7 +127,7 @@ def plot_ranking(
             ax = new_axes(width or max(COLUMN_WIDTH, 2.5 + 0.85 * columns), height)
         _draw(ax, table, coefficient, adjust, level, rows, intervals=intervals, whole=whole)
         _name(ax, table, group, rows)
-        _note(ax, empty, order)
+        _note(ax, [order, absent_text(empty)])
     return ax
 
 
@@ -133,14 +135,6 @@ def _rows(table: xr.Dataset) -> Rows:
     """Return where the measures stand: by section in the order they are in, else in that order."""
     order = np.arange(table.sizes["measure"])
     return rows_by_section(table, order) or Rows(order, order, [])
-
-
-def _with_values(table: xr.Dataset, coefficient: str) -> tuple[xr.Dataset, list[str]]:
-    """Leave out measures that have no value at all, and name them; keep all where none has one."""
-    there = table[coefficient].notnull().any("target").values
-    if there.all() or not there.any():
-        return table, []
-    return table.isel(measure=there), measure_names(table.isel(measure=~there), None)
 
 
 def _table(
@@ -198,6 +192,7 @@ def _draw(
             image,
             COEFFICIENTS[coefficient].reversed_name,
             aspect=8 * root_of(ax).get_figheight(),
+            fraction=max(0.06, 0.16 / estimates.shape[1]),  # as wide beside one column as beside 3
         )
     for (row, column), value in np.ndenumerate(estimates):
         cell = table.isel(measure=row, target=column)
@@ -263,40 +258,28 @@ def _name(ax: Axes, table: xr.Dataset, group: str, rows: Rows) -> None:
     ax.spines[:].set_visible(False)
     name_rows(ax, rows, measure_names(table))
     columns = [
-        wrapped(name_of(str(name)), 14) + _count(n)
-        for name, n in zip(table["target"].values, table["n"].values.T, strict=True)
+        "\n".join([wrapped(name_of(str(name)), 14), *_sample(table.sel(target=name))])
+        for name in table["target"].values
     ]
     ax.set_xticks(range(len(columns)), columns)
     chosen = [group.replace("=", ": ")] if group != "all" else []
-    if text := choices_text(table):
+    by = sample_text(table).partition(" by ")[2]
+    chosen += [f"clusters by {by}"] if by else []
+    if text := conditions_text(table):
         chosen.append(wrapped(text, 48))
     ax.set_xlabel("\n".join(chosen))
 
 
-def _note(ax: Axes, empty: list[str], order: str) -> None:
-    """Say under the figure how its rows are ordered and which measures have no value."""
-    notes = [order, f"without a value: {', '.join(empty)}" if empty else ""]
+def _sample(column: xr.Dataset) -> list[str]:
+    """Return the lines under a target: n, and in how many clusters."""
+    n, _, clusters = sample_text(column).partition(" by ")[0].partition(" in ")
+    return [n, f"in {clusters}"] if clusters else [n]
+
+
+def _note(ax: Axes, notes: list[str]) -> None:
+    """Say under the figure how its rows are ordered and what has no value."""
     if any(notes):
         wide = int(0.75 * root_of(ax).get_figwidth() / _CHARACTER)
         note = "\n".join(wrapped(text, wide) for text in notes if text)
         above = ax.get_xlabel()
         ax.set_xlabel(f"{above}\n{note}" if above else note, loc="right", fontsize=SMALL_FONT)
-
-
-def _count(n: NDArray[np.float64]) -> str:
-    least, most = int(n.min()), int(n.max())
-    return f"\nn = {least:,}" if least == most else f"\nn = {least:,} to {most:,}"
-
-
-def measure_names(table: xr.Dataset, width: int | None = 28) -> list[str]:
-    """Return what the measures are called, with factorization and p; in lines of some width."""
-    titles = []
-    for row in range(table.sizes["measure"]):
-        cell = table.isel(measure=row)
-        choices = {name: level_text(cell[name].item()) for name in _CHOICES if name in cell.coords}
-        name = choices.pop("name", str(cell["measure"].item()))
-        given = {k: v for k, v in choices.items() if v != NOT_GIVEN}
-        called = str(cell["long_name"].item()) if "long_name" in cell.coords else name_of(name)
-        text = composed(called, "", factorization=given.get("factorization"), p=given.get("p"))
-        titles.append(text if width is None else wrapped(text, width))
-    return titles

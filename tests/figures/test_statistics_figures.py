@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.collections import PathCollection
+from placement import check_layout
 
 import genpredict
 from genpredict import correlate, cross_validate, multiverse, open_scores
@@ -50,7 +51,7 @@ def test_forest_stands_in_order_against_the_table(sweep: xr.Dataset) -> None:
     np.testing.assert_allclose(lower, np.sort(part["rocc_lower"].values[known]))
     labels = [text.get_text() for text in ax.get_yticklabels()]
     assert labels[0].startswith("Q, raw")
-    assert "n = 90 in 30 clusters; clusters by" in ax.get_xlabel()
+    assert "n = 90 in 30 clusters by network, optimizer" in ax.get_xlabel()
     plt.close(ax.figure)
 
 
@@ -72,6 +73,44 @@ def test_forest_has_a_section_for_each_group(sweep: xr.Dataset) -> None:
     np.testing.assert_allclose(np.abs(below[np.argsort(below[:, 1]), 0]), strengths)
     assert not np.isin(places[:, 1], [heavy, baselines]).any()
     plt.close(ax.figure)
+
+
+def test_forest_of_several_targets_keeps_them_apart(sweep: xr.Dataset) -> None:
+    """Marks of a row do not touch, simultaneous intervals end inside, what has no value is named.
+
+    It stands in order of the test accuracy, though another target comes first.
+    """
+    scores = sweep.assign_coords(train_loss=sweep["train_loss"] * 0 + 1.0)
+    table = correlate(scores, cluster=CLUSTER, permutations=0, simultaneous=True)
+    assert table["target"].values[0] != "test_accuracy"
+    ax = plot_forest(table)
+    part = table.sel(group="all")
+    low, high = ax.get_xlim()
+    reach = part["rocc_simultaneous_lower"].min(), part["rocc_simultaneous_upper"].max()
+    assert max(low, -1.0) <= reach[0] < reach[1] <= min(high, 1.0)
+    ax.figure.draw_without_rendering()
+    heights = np.unique(ax.transData.transform(marks_of(ax))[:, 1]) * 72 / ax.figure.dpi
+    assert np.diff(heights).min() > 3.5
+    names = [text.get_text() for text in ax.get_legend_handles_labels()[1]]
+    names += [text.get_text() for text in ax.figure.legends[0].get_texts()]
+    assert "train loss" not in names
+    assert "95% simultaneous interval" in names
+    said = ax.get_xlabel().replace("\n", " ")
+    assert "in order of |ROCC| with test accuracy" in said
+    assert "without a value:" in said
+    assert said.endswith("train loss")
+    own = part.isel(measure=~np.isin(part["name"].values.astype(str), BASELINES))
+    strengths = np.abs(own["rocc"].sel(target="test_accuracy").values)
+    strongest = str(own["name"].values[np.nanargmax(strengths)])
+    assert ax.get_yticklabels()[0].get_text().startswith(strongest)
+    check_layout(ax.figure)
+
+
+def test_no_interval_no_line_in_the_legend(sweep: xr.Dataset) -> None:
+    """Three clusters have no interval: nothing is said of one, and how many there are is."""
+    ax = plot_forest(correlate(sweep, cluster="network", permutations=0))
+    assert not [text for text in ax.figure.legends[0].get_texts() if "interval" in text.get_text()]
+    assert "n = 90 in 3 clusters by network" in ax.get_xlabel()
 
 
 def test_specification_curve_against_the_table(sweep: xr.Dataset) -> None:
