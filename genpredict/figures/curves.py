@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genpredict.figures.legends import SMALL_CHARACTER
+from genpredict.figures.panels import SMALL_CHARACTER
 from genpredict.figures.style import (
     GROUP_COLOURS,
     PAGE_WIDTH,

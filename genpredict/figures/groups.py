@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 import xarray as xr
-from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, LogNorm, Normalize
 from numpy.typing import NDArray
 
 from genpredict.errors import GenpredictError
 from genpredict.figures.labels import NOT_GIVEN, axis_label, level_text, name_of
+from genpredict.figures.palettes import Palette, colour_map, group_colours
 from genpredict.figures.quantities import axis_title, coordinate_of, quantity
-from genpredict.figures.style import GROUP_COLOURS, MARKERS, MISSING, ramp
+from genpredict.figures.style import GROUP_COLOURS, MARKERS, MISSING, OTHERS, ramp
 
 #: A numeric coordinate that spans more than this factor gets a logarithmic colour bar.
 LOG_SPAN = 50.0
@@ -57,10 +56,10 @@ class Levels:
 
     @property
     def colours(self) -> list[str]:
-        """Return a colour per level, in turns; the rest of many and those not given are grey."""
-        grey = {NOT_GIVEN, self.rest}
+        """Return a colour per level, in turns; two greys are the rest of many and not given."""
+        grey = {self.rest: OTHERS, NOT_GIVEN: MISSING}
         shades = [self.palette[i % len(self.palette)] for i in range(len(self.levels))]
-        return [MISSING if t in grey else c for t, c in zip(self.levels, shades, strict=True)]
+        return [grey.get(text, shade) for text, shade in zip(self.levels, shades, strict=True)]
 
     @property
     def turns(self) -> NDArray[np.int64]:
@@ -97,9 +96,7 @@ class Numbers:
         return levels.tolist() if (gaps > _TICK_GAP).all() else None
 
 
-def recoloured(
-    colour: Levels | Numbers | None, palette: Sequence[str] | str | None
-) -> Levels | Numbers | None:
+def recoloured(colour: Levels | Numbers | None, palette: Palette | None) -> Levels | Numbers | None:
     """Return groups or numbers in other colours.
 
     Parameters
@@ -113,20 +110,12 @@ def recoloured(
     ValueError
         For a palette that there is not, or of no colours.
     """
-    if colour is None or palette is None:
-        return colour
-    try:
-        if len(palette) == 0:
-            raise ValueError("it has no colours")
-        if isinstance(colour, Numbers):
-            ramp_of = sns.color_palette(palette, as_cmap=True)
-            named = ramp_of if isinstance(ramp_of, Colormap) else ListedColormap(ramp_of)
-            return replace(colour, cmap=named.with_extremes(bad=MISSING))
-        count = min(len(colour.levels), len(GROUP_COLOURS)) if isinstance(palette, str) else None
-        shades = sns.color_palette(palette, count).as_hex()
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"palette: {error}; take a name such as 'tab10', or colours") from error
-    return replace(colour, palette=tuple(shades))
+    if isinstance(colour, Numbers):
+        shades = colour_map(palette, colour.cmap)
+        return replace(colour, cmap=shades.with_extremes(bad=MISSING))
+    if colour is None:
+        return None
+    return replace(colour, palette=group_colours(palette, len(colour.levels)))
 
 
 def grouping(

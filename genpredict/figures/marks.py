@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from genpredict.figures.groups import Levels, Numbers
 from genpredict.figures.labels import NOT_GIVEN
 from genpredict.figures.style import (
+    DASHES,
     GROUP_COLOURS,
     INK,
     MARKERS,
-    SMALL_FONT,
     ramp,
     whole_numbers,
 )
@@ -33,8 +33,6 @@ HEXAGONS_PER_INCH = 14.0
 #: Whole numbers of at most so many values have bars of cells instead, this wide.
 MOST_WHOLE = 40
 CELL = 0.6
-#: From so many marks on one spot on, their number is written beside it.
-COINCIDENT = 3
 _HEXAGON_MARGIN = 0.08  # at least half a hexagon
 # Area in points² and opacity of a mark, up to so many points.
 _SIZES = ((60, 22.0, 0.9), (500, 12.0, 0.8), (RASTER_FROM, 7.0, 0.6), (10_000, 4.0, 0.45))
@@ -176,23 +174,6 @@ def _draw_marks(
             rasterized=many,
             **_colours(chosen, colour),
         )
-    if not many:
-        _count_coincident(ax, rows)
-
-
-def _count_coincident(ax: Axes, rows: pd.DataFrame) -> None:
-    """Write how many marks lie on one spot, where there are several: one hides the others."""
-    spots = rows.groupby(["x_value", "y_value"], as_index=False).size()
-    spots = spots[spots["size"] >= COINCIDENT]
-    for x, y, count in spots.to_numpy(dtype=np.float64):
-        ax.annotate(
-            f"×{count:.0f}",
-            (x, y),
-            xytext=(3, 3),
-            textcoords="offset points",
-            fontsize=SMALL_FONT - 1,
-            color=INK,
-        )
 
 
 def _shape_codes(
@@ -211,8 +192,8 @@ def _shape_codes(
 def _colours(rows: pd.DataFrame, colour: Levels | Numbers | None) -> dict[str, Any]:
     positions = rows["position"].to_numpy()
     if isinstance(colour, Numbers):
-        numbers = np.ma.masked_invalid(colour.values[positions])
-        return {"c": numbers, "cmap": colour.cmap, "norm": colour.norm, "plotnonfinite": True}
+        numbers = {"c": colour.values[positions], "cmap": colour.cmap, "norm": colour.norm}
+        return numbers | {"plotnonfinite": True}
     if isinstance(colour, Levels):
         return {"c": np.asarray(colour.colours)[colour.codes[positions]].tolist()}
     return {"c": GROUP_COLOURS[0]}
@@ -226,7 +207,7 @@ def draw_trends(ax: Axes, rows: pd.DataFrame, colour: Levels | Numbers | None) -
     """Draw a least-squares line through each group, or through all; seaborn fits it.
 
     Groups of fewer than 5 marks get none, nor do the rest of many and those not given, which are
-    no groups.
+    no groups. Where colours are taken a second time, lines have dashes.
 
     Parameters
     ----------
@@ -238,15 +219,16 @@ def draw_trends(ax: Axes, rows: pd.DataFrame, colour: Levels | Numbers | None) -
     """
     zorder = 2.0 if len(rows) >= RASTER_FROM else 0.9  # over many marks, under few
     if not isinstance(colour, Levels):
-        _draw_trend(ax, rows, INK, zorder)
+        _draw_trend(ax, rows, INK, DASHES[0], zorder)
         return
     codes = colour.codes[rows["position"].to_numpy()]
     for code, (level, shade) in enumerate(zip(colour.levels, colour.colours, strict=True)):
         if level not in (NOT_GIVEN, colour.rest):
-            _draw_trend(ax, rows[codes == code], shade, zorder)
+            dashes = DASHES[colour.turns[code] % len(DASHES)]
+            _draw_trend(ax, rows[codes == code], shade, dashes, zorder)
 
 
-def _draw_trend(ax: Axes, rows: pd.DataFrame, shade: str, zorder: float) -> None:
+def _draw_trend(ax: Axes, rows: pd.DataFrame, shade: str, dashes: Any, zorder: float) -> None:
     if len(rows) < LEAST_TREND or rows["x_value"].nunique() < 2:
         return
     halo = withStroke(linewidth=2.6, foreground="white")
@@ -257,6 +239,11 @@ def _draw_trend(ax: Axes, rows: pd.DataFrame, shade: str, zorder: float) -> None
         ci=None,
         logx=ax.get_xscale() == "log",
         color=shade,
-        line_kws={"linewidth": 1.2, "path_effects": [halo], "zorder": zorder},
+        line_kws={
+            "linewidth": 1.2,
+            "linestyle": dashes,
+            "path_effects": [halo],
+            "zorder": zorder,
+        },
         ax=ax,
     )

@@ -38,8 +38,11 @@ GROUP_COLOURS = (
     "#F0E442",
 )
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">")
-#: Marks and cells with no value, and the rest of many groups.
+#: Marks and cells with no value; marks of the rest of many groups.
 MISSING = "#BBBBBB"
+OTHERS = "#7F7F7F"
+#: Of lines whose colours are taken a second time, a third, ….
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
 INK = "#222222"
 FONT = 8.0
 SMALL_FONT = 7.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import seaborn as sns
@@ -243,9 +244,9 @@ def test_coefficients_are_written_as_given() -> None:
     for (row, column), ax in np.ndenumerate(grid.axes):
         cell = table.isel(target=row).sel(measure=keys[column], group="all")
         value, low, high = (f"{float(cell[f'rocc{e}']):.2f}" for e in ("", "_lower", "_upper"))
-        wanted = f"ROCC {value} [{low}, {high}], n = 1,234".replace("-", "−")
+        wanted = f"ROCC {value} [{low}, {high}]".replace("-", "−")
         title = ax.get_title(loc="left")
-        assert title.split("\n")[1] == wanted
+        assert title.split("\n")[1:] == [wanted, "n = 1,234"]
         assert title.startswith(f"PLCC {float(cell['plcc']):.2f}".replace("-", "−"))
     check_layout(grid.figure)
 
@@ -256,7 +257,7 @@ def test_missing_coefficient_is_a_dash() -> None:
     for name in ("rocc", "rocc_lower", "rocc_upper"):
         table[name][:] = np.nan
     grid = plot_scatter(scores_of(3), correlations=table)
-    assert "\nROCC –, n" in grid.axes[0, 0].get_title(loc="left")
+    assert "\nROCC –\nn = " in grid.axes[0, 0].get_title(loc="left")
 
 
 def test_columns_put_epochs_side_by_side() -> None:
@@ -273,7 +274,8 @@ def test_columns_put_epochs_side_by_side() -> None:
             measure="Q_low_rank_p2", target="test_accuracy", group=f"epoch={epoch}"
         )
         title = ax.get_title(loc="left").replace("−", "-")
-        assert title.startswith(f"training epochs: {epoch}\npooled: PLCC {float(cell['plcc']):.2f}")
+        assert title.startswith(f"training epochs: {epoch}\nPLCC {float(cell['plcc']):.2f}")
+        assert title.endswith("\npooled: n = 1,234")
     assert grid.axes[0, 0].get_xlim() == grid.axes[0, 1].get_xlim()
     assert grid.axes[0, 0].get_ylim() == grid.axes[0, 1].get_ylim()
     free = plot_scatter(scores, columns="epoch", share=False)
@@ -466,7 +468,7 @@ def test_pooled_coefficients_are_called_pooled() -> None:
     table = correlations()
     scores = scores_of(30)
     grid = plot_scatter(scores, hue="network", correlations=table)
-    assert grid.axes[0, 0].get_title(loc="left").startswith("pooled: PLCC")
+    assert grid.axes[0, 0].get_title(loc="left").endswith("\npooled: n = 1,234")
     one = scores.isel(checkpoint=(scores["network"] == "resnet20").values)
     for alone in (plot_scatter(scores, correlations=table),
                   plot_scatter(one, hue="network", correlations=table)):  # fmt: skip
@@ -492,5 +494,102 @@ def test_coincident_marks_are_counted() -> None:
     scores = scores_of(12)
     scores["Q"].values[:5] = 0.0
     scores["test_accuracy"].values[:5] = 100.0
-    ax = plot_scatter(scores).axes[0, 0]
-    assert [text.get_text() for text in ax.texts] == ["×5"]
+    scores["test_accuracy"].values[5:] = np.minimum(scores["test_accuracy"].values[5:], 99.0)
+    scores["Q"].values[6:9] = 0.002
+    scores["test_accuracy"].values[6:9] = 100.0
+    grid = plot_scatter(scores, width=1.8, height=1.8)
+    ax = grid.axes[0, 0]
+    assert {text.get_text() for text in ax.texts} <= {"×5", "×3"}
+    assert "×5" in {text.get_text() for text in ax.texts}
+    boxes = [text.get_window_extent() for text in ax.texts]
+    frame = ax.get_window_extent()
+    assert all(frame.y0 <= box.y0 < box.y1 <= frame.y1 for box in boxes)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_numbers_that_are_not_given_are_in_a_legend() -> None:
+    """Grey marks are explained, also where the first checkpoint is one."""
+    scores = scores_of(40)
+    assert not plot_scatter(scores, hue="learning_rate").figure.legends
+    scores["learning_rate"][:3] = np.nan
+    grid = plot_scatter(scores, hue="learning_rate")
+    marks = grid.axes[0, 0].collections[0]
+    shades = [to_hex(colour) for colour in marks.to_rgba(marks.get_array())]
+    assert shades.count(MISSING.lower()) == 3
+    assert legend_texts(grid) == ["learning rate not given"]
+    assert to_hex(grid.figure.legends[0].legend_handles[0].get_color()) == MISSING.lower()
+    check_layout(grid.figure)
+
+
+def test_lines_of_one_colour_differ_in_dashes() -> None:
+    """Of groups that share a colour; the legend shows which is which."""
+    scores = scores_of(120)
+    scores["network"] = ("checkpoint", np.array([f"net{i % 12:02d}" for i in range(120)]))
+    grid = plot_scatter(scores, hue="network", trend=True)
+    lines = grid.axes[0, 0].lines
+    kinds = {(to_hex(line.get_color()), str(line._dash_pattern)) for line in lines}
+    assert len(kinds) == len(lines) == 12
+    shown = [handle.get_linestyle() for handle in grid.figure.legends[0].legend_handles]
+    assert shown == ["-"] * 9 + ["--"] * 3
+
+
+def test_legend_of_colours_has_one_marker_where_shapes_mean_something_else() -> None:
+    """And the rest of many is another grey than what is not given."""
+    scores = scores_of(90)
+    names = np.array([f"net{i % 11:02d}" for i in range(90)], dtype=object)
+    names[::10] = ""
+    scores["network"] = ("checkpoint", names)
+    grid = plot_scatter(scores, hue="network", style="optimizer")
+    handles = grid.figure.legends[0].legend_handles
+    assert {handle.get_marker() for handle in handles} == {"o"}
+    assert [text.get_text() for text in grid.figure.legends[0].get_texts()][-2:] == [
+        "3 others", "not given",
+    ]  # fmt: skip
+    assert len({to_hex(handle.get_color()) for handle in handles[-2:]}) == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9, 10, 12, 18, 20])
+def test_columns_of_a_legend_are_equally_long(count: int) -> None:
+    """No entry stands in a row of its own while others have room."""
+    scores = scores_of(4 * count)
+    names = np.array([f"setting {i % count}" for i in range(4 * count)], dtype=object)
+    scores["network"] = ("checkpoint", names)
+    grid = plot_scatter(scores, hue="network", measures=["Q", "num_layers"])
+    for legend in grid.figure.legends:
+        shown = len(legend.get_texts())
+        assert shown == min(count, 18)
+        rows = -(-shown // legend._ncols)
+        assert legend._ncols == -(-shown // rows)
+    check_layout(grid.figure)
+
+
+def test_titles_of_five_columns_are_readable() -> None:
+    """Seven tenths of a line's height at least, within their panel."""
+    table = correlations().assign_attrs(cluster="run")
+    table["n_clusters"] = table["n"] // 3
+    names = ["Q", "Q_raw_p1", "Q_adjusted", "log_num_parameters", "num_layers"]
+    grid = plot_scatter(scores_of(30), measures=names, hue="network", correlations=table)
+    grid.figure.draw_without_rendering()
+    boxes = [ax._left_title.get_window_extent() for ax in grid.axes.flat]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(ax._left_title.get_fontsize() >= 5.9 for ax in grid.axes.flat)
+    said = grid.axes[0, 0].get_title(loc="left").replace("\n", " ")
+    assert said.endswith("pooled: n = 1,234 in 411 clusters by run")
+    check_layout(grid.figure)
+
+
+def test_one_panel_in_axes_of_the_caller() -> None:
+    """Marks, legend and colour bar go where they are asked for; two panels are refused."""
+    scores = scores_of(30)
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+    for ax, hue in zip(axes, (None, "network", "learning_rate"), strict=True):
+        assert plot_scatter(scores, hue=hue, style="optimizer" if hue else None, ax=ax) is ax
+        np.testing.assert_array_equal(
+            points(ax), expected(low_rank(scores), scores["test_accuracy"])
+        )
+        assert ax.get_ylabel() == "test accuracy (%)"
+    assert [len(legend.get_texts()) for legend in legends_of(figure)] == [6, 3]
+    assert tuple(figure.get_size_inches()) == (10, 3)
+    check_layout(figure)
+    with pytest.raises(ValueError, match="ax holds one panel, and these are 1 × 2; draw one"):
+        plot_scatter(scores, measures=["Q", "num_layers"], ax=axes[0])
