@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# on a machine that does other work an example may take any time
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 #: Written by frameworks that are not installed here; run by hand.
 collect_ignore_glob = ["checkpoints/formats/*/make.py", "checkpoints/formats/make_copies.py"]
 SHARED = Path(__file__).resolve().parents[2] / "shared"

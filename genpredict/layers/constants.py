@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from genpredict.layers.names import name_rule, words
+from genpredict.layers.names import name_rule, remembered, words
+from genpredict.layers.storage import is_dense
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,11 +49,9 @@ def why_constant(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> st
     tensors : mapping
         The whole state dict.
     """
+    if named := _why_called_constant(name):
+        return named
     rule = name_rule(name)
-    if is_statistic(name):
-        return "a statistic or a mask"
-    if rule.leaf in _NAMES or ".quant_state." in name:
-        return "a constant, or a scale of quantized weights"
     if tensor.ndim == 0:
         return _why_constant_number(rule.path, rule.leaf, tensors)
     if tensor.ndim == 1:
@@ -60,7 +59,7 @@ def why_constant(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> st
         return "a singular vector" if rule.leaf.endswith("weight_v") else None
     if "parametrizations." in name and rule.leaf in ("base", "_u", "_v", "mask"):
         return "a buffer of a parametrization"
-    if tensor.is_meta or str(tensor.layout) != "torch.strided" or not tensor.numel():
+    if tensor.is_meta or not is_dense(tensor) or not tensor.numel():
         return None
     if rule.leaf in _MASKS and _is_causal_mask(tensor):
         return "a mask"
@@ -69,6 +68,16 @@ def why_constant(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> st
     if not rule.leaf.endswith("weight") and not _FRONT_ENDS.isdisjoint(words(rule.leaf)):
         return "a fixed filter bank"
     return _why_fixed_filter(tensor, has_bias=rule.bias in tensors)
+
+
+@remembered
+def _why_called_constant(name: str) -> str | None:
+    """Return a reason where a name says that a tensor is no parameter."""
+    if is_statistic(name):
+        return "a statistic or a mask"
+    if name_rule(name).leaf in _NAMES or ".quant_state." in name:
+        return "a constant, or a scale of quantized weights"
+    return None
 
 
 def _why_constant_number(path: str, leaf: str, tensors: Mapping[str, Tensor]) -> str | None:

@@ -30,7 +30,6 @@ _CONV = re.compile(r"(?:Lazy)?Conv\dd")
 _LINEAR = ("Linear", "NonDynamicallyQuantizableLinear", "LazyLinear")
 MOST_STACKED = 1024
 """Matrices in one tensor; more of them are no experts."""
-_SEQUENCE = re.compile(r"(?P<front>.*\.|)(?P<number>\d+)\.weight")
 
 
 @dataclass(frozen=True)
@@ -145,12 +144,11 @@ def _stacked(rule: NameRule, tensor: Tensor, bias: Tensor | None) -> Form | None
 
 def _is_followed(rule: NameRule, tensor: Tensor, around: Surroundings) -> bool:
     """Return whether the next module of a sequence normalizes as many channels as axis 1 has."""
-    match = _SEQUENCE.fullmatch(f"{rule.path}{rule.leaf}")
     outputs, inputs = tensor.shape[:2]
-    if match is None or outputs == inputs or f"{rule.path}bias" in around.tensors:
+    path = rule.next_path
+    if path is None or outputs == inputs or f"{rule.path}bias" in around.tensors:
         return False
-    following = f"{match['front']}{int(match['number']) + 1}."
-    norm, mean = (around.tensors.get(f"{following}{leaf}") for leaf in ("weight", "running_mean"))
+    norm, mean = (around.tensors.get(f"{path}{leaf}") for leaf in ("weight", "running_mean"))
     return mean is not None and norm is not None and norm.numel() == mean.numel() == inputs
 
 

@@ -16,6 +16,7 @@ _RECURRENT = re.compile(r"weight_(?P<which>ih|hh|hr)(?P<tail>_l\d+(?:_reverse)?)
 _TRANSPOSED = re.compile(
     r"de_?conv|conv(?:\d?d)?_?transposed?|transposed?_?conv|(?:^|[._])tconv|upconv|(?:^|\.)transposed?\d*(?:\.|$)"
 )
+_SEQUENCE = re.compile(r"(?P<front>.*\.|)(?P<number>\d{1,9})\.weight")
 _POSITION = re.compile(r"(?:arr_|param_?)?\d+")
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _EMBEDDING_WORDS = frozenset(
@@ -89,6 +90,9 @@ class NameRule:
     recurrent_state : str or None
         For input and state weights of a recurrent layer, the name of its state weight, whose
         shape tells the number of gates.
+    next_path : str or None
+        For weights in a numbered sequence of modules, the path of the next: ``net.4.`` of
+        ``net.3.weight``.
     """
 
     path: str
@@ -105,6 +109,7 @@ class NameRule:
     parts: tuple[str, ...]
     parts_are_square: bool
     recurrent_state: str | None
+    next_path: str | None
 
 
 @remembered
@@ -144,6 +149,7 @@ def name_rule(name: str) -> NameRule:
         parts=parts,
         parts_are_square=square,
         recurrent_state=state,
+        next_path=_next_path(name),
     )
 
 
@@ -165,6 +171,12 @@ def _is_called_weight(name: str, leaf_words: tuple[str, ...]) -> bool:
     in_adapter = "lora" in front and leaf_words == ("default",)
     known = in_adapter or not _WEIGHT_WORDS.isdisjoint(leaf_words)
     return known and _NO_WEIGHT_WORDS.isdisjoint((*leaf_words, *(front if in_adapter else ())))
+
+
+def _next_path(name: str) -> str | None:
+    """Return the path of the module after a numbered one that holds a weight."""
+    match = _SEQUENCE.fullmatch(name)
+    return f"{match['front']}{int(match['number']) + 1}." if match else None
 
 
 def _fused(module: str, leaf: str) -> tuple[tuple[str, ...], bool]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from genpredict.layers.evidence import is_layer_class
+from genpredict.layers.storage import FLOATS, LOW_PRECISION, dtype_name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_LOW_PRECISION = ("q", "float8", "float4", "uint4", "int4")
 _PACKED_FOUR_BIT = (".absmax", ".quant_map", ".nested_absmax")
 _INT32_BITS = 32
 _FOUR_BITS = 4
@@ -36,10 +36,10 @@ def quantized_entries(
     bits into an int32 (GPTQ's ``g_idx`` tells the number of inputs); bitsandbytes packs two of four
     bits into a byte, with ``absmax`` beside it, or one with ``SCB``.
     """
-    if tensor.ndim < 2:
+    dtype = dtype_name(tensor)
+    if dtype in FLOATS or tensor.ndim < 2:
         return 0
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    if tensor.is_quantized or dtype.startswith(_LOW_PRECISION):
+    if tensor.is_quantized or dtype.startswith(LOW_PRECISION):
         return tensor.numel()
     path, _, leaf = name.rpartition(".")
     if leaf == "qweight" and dtype == "int32":

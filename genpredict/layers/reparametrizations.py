@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _FACTOR = re.compile(
     r"(?P<stem>.*weight(?:_(?:ih|hh|hr)(?:_l\d+(?:_reverse)?)?)?)_(?P<form>v|orig|bar|raw)"
 )
+_ENDINGS = ("_v", "_orig", "_bar", "_raw")
 _PARAMETRIZED = re.compile(r"(?P<path>.*)\.original(?P<number>1?)")
 _PARAMETRIZATIONS = "parametrizations."
 _Form = tuple[str, tuple[str, ...], Callable[..., "Tensor | None"]]
@@ -39,7 +40,7 @@ def merge_factors(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     made: dict[str, tuple[str, Tensor]] = {}
     used: set[str] = set()
     for name, tensor in tensors.items():
-        if "weight" in name and _is_weight(tensor):
+        if _may_be_factor(name) and _is_weight(tensor):
             for stem, factors, merge in _forms(name, tensors):
                 if name not in made and all(factor in tensors for factor in factors):
                     weight = merge(tensor, *(tensors[factor] for factor in factors))
@@ -73,6 +74,11 @@ def stale_factors(tensors: Mapping[str, Tensor]) -> dict[str, str]:
             if stem in tensors:
                 stale[stem] = f"made from {name} at every step"
     return stale
+
+
+def _may_be_factor(name: str) -> bool:
+    """Return whether a name may have one of the forms of `_forms`, told in less time."""
+    return "weight" in name and (name.endswith(_ENDINGS) or _PARAMETRIZATIONS in name)
 
 
 def _is_weight(tensor: Tensor) -> bool:

@@ -95,7 +95,8 @@ class Selection:
     types : mapping of str to str
         As of `select_layers`.
     layers : list of Layer
-    left_out : list of LeftOut
+    others : list of (str, Tensor, str)
+        The tensors that are no layers, and why.
     quantized : int
         Entries of weights in a form that cannot be measured.
     """
@@ -103,8 +104,16 @@ class Selection:
     live: Mapping[str, Tensor] = field(repr=False)
     types: Mapping[str, str] = field(repr=False)
     layers: list[Layer] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
+    others: list[tuple[str, Tensor, str]] = field(default_factory=list, repr=False)
     quantized: int = 0
+
+    @cached_property
+    def left_out(self) -> list[LeftOut]:
+        """What is no layer, and why; described when it is asked for, which scoring does not."""
+        return [
+            LeftOut(name, tuple(tensor.shape), dtype_name(tensor), reason)
+            for name, tensor, reason in self.others
+        ]
 
     @cached_property
     def num_parameters(self) -> int:
@@ -189,7 +198,7 @@ def sort_tensors(
     selection = Selection(live, types, quantized=_quantized(live, types))
     for name, tensor in network.tensors.items():
         network.sort(name, tensor, selection)
-    selection.left_out += [_left_out(n, tensors[n], f"{why}{_TAKE}") for n, why in aside.items()]
+    selection.others += [(n, tensors[n], f"{why}{_TAKE}") for n, why in aside.items()]
     return selection
 
 
@@ -238,7 +247,7 @@ class _Network:
             if len(unfolding) == len(parts):
                 return
             reason = "no unfolding has two rows or more"
-        selection.left_out.append(_left_out(name, tensor, reason))
+        selection.others.append((name, tensor, reason))
 
     def why_not(self, name: str, tensor: Tensor) -> str | None:
         """Return why a tensor is no layer, None where it is one."""
@@ -267,9 +276,9 @@ class _Network:
         rule = name_rule(name)
         if rule.is_average and self.has_live_weights:
             return f"a moving average of weights{_TAKE}"
-        typed = is_weight_class(self.around.types.get(name, "")) and rule.leaf != "bias"
         called = rule.is_weight or rule.is_position or (rule.is_stack and tensor.ndim == 3)
-        if not (called or typed):
+        kind = self.around.types.get(name, "")
+        if not (called or (rule.leaf != "bias" and is_weight_class(kind))):
             return f"not called weight{_TAKE}"
         if reason := why_constant(name, tensor, self.tensors):
             return f"{reason}{_TAKE}"
@@ -308,10 +317,6 @@ def _quantized(tensors: Mapping[str, Tensor], types: Mapping[str, str]) -> int:
     """Count the entries of weights in a form that cannot be measured."""
     matrices = ((name, tensor) for name, tensor in tensors.items() if tensor.ndim >= 2)
     return sum(quantized_entries(n, tensor, tensors, types.get(n, "")) for n, tensor in matrices)
-
-
-def _left_out(name: str, tensor: Tensor, reason: str) -> LeftOut:
-    return LeftOut(name, tuple(tensor.shape), dtype_name(tensor), reason)
 
 
 def _has_unfolding(weight: Tensor) -> bool:

@@ -123,7 +123,7 @@ def check_axes(path: Path, stored: Mapping[str, zarr.Array[Any]]) -> None:
 
 def check_ledger(path: Path, group: zarr.Group) -> None:
     """Read the list of files taken in; raise whatever is wrong with it."""
-    for name, kinds in (("size", "iu"), ("size_and_content", "iu"), ("id", "TO")):
+    for name, kinds in (("size", "iu"), ("checksum", "iu"), ("id", "TO")):
         if f"{LEDGER}/{name}" in group:
             array = cast("zarr.Array[Any]", group[f"{LEDGER}/{name}"])
             if array.ndim != 1 or array.dtype.kind not in kinds:
