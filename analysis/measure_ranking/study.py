@@ -2,18 +2,16 @@
 
     python analysis/measure_ranking/study.py
 
-Reads the stores of analysis/results that FAMILIES names, and data/results/digits-sweep.zarr;
-writes results/ beside this file.
+Reads the stores that analysis/results/families.toml names; writes results/ beside this file.
 """
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 
 import genpredict
 from genpredict.figures import save
@@ -22,18 +20,13 @@ HERE = Path(__file__).parent
 DPI = 150
 STORES = HERE.parent / "results"
 #: The store of each family, and how a figure names it.
-FAMILIES = {
-    "optimizers": (STORES / "optimizers.zarr", "optimizers × networks"),
-    "size": (STORES / "size.zarr", "size space"),
-    "size_10k": (STORES / "size_10k.zarr", "size space, 10,000 images"),
-    "topology_10k": (STORES / "topology_10k.zarr", "topology space, 10,000 images"),
-    "published": (STORES / "published.zarr", "published CNNs and ResNets"),
-    "resnet20_300": (STORES / "resnet20_300.zarr", "ResNet-20 of others, 300 epochs"),
-    "digits": (HERE.parents[1] / "data" / "results" / "digits-sweep.zarr", "digits"),
-}
+FAMILIES: dict[str, dict[str, str]] = tomllib.loads((STORES / "families.toml").read_text("utf-8"))
 #: Checkpoints that share all of these are one draw: seeds of one setting.
-CLUSTER = ["family", "network", "optimizer", "learning_rate", "schedule", "weight_decay"]
+CLUSTER = ["family", "network", "optimizer", "learning_rate", "schedule", "weight_decay", "beta"]
+#: Families of fewer networks are in the tables alone.
+LEAST_DRAWN = 5
 TARGETS = ["test_accuracy", "generalization_gap"]
+#: What is drawn; tables have `REST` too.
 MEASURES = [
     "Q_low_rank_p2",
     "Q_raw_p2",
@@ -62,6 +55,31 @@ MEASURES = [
     "ww_entropy",
     "train_accuracy",
 ]
+REST = [
+    "Q_low_rank_p1",
+    "Q_raw_p1",
+    "Q_adjusted_low_rank_p1",
+    "Q_mean_low_rank_p2",
+    "Q_geometric_mean_low_rank_p2",
+    "Q_skip_empty_low_rank_p2",
+    "Q_all_layers_low_rank_p2",
+    "quality_low_rank_p2",
+    "condition_number_low_rank",
+    "spectral_entropy_low_rank",
+    "spectral_entropy_raw",
+    "spectral_norm_low_rank",
+    "frobenius_norm_low_rank",
+    "participation_ratio_low_rank",
+    "noise_variance",
+    "log_sum_frobenius_norm",
+    "log_sum_spectral_norm",
+    "alpha_distance",
+    "ww_log_alpha_norm",
+    "ww_log_spectral_norm",
+    "ww_stable_rank",
+    "ww_D",
+    "train_loss",
+]
 #: What predicts beside the baselines.
 PREDICTORS = ["Q_low_rank_p2", "Q_adjusted_low_rank_p2", "log_prod_spectral_norm"]
 #: What is held out, and of which checkpoints.
@@ -73,43 +91,27 @@ GRIDS = {"optimizers": ["network", "optimizer"], "digits": ["network", "optimize
 def main(output: Path = HERE / "results") -> None:
     """Correlate within each family, score by the other yardsticks, and draw."""
     output.mkdir(exist_ok=True)
-    scores = joined()
-    table = genpredict.correlate(
-        scores, measures=MEASURES, targets=TARGETS, by="family", family="group", cluster=CLUSTER
-    ).sel(group=[f"family={name}" for name in present(scores)])
-    about = families(scores, table)
-    about.to_csv(output / "families.csv", index=False, float_format="%.5g")
+    scores = genpredict.join_scores(
+        {name: genpredict.open_scores(STORES / row["store"]) for name, row in FAMILIES.items()}
+    )
+    scores["beta"] = scores["beta"].fillna(0)  # what only RMSGD has
+    about = genpredict.describe_families(scores, cluster=CLUSTER)
+    about.to_csv(output / "families.csv", float_format="%.5g")
+    chosen = {"targets": TARGETS, "by": "family", "family": "group", "cluster": CLUSTER}
+    table = genpredict.correlate(scores, measures=MEASURES + REST, **chosen)
+    table = table.sel(group=[f"family={name}" for name in FAMILIES])
     genpredict.to_table(table).to_csv(output / "correlations.csv", index=False, float_format="%.5g")
     signs(table).to_csv(output / "signs.csv", float_format="%.5g")
     yardsticks(scores).to_csv(output / "yardsticks.csv", index=False, float_format="%.5g")
     predictions(scores).to_csv(output / "predictions.csv", index=False, float_format="%.5g")
     conventions(scores).to_csv(output / "multiverse.csv", index=False, float_format="%.5g")
+    names = {name: row["name"] for name, row in FAMILIES.items()}
+    large = about[about["networks"] >= LEAST_DRAWN]
     for target in TARGETS:
-        save(drawn(table, about, target), output / f"{target}.png", dpi=DPI)
-
-
-def joined() -> xr.Dataset:
-    """Open the families that there are."""
-    stores = {name: path for name, (path, _) in FAMILIES.items() if path.exists()}
-    return genpredict.join_scores({n: genpredict.open_scores(p) for n, p in stores.items()})
-
-
-def present(scores: xr.Dataset) -> list[str]:
-    """List the families of scores in the order of the table."""
-    here = set(scores["family"].values.tolist())
-    return [name for name in FAMILIES if name in here]
-
-
-def families(scores: xr.Dataset, table: xr.Dataset) -> pd.DataFrame:
-    """Tell how many networks and clusters each family has, and over which accuracies."""
-    frame = scores[TARGETS].to_dataframe()[["family", *TARGETS]]
-    rows = frame.groupby("family", sort=False)[TARGETS]
-    ends = rows.agg(["min", "max"])
-    ends.columns = [f"{end}_{name}" for name, end in ends.columns]
-    counts = table.sel(measure=MEASURES[0], target="test_accuracy")
-    ends.insert(0, "networks", counts["n"].values)
-    ends.insert(1, "clusters", counts["n_clusters"].values)
-    return ends.reset_index()
+        columns = genpredict.families_as_targets(table, large, target, names=names)
+        rest = columns["measure"].isin(REST)
+        ax = genpredict.plot_ranking(columns.isel(measure=~rest.values), sort=False)
+        save(ax, output / f"{target}.png", dpi=DPI)
 
 
 def signs(table: xr.Dataset) -> pd.DataFrame:
@@ -179,25 +181,6 @@ def conventions(scores: xr.Dataset) -> pd.DataFrame:
     extremes["most"] = curve["estimate"].max("specification").values
     frame = frame.assign(**extremes).reset_index()
     return frame[frame["group"] != "all"]
-
-
-def drawn(table: xr.Dataset, about: pd.DataFrame, target: str) -> Axes:
-    """Draw the rank correlations with a target, one column a family of at least five networks."""
-    about = about[about["networks"] >= 5]
-    unit = "%" if target == "test_accuracy" else "points"
-    labels = [
-        f"{FAMILIES[row.family][1]}: {row.clusters:.0f} clusters, "
-        f"{getattr(row, f'min_{target}'):.0f} to {getattr(row, f'max_{target}'):.0f} {unit}"
-        for row in about.itertuples()
-    ]
-    columns = table.sel(target=target, group=[f"family={name}" for name in about["family"]])
-    columns = columns.drop_vars(
-        [name for name, variable in columns.variables.items() if variable.dims in ((), ("group",))]
-    )
-    names = ("target", np.array(labels, dtype=object))
-    columns = columns.rename(group="target").assign_coords(target=names, target_long_name=names)
-    columns = columns.expand_dims(group=["all"]).transpose("measure", "target", "group")
-    return genpredict.plot_ranking(columns, sort=False)
 
 
 if __name__ == "__main__":

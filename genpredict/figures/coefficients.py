@@ -186,17 +186,6 @@ def conditions_text(table: xr.Dataset) -> str:
     return choices_text(xr.Dataset(attrs=kept))
 
 
-def group_label(coordinate: str, level: object) -> str:
-    """Return the label of a group, as the statistics have it.
-
-    Examples
-    --------
-    >>> group_label("epoch", 12.0)
-    'epoch=12'
-    """
-    return f"{coordinate}={level_text(level)}"
-
-
 def coefficient_text(cell: xr.Dataset, name: str) -> str:
     """Return a coefficient with its interval, e.g. "PLCC −0.51 [−0.84, 0.12]".
 

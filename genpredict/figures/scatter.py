@@ -15,7 +15,6 @@ from genpredict.figures.coefficients import (
     at,
     check_correlations,
     coefficient_text,
-    group_label,
     sample_text,
 )
 from genpredict.figures.groups import Levels, Numbers, grouping, recoloured, shapes
@@ -28,6 +27,7 @@ from genpredict.figures.point_labels import label_marks, names_of_marks
 from genpredict.figures.quantities import coordinate_of, done_only, names_list, quantity
 from genpredict.figures.style import styled, tidy
 from genpredict.stats.column import Column
+from genpredict.stats.groups import group_label
 
 _MOST_LEVELS = 8
 #: Groups take every colour up to twice, the second time with another shape.
@@ -211,7 +211,7 @@ def _cell(
     """Return the coefficients of a panel."""
     if correlations is None:
         return None
-    group = "all" if columns is None else group_label(columns, level)
+    group = "all" if columns is None else group_label([columns], level)
     return at(correlations, measure=x.label, target=y.label, group=group)
 
 

@@ -4,6 +4,7 @@ from genpredict.aggregation import aggregate
 from genpredict.inference import Inference
 from genpredict.stats.correlations import correlate
 from genpredict.stats.differences import difference
+from genpredict.stats.families import describe_families, families_as_targets
 from genpredict.stats.increments import increment
 from genpredict.stats.known_coefficients import COEFFICIENTS, Coefficient, register_coefficient
 from genpredict.stats.looking import look
@@ -31,6 +32,8 @@ __all__ = [
     "aggregate",
     "correlate",
     "difference",
+    "describe_families",
+    "families_as_targets",
     "top_fraction",
     "within_groups",
     "increment",

@@ -96,11 +96,18 @@ def groups_of(scores: xr.Dataset, by: Sequence[str] | str | None) -> dict[str, N
         at = np.flatnonzero(~missing.to_numpy())[rows]
         mask = np.zeros(count, dtype=bool)
         mask[at] = True
-        masks[_label(names, values)] = mask
+        masks[group_label(names, values)] = mask
     return masks
 
 
-def _label(names: Sequence[str], values: Any) -> str:
+def group_label(names: Sequence[str], values: Any) -> str:
+    """Return the label of the group that has these values of coordinates.
+
+    Examples
+    --------
+    >>> group_label(["network", "epoch"], ("resnet20", 12.0))
+    'network=resnet20,epoch=12'
+    """
     listed = values if isinstance(values, tuple) else (values,)
     return ",".join(f"{name}={_text(value)}" for name, value in zip(names, listed, strict=True))
 

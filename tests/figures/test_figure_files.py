@@ -100,6 +100,7 @@ def test_figures_compute_no_statistic(file: Path) -> None:
             assert of_stats <= {  # which find numbers by their names, and say whose they are
                 "genpredict.stats.column",
                 "genpredict.stats.columns",
+                "genpredict.stats.groups",
                 "genpredict.stats.known_coefficients",
                 "genpredict.stats.measure_groups",
                 "genpredict.stats.specifications",
