@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from genpredict.figures.labels import name_of, shortened, wrapped
 from genpredict.figures.layers import LayerMatrix, layer_matrix
+from genpredict.figures.palettes import Palette, colour_map
 from genpredict.figures.style import (
     COLUMN_WIDTH,
     SMALL_FONT,
@@ -29,6 +30,7 @@ from genpredict.figures.style import (
 MOST_NAMES = 12
 #: Up to so many epochs are marked one by one.
 MARKED = 15
+_DASH = 4.0  # of lines that coincide, in widths of a line
 
 
 def plot_evolution(
@@ -40,6 +42,7 @@ def plot_evolution(
     p: int = 2,
     unfolding: str = "out_channel",
     log: bool = False,
+    palette: Palette | None = None,
     bar: bool | Sequence[Axes] | NDArray[Any] = True,
     width: float = COLUMN_WIDTH,
     ax: Axes | None = None,
@@ -59,6 +62,8 @@ def plot_evolution(
         Choices, for a measure that has these dimensions.
     log : bool
         Logarithmic measure.
+    palette : str or sequence of str, optional
+        Colours from the input to the output: the name of a colour map, such as "cividis".
     bar : bool, or sequence or array of Axes
         Whether the layers are named beside a bar of their colours; beside all of the axes given,
         for panels that share one. A layer has the same colour in every unfolding.
@@ -70,11 +75,13 @@ def plot_evolution(
     Returns
     -------
     Axes
+        Where layers coincide all along, their colours take turns on the one line.
 
     Raises
     ------
     ValueError
-        For names that the scores do not hold; when two checkpoints share an epoch.
+        For names that the scores do not hold, and a palette that there is not; when two
+        checkpoints share an epoch.
 
     Examples
     --------
@@ -90,9 +97,10 @@ def plot_evolution(
     matrix = layer_matrix(
         scores, measure, columns=x, factorization=factorization, p=p, unfolding=unfolding
     )
+    shades = colour_map(palette, depth_ramp())(matrix.depth)
     with styled():
         ax = ax or new_axes(width, 0.72 * width)
-        _draw(ax, matrix)
+        _draw(ax, matrix, shades)
         if all(float(value).is_integer() for value in matrix.columns):
             ax.xaxis.set_major_locator(whole_numbers())
         if log:
@@ -102,35 +110,48 @@ def plot_evolution(
         ax.spines[["top", "right"]].set_visible(False)
         tidy(ax)
         if bar is not False:
-            _depth_bar([ax] if bar is True else list(np.asarray(bar).flat), matrix)
+            _depth_bar([ax] if bar is True else list(np.asarray(bar).flat), matrix, shades)
     return ax
 
 
-def _draw(ax: Axes, matrix: LayerMatrix) -> None:
+def _draw(ax: Axes, matrix: LayerMatrix, shades: NDArray[np.float64]) -> None:
     """Draw one line a layer."""
     positions = np.asarray(matrix.columns, dtype=np.float64)
-    shades = depth_ramp()(matrix.depth)
     marker = "o" if len(positions) <= MARKED else ""
-    for name, shade, heights in zip(matrix.layers, shades, matrix.values.T, strict=True):
+    turns = _turns(matrix.values.T)
+    for index, heights in enumerate(matrix.values.T):
+        turn, count = turns[index]
+        dashes = "-" if count == 1 else (turn * _DASH, (_DASH, (count - 1) * _DASH))
         ax.plot(
             positions,
             heights,
-            color=shade,
+            color=shades[index],
             linewidth=0.9,
+            linestyle=dashes,
             marker=marker,
             markersize=2.2,
-            label=name,
+            markevery=(turn % len(positions), count),
+            label=matrix.layers[index],
         )
     if not matrix.values.size:
         ax.text(0.5, 0.5, "no values", ha="center", va="center", transform=ax.transAxes)
 
 
-def _depth_bar(panels: list[Axes], matrix: LayerMatrix) -> None:
+def _turns(curves: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Return of each curve which it is among those that coincide with it, and of how many."""
+    alike: dict[bytes, list[int]] = {}
+    for index, curve in enumerate(curves):
+        alike.setdefault(curve.tobytes(), []).append(index)
+    places = {i: (turn, len(own)) for own in alike.values() for turn, i in enumerate(own)}
+    return [places[index] for index in range(len(curves))]
+
+
+def _depth_bar(panels: list[Axes], matrix: LayerMatrix, colours: NDArray[np.float64]) -> None:
     """Name the layers beside a bar of their colours, the input on top; number them when many."""
     count = len(matrix.layers)
     if not count:
         return
-    shades = ListedColormap(depth_ramp()(matrix.depth).tolist())
+    shades = ListedColormap(colours.tolist())
     norm = BoundaryNorm(np.arange(count + 1) + 0.5, count)
     aspect = 30 if len(panels) == 1 else 60
     bar = colour_bar(panels, ScalarMappable(norm, shades), "layer", aspect=aspect)

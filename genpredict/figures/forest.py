@@ -22,6 +22,7 @@ from genpredict.figures.coefficients import (
     with_values,
 )
 from genpredict.figures.labels import name_of, wrapped
+from genpredict.figures.palettes import Palette, group_colours
 from genpredict.figures.quantities import names_list
 from genpredict.figures.sections import Rows, name_rows, rows_by_section
 from genpredict.figures.style import (
@@ -60,6 +61,7 @@ def plot_forest(
     coefficient: str = "rocc",
     targets: Sequence[str] | None = None,
     group: str = "all",
+    palette: Palette | None = None,
     width: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -76,6 +78,8 @@ def plot_forest(
         Labels, a colour each; by default all.
     group : str
         A label along `group`.
+    palette : str or sequence of str, optional
+        Colours of the targets, as of `plot_scatter`.
     width : float, optional
         In inches; by default `WIDTH`.
     ax : Axes, optional
@@ -92,7 +96,8 @@ def plot_forest(
     Raises
     ------
     ValueError
-        For labels that the table does not hold, or another coefficient.
+        For labels that the table does not hold, another coefficient, and a palette that there is
+        not or that has fewer colours than there are targets.
 
     Examples
     --------
@@ -102,6 +107,7 @@ def plot_forest(
     table, empty = with_values(table, coefficient, ("measure",) if targets else _BOTH)
     order, note = by_strength(table, coefficient, targets)
     rows = _rows(table, order)
+    colours = _colours(palette, table.sizes["target"])
     with styled():
         whole = ax is None
         if ax is None:
@@ -110,12 +116,13 @@ def plot_forest(
         ax.axvline(0.0, color=INK, linewidth=0.6)
         shown = table.isel(measure=rows.order)
         for t in range(table.sizes["target"]):
-            _draw(ax, shown.isel(target=t), coefficient, rows.places, t, table.sizes["target"])
+            side = _side(t, table.sizes["target"])
+            _draw(ax, shown.isel(target=t), coefficient, rows.places + side, colours[t])
         _name(ax, shown, coefficient, rows)
         said = [sample_text(shown), "" if group == "all" else group.replace("=", ": ")]
         said += [conditions_text(shown), note, absent_text(empty)]
         _say(ax, COEFFICIENTS[coefficient].reversed_name, said)
-        _legend(ax, table, coefficient, whole)
+        _legend(ax, table, coefficient, colours, whole)
     return ax
 
 
@@ -151,15 +158,24 @@ def _rows(table: xr.Dataset, order: NDArray[np.intp]) -> Rows:
     return Rows(order, np.arange(len(order)) + gap, [])
 
 
-def _draw(
-    ax: Axes, part: xr.Dataset, coefficient: str, places: NDArray[Any], t: int, count: int
-) -> None:
+def _colours(palette: Palette | None, count: int) -> tuple[str, ...]:
+    """Return a colour for each of so many targets."""
+    colours = group_colours(palette, count)
+    if len(colours) < count:
+        raise ValueError(f"palette: has {len(colours)} colours for {count} targets; give {count}")
+    return colours
+
+
+def _side(t: int, count: int) -> float:
+    """Return how far below the middle of its row a target is drawn, of so many."""
+    step = min(_STEP, _SPREAD / max(count - 1, 1))
+    return step * (t - (count - 1) / 2)
+
+
+def _draw(ax: Axes, part: xr.Dataset, coefficient: str, heights: NDArray[Any], colour: str) -> None:
     """Draw one target: a line an interval, a mark an estimate."""
     value = part[coefficient].values
     low, high = (part[end].values for end in _ends(part, coefficient))
-    step = min(_STEP, _SPREAD / max(count - 1, 1))
-    side = step * (t - (count - 1) / 2)
-    colour, heights = GROUP_COLOURS[t], places + side
     ax.hlines(heights, low, high, color=colour, linewidth=1.0)
     adjusted = part.get(f"{coefficient}_pvalue_holm", part[f"{coefficient}_pvalue"]).values
     sure = adjusted < STARS[0]
@@ -211,12 +227,14 @@ def _short_names(shown: xr.Dataset) -> list[str]:
     return called
 
 
-def _legend(ax: Axes, table: xr.Dataset, coefficient: str, whole: bool) -> None:
+def _legend(
+    ax: Axes, table: xr.Dataset, coefficient: str, colours: Sequence[str], whole: bool
+) -> None:
     """Name targets by colour, what full marks mean, and lines where there are any."""
     names = [name_of(str(name)) for name in table["target"].values]
     marks = [
         Line2D([], [], color=colour, marker="o", markersize=3.5, label=name)
-        for name, colour in zip(names, GROUP_COLOURS, strict=False)
+        for name, colour in zip(names, colours, strict=False)
     ]
     full = Line2D([], [], color=INK, marker="o", markersize=3.5, linestyle="",
                   label="p (Holm) < 0.05")  # fmt: skip

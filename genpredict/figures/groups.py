@@ -195,7 +195,7 @@ def _numbers(numbers: NDArray[np.float64], title: str, *, log: bool = False) -> 
 def _levels(coordinate: xr.DataArray, name: str, *, parameter: str, most: int) -> Levels:
     raw = coordinate.values.tolist()
     texts = [level_text(value) for value in raw]
-    order = {level_text(value): None for value in sorted(set(raw), key=_natural)}
+    order = {level_text(value): None for value in sorted(set(raw), key=in_order_of_people)}
     counts = Counter(text for text in texts if text != NOT_GIVEN)
     kept = [text for text in order if text in counts]
     rest = ""
@@ -214,7 +214,7 @@ def _levels(coordinate: xr.DataArray, name: str, *, parameter: str, most: int) -
     return Levels(name_of(name, coordinate), levels, np.asarray(codes, dtype=np.int64), bool(rest))
 
 
-def _natural(value: Any) -> tuple[bool, float, tuple[tuple[int, str], ...]]:
+def in_order_of_people(value: Any) -> tuple[bool, float, tuple[tuple[int, str], ...]]:
     """Sort numbers as numbers and before texts, and numbers in texts as people count."""
     text = isinstance(value, str)
     parts = [(0, part) for part in re.split(r"([0-9]+)", str(value))]

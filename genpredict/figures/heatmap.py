@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from genpredict.figures.labels import axis_label, level_text, name_of, shortened, wrapped
-from genpredict.figures.layers import LayerMatrix, layer_matrix, relative_depth
+from genpredict.figures.heatmap_axes import (
+    MOST_COLUMNS,
+    MOST_NAMES,
+    Depth,
+    name_columns,
+    name_layers,
+)
+from genpredict.figures.labels import wrapped
+from genpredict.figures.layers import LayerMatrix, edges_of, layer_matrix, relative_depth, sort_keys
+from genpredict.figures.palettes import Palette, colour_map
+from genpredict.figures.panels import CHARACTER
 from genpredict.figures.style import (
     COLUMN_WIDTH,
     PAGE_WIDTH,
-    SMALL_FONT,
     colour_bar,
     legend_above,
     new_axes,
     ramp,
     root_of,
     styled,
-    tidy,
 )
 
-Depth = Literal["layer", "relative"]
-#: More rows or columns than this are numbered, not named.
-MOST_NAMES = 40
-#: Columns of pixels of a page at 300 dpi, labels and colour bar apart.
-MOST_COLUMNS = 1500
 _ABSENT = "#EEEEEE"
 _RANK_ONE = "#D55E00"
 _RANK_ZERO = "#555555"
-_MOST_TICKS = 16
 _LINE = 0.13  # inches, of a named row or column
-_CHARACTER = 0.066  # mean width in inches
 
 
 def plot_heatmap(
@@ -53,6 +53,8 @@ def plot_heatmap(
     unfolding: str = "out_channel",
     limits: tuple[float, float] | None = None,
     depth: Depth = "layer",
+    log: bool = False,
+    palette: Palette | None = None,
     width: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -79,6 +81,10 @@ def plot_heatmap(
     depth : {"layer", "relative"}
         Rows are layers counted from the input, or shares of each network's depth, by which
         networks of unlike depth compare.
+    log : bool
+        Logarithmic colours; what is not above 0 has a colour of its own.
+    palette : str or sequence of str, optional
+        Colours from the least to the most: the name of a colour map, such as "cividis".
     width : float, optional
         In inches; by default a journal's column, its page from 20 columns on.
     ax : Axes, optional
@@ -87,13 +93,15 @@ def plot_heatmap(
     Returns
     -------
     Axes
-        Layers go down, the input on top.
+        Layers go down, the input on top. Of too many checkpoints to name, the groups that a text
+        `sort` puts beside each other are named, where there are at most 20.
 
     Raises
     ------
     ValueError
-        For names that the scores do not hold; when two checkpoints share a column; when columns
-        are epochs, say, and the checkpoints of several runs.
+        For names that the scores do not hold, and a palette that there is not; when two
+        checkpoints share a column; when columns are epochs, say, and the checkpoints of several
+        runs; for limits that have no logarithm.
 
     Notes
     -----
@@ -123,19 +131,23 @@ def plot_heatmap(
         matrix = relative_depth(matrix)
     total = len(matrix.columns)
     matrix = _thinned(matrix)
+    keys = [] if sort is None else sort_keys(scores, sort)[:: _every(total)]
+    shades = colour_map(palette, ramp())
+    if log and limits is not None and limits[0] <= 0:
+        raise ValueError(f"limits must be above 0 for logarithmic colours, got {limits}")
     with styled():
         whole = ax is None
         if ax is None:
             ax = new_axes(*_size(matrix, width))
-        _draw(ax, matrix, limits, whole=whole)
-        _name_layers(ax, matrix, depth)
-        _name_columns(ax, matrix, columns, sort, names, total)
+        _draw(ax, matrix, _Colours(shades, limits, log), whole=whole)
+        name_layers(ax, matrix, depth)
+        name_columns(ax, matrix, columns, sort, names, total=total, keys=keys)
     return ax
 
 
 def _thinned(matrix: LayerMatrix) -> LayerMatrix:
     """Keep one in so many columns: narrower than a pixel, they would mix to colours of no value."""
-    every = math.ceil(len(matrix.columns) / MOST_COLUMNS) or 1
+    every = _every(len(matrix.columns))
     return replace(
         matrix,
         values=matrix.values[::every],
@@ -143,6 +155,11 @@ def _thinned(matrix: LayerMatrix) -> LayerMatrix:
         names=matrix.names[::every],
         rank=None if matrix.rank is None else matrix.rank[::every],
     )
+
+
+def _every(count: int) -> int:
+    """Return one in how many columns has room."""
+    return math.ceil(count / MOST_COLUMNS) or 1
 
 
 def _size(matrix: LayerMatrix, width: float | None) -> tuple[float, float]:
@@ -157,22 +174,37 @@ def _size(matrix: LayerMatrix, width: float | None) -> tuple[float, float]:
     return width, below + min(max(body, 1.3), 6.0)
 
 
-def _draw(
-    ax: Axes, matrix: LayerMatrix, limits: tuple[float, float] | None, *, whole: bool
-) -> None:
+class _Colours(NamedTuple):
+    """How numbers are painted: the colours, their ends (None: those of the data), and the scale."""
+
+    shades: Colormap
+    limits: tuple[float, float] | None
+    log: bool
+
+
+def _draw(ax: Axes, matrix: LayerMatrix, colours: _Colours, *, whole: bool) -> None:
     if not matrix.values.size:
         ax.text(0.5, 0.5, "no values", ha="center", va="center", transform=ax.transAxes)
         return
     shown = np.ma.masked_invalid(matrix.values.T)
     rank = np.full(shown.shape, 2.0) if matrix.rank is None else matrix.rank.T
-    norm = Normalize(*(limits or _limits(shown[rank >= 2])))
     special = {"over": _RANK_ONE, "under": _RANK_ZERO} if matrix.rank is not None else {}
-    cmap = ramp().with_extremes(bad=_ABSENT, **special)
-    image = _painted(ax, shown, _edges(matrix), cmap=cmap, norm=norm)
-    colour_bar(ax, image, wrapped(matrix.label, 22))
+    usual, none = rank >= 2, np.zeros(shown.shape, dtype=bool)
+    if colours.log:
+        none = (shown <= 0).filled(False)
+        usual &= ~none
+        special["under"] = _RANK_ZERO
+    low, high = colours.limits or _limits(shown[usual], log=colours.log)
+    norm = LogNorm(low, high) if colours.log else Normalize(low, high)
+    cmap = colours.shades.with_extremes(bad=_ABSENT, **special)
+    shown[none] = low / 2  # below the scale: there is no logarithm of 0
+    image = _painted(ax, shown, edges_of(matrix), cmap=cmap, norm=norm)
+    high_inches = ax.get_window_extent().height / root_of(ax).dpi
+    colour_bar(ax, image, wrapped(matrix.label, max(22, int(high_inches / CHARACTER))))
     entries: list[tuple[bool, str, str]] = [
         (matrix.rank is not None and bool((rank == 1).any()), _RANK_ONE, "rank 1 (π/2)"),
         (matrix.rank is not None and bool((rank == 0).any()), _RANK_ZERO, "rank 0 (0)"),
+        (matrix.rank is None and bool(none.any()), _RANK_ZERO, "0 or below"),
         (bool(np.ma.getmaskarray(shown).any()), _ABSENT, "no such layer"),
     ]
     handles = [Patch(color=shade, label=text) for there, shade, text in entries if there]
@@ -190,62 +222,11 @@ def _painted(ax: Axes, shown: Any, edges: NDArray[np.float64] | None, **colours:
     return image
 
 
-def _edges(matrix: LayerMatrix) -> NDArray[np.float64] | None:
-    """Return where columns that are unevenly spaced numbers begin and end; else None."""
-    numbers = [n for n in matrix.columns if isinstance(n, int | float)]
-    if len(numbers) < max(3, len(matrix.columns)) or np.ptp(np.diff(numbers)) < 1e-9:
-        return None
-    places = np.asarray(numbers, dtype=np.float64)
-    middles = (places[1:] + places[:-1]) / 2
-    first, last = 2 * places[0] - middles[0], 2 * places[-1] - middles[-1]
-    return np.concatenate([[first], middles, [last]])
-
-
-def _limits(numbers: Any) -> tuple[float, float]:
+def _limits(numbers: Any, *, log: bool) -> tuple[float, float]:
     """Return the ends of the data; a constant sits in the middle of the scale."""
     if numbers.count() == 0:
-        return 0.0, 1.0
+        return (0.1, 1.0) if log else (0.0, 1.0)
     low, high = float(numbers.min()), float(numbers.max())
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
-
-
-def _name_layers(ax: Axes, matrix: LayerMatrix, depth: Depth) -> None:
-    tidy(ax)
-    if not matrix.layers:
-        ax.set_yticks([])
-    named = len(matrix.layers) <= MOST_NAMES
-    if named:
-        ax.set_yticks(range(len(matrix.layers)), [shortened(name, 24) for name in matrix.layers])
-        ax.tick_params(axis="y", length=0, labelsize=SMALL_FONT - 1)
-    else:
-        step = next(s for s in (10, 20, 50, 100, 1000) if len(matrix.layers) / s <= 8)
-        numbers = [1, *range(step, len(matrix.layers) + 1, step)]
-        ax.set_yticks([number - 1 for number in numbers], [str(number) for number in numbers])
-    if depth == "relative":
-        ax.set_ylabel("depth, % of the network's")
-        count = len(matrix.layers)
-        ax.set_yticks(np.linspace(-0.5, count - 0.5, 5), ["0", "25", "50", "75", "100"])
-        return
-    ax.set_ylabel("layer" if named and not "".join(matrix.layers).isdigit() else "layer, by depth")
-
-
-def _name_columns(
-    ax: Axes, matrix: LayerMatrix, columns: str, sort: str | None, names: str | None, total: int
-) -> None:
-    count = len(matrix.columns)
-    order = f" in order of {name_of(sort)}" if sort else ""
-    label = "" if columns == "checkpoint" else name_of(columns)
-    ax.tick_params(axis="x", length=0)
-    if columns == "checkpoint" and count > MOST_NAMES:
-        label = f"{total:,} checkpoints"
-        ax.set_xticks([])
-    elif columns == "checkpoint":
-        ax.set_xticks(range(count), matrix.names, rotation=90)
-        ax.tick_params(axis="x", labelsize=SMALL_FONT - 1)
-        label = "checkpoints" + (f" by {axis_label(names)}" if names else "")
-    elif _edges(matrix) is None:
-        places = range(0, count, math.ceil(count / _MOST_TICKS) or 1)
-        ax.set_xticks(places, [level_text(matrix.columns[i]) for i in places])
-    thinned = f", one in {math.ceil(total / MOST_COLUMNS)} drawn" if count < total else ""
-    wide = int(0.75 * root_of(ax).get_figwidth() / _CHARACTER)
-    ax.set_xlabel(wrapped(label + order + thinned, wide))
+    if low < high:
+        return low, high
+    return (low / 2, high * 2) if log else (low - 0.5, high + 0.5)

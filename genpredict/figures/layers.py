@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from genpredict.figures.groups import in_order_of_people
 from genpredict.figures.labels import axis_label, level_text, shortened, told_apart
 from genpredict.figures.quantities import coordinate_of, done_only
 
@@ -140,8 +141,7 @@ def _ordered(scores: xr.Dataset, columns: str, sort: str | None) -> xr.Dataset:
     if columns == "checkpoint":
         if sort is None:
             return scores
-        keys = coordinate_of(scores, sort, parameter="sort").values
-        return scores.isel(checkpoint=np.argsort(keys, kind="stable"))
+        return scores.isel(checkpoint=_order(coordinate_of(scores, sort, parameter="sort").values))
     coordinate = coordinate_of(scores, columns, parameter="columns")
     levels, counts = np.unique(coordinate.values[coordinate.notnull().values], return_counts=True)
     if (counts > 1).any():
@@ -176,6 +176,41 @@ def _levels(scores: xr.Dataset, name: str) -> list[Any]:
         return []
     known = pd.unique(scores[name].to_series())
     return [level for level in known.tolist() if level != "" and level == level]
+
+
+def sort_keys(scores: xr.Dataset, sort: str) -> list[Any]:
+    """Return the values that order the checkpoints that are done, the least first.
+
+    Parameters
+    ----------
+    scores : Dataset
+    sort : str
+        A coordinate, as `layer_matrix` takes it.
+    """
+    keys = coordinate_of(done_only(scores), sort, parameter="sort").values
+    ordered: list[Any] = keys[_order(keys)].tolist()
+    return ordered
+
+
+def _order(keys: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the order of numbers, or of texts as people count; what is not given comes last."""
+    if keys.dtype.kind in "fiub":
+        return np.argsort(keys, kind="stable")
+    levels = pd.unique(pd.Series(keys)).tolist()
+    ranked = sorted(levels, key=lambda level: (level == "", in_order_of_people(level)))
+    places = {level: place for place, level in enumerate(ranked)}
+    return np.argsort([places[key] for key in keys.tolist()], kind="stable")
+
+
+def edges_of(matrix: LayerMatrix) -> NDArray[np.float64] | None:
+    """Return where columns that are unevenly spaced numbers begin and end; else None."""
+    numbers = [n for n in matrix.columns if isinstance(n, int | float)]
+    if len(numbers) < max(3, len(matrix.columns)) or np.ptp(np.diff(numbers)) < 1e-9:
+        return None
+    places = np.asarray(numbers, dtype=np.float64)
+    middles = (places[1:] + places[:-1]) / 2
+    first, last = 2 * places[0] - middles[0], 2 * places[-1] - middles[-1]
+    return np.concatenate([[first], middles, [last]])
 
 
 def relative_depth(matrix: LayerMatrix) -> LayerMatrix:

@@ -53,7 +53,7 @@ def draw_legends(
         kinds = np.arange(len(shape.levels))
         handles = _entries(shape.levels, [INK] * len(shape.levels), kinds)
         parts.append((handles, shape.title, "outside upper center"))
-    if panels.grid is not None:
+    if panels.own:
         for handles, title, place in parts:
             _legend(panels, handles, title, place)
     elif parts:

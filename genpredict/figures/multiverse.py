@@ -104,6 +104,10 @@ def _draw_curve(ax: Axes, part: xr.Dataset, group: str) -> None:
     ax.axhline(0.0, color=INK, linewidth=0.6)
     median = float(part["median"])
     ax.axhline(median, color=MISSING, linewidth=1.0, zorder=0)
+    ax.text(
+        1.005, median, "median", transform=ax.get_yaxis_transform(), va="center",
+        fontsize=SMALL_FONT - 1, clip_on=False,
+    )  # fmt: skip
     attrs = part.attrs
     ax.set_ylabel(f"{attrs['coefficient'].upper()} of Q with\n{attrs['target_long_name']}")
     said = [

@@ -37,7 +37,9 @@ class Panels:
     columns, rows : list of str
         Names of the panels' columns and rows in `data`.
     grid : FacetGrid, optional
-        Whose axes these are; None for an Axes of the caller's, whose figure is left as it is.
+        Whose axes these are, where one made them.
+    own : bool
+        Whether the figure is ours: that of an Axes of the caller's is left as it is.
     """
 
     axes: NDArray[Any]
@@ -45,6 +47,7 @@ class Panels:
     columns: list[str]
     rows: list[str]
     grid: sns.FacetGrid | None = None
+    own: bool = True
 
     @property
     def figure(self) -> Figure:
@@ -54,7 +57,7 @@ class Panels:
     @property
     def size(self) -> tuple[float, float]:
         """Return width and height of a panel's axes in inches, as the figure is going to be."""
-        if self.grid is None:
+        if not self.own:
             box = (
                 self.axes[0, 0]
                 .get_window_extent()
@@ -119,7 +122,7 @@ def panels_of(
                 f"ax holds one panel, and these are {len(rows)} × {len(columns)}; draw one measure "
                 f"against one target without columns, or leave ax out"
             )
-        return Panels(np.array([[ax]], dtype=object), data, columns, rows)
+        return Panels(np.array([[ax]], dtype=object), data, columns, rows, own=False)
     one_measure = True if len(xs) == 1 else "col"
     grid = sns.FacetGrid(
         data,
@@ -176,7 +179,7 @@ def size_figure(panels: Panels, height: float | None) -> None:
     height : float, optional
         In inches; by default what all these take.
     """
-    if panels.grid is None:
+    if not panels.own:
         return
     _, high = panels.size
     rows = len(panels.axes)

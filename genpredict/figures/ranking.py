@@ -25,6 +25,7 @@ from genpredict.figures.coefficients import (
     with_values,
 )
 from genpredict.figures.labels import name_of, signed, wrapped
+from genpredict.figures.palettes import Palette, colour_map
 from genpredict.figures.quantities import names_list
 from genpredict.figures.sections import Rows, name_rows, rows_by_section
 from genpredict.figures.style import (
@@ -63,6 +64,7 @@ def plot_ranking(
     level: float = 0.05,
     intervals: bool = True,
     sort: bool = True,
+    palette: Palette | None = None,
     width: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -90,6 +92,8 @@ def plot_ranking(
         has none or `targets` are given, the first target; a note says so. Else in the order of the
         table. Either within sections, where some measures are of groups besides those of every
         score: these, each group, the baselines.
+    palette : str or sequence of str, optional
+        Colours from −1 to 1: the name of a diverging colour map, such as "vlag".
     width : float, optional
         In inches; by default what labels and columns take, at least a journal's column.
     ax : Axes, optional
@@ -102,7 +106,8 @@ def plot_ranking(
     Raises
     ------
     ValueError
-        For labels that the table does not hold, or another coefficient or adjustment.
+        For labels that the table does not hold, another coefficient or adjustment, or a palette
+        that there is not.
 
     Examples
     --------
@@ -119,13 +124,14 @@ def plot_ranking(
     rows = _rows(table)
     table = table.isel(measure=rows.order)
     columns = table.sizes["target"]
+    shades = colour_map(palette, _diverging()).with_extremes(bad=_GREY)
     with styled():
         whole = ax is None
         if ax is None:
             lines = max([1 + intervals, *(text.count("\n") + 1 for text in measure_names(table))])
             height = rows.height * (0.13 * lines + 0.08) + 0.9
             ax = new_axes(width or max(COLUMN_WIDTH, 2.5 + 0.85 * columns), height)
-        _draw(ax, table, coefficient, adjust, level, rows, intervals=intervals, whole=whole)
+        _draw(ax, table, coefficient, adjust, level, rows, shades, intervals=intervals, whole=whole)
         _name(ax, table, group, rows)
         _note(ax, [order, absent_text(empty)])
     return ax
@@ -178,6 +184,7 @@ def _draw(
     adjust: str,
     level: float,
     rows: Rows,
+    shades: Colormap,
     *,
     intervals: bool,
     whole: bool,
@@ -185,7 +192,7 @@ def _draw(
     estimates = table[coefficient].values
     suffix = "" if adjust == "none" else f"_{adjust}"
     significant = table[f"{coefficient}_pvalue{suffix}"].values < level  # NaN is not
-    image = _cells(ax, np.ma.masked_where(~significant, estimates), rows.places)
+    image = _cells(ax, np.ma.masked_where(~significant, estimates), rows.places, shades)
     if significant.any():  # else the bar would tell colours that are not there
         colour_bar(
             ax,
@@ -214,7 +221,9 @@ def _draw(
         )
 
 
-def _cells(ax: Axes, estimates: np.ma.MaskedArray[Any, Any], places: NDArray[Any]) -> AxesImage:
+def _cells(
+    ax: Axes, estimates: np.ma.MaskedArray[Any, Any], places: NDArray[Any], shades: Colormap
+) -> AxesImage:
     """Colour the cells of rows that stand without a gap together; return the last such image."""
     columns = estimates.shape[1]
     parts = np.split(np.arange(len(places)), np.flatnonzero(np.diff(places) > 1) + 1)
@@ -224,7 +233,7 @@ def _cells(ax: Axes, estimates: np.ma.MaskedArray[Any, Any], places: NDArray[Any
             estimates[part],
             aspect="auto",
             extent=(-0.5, columns - 0.5, bottom, top),
-            cmap=_diverging(),
+            cmap=shades,
             vmin=-1.0,
             vmax=1.0,
         )
@@ -245,7 +254,7 @@ def _interval(cell: xr.Dataset, coefficient: str) -> str:
 def _diverging() -> Colormap:
     """Return purple (negative) over white to orange-brown (positive): apart to all eyes."""
     palette: Colormap = sns.color_palette("PuOr_r", as_cmap=True)
-    return palette.with_extremes(bad=_GREY)
+    return palette
 
 
 def _name(ax: Axes, table: xr.Dataset, group: str, rows: Rows) -> None:

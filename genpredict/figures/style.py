@@ -61,6 +61,7 @@ _STYLE: dict[Any, Any] = {
     "axes.labelcolor": INK,
     "axes.labelpad": 3.0,
     "axes.titlepad": 4.0,
+    "figure.titlesize": FONT + 1.0,
     "text.color": INK,
     "legend.fontsize": SMALL_FONT,
     "legend.title_fontsize": SMALL_FONT,

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genpredict.training.choosing import Choice, best_runs, runs_of_best_settings
-    from genpredict.training.comparison import (
-        Comparison,
-        compare_runs,
-        curve_averages,
-        curve_bands,
-        mean_intervals,
-    )
+    from genpredict.training.comparison import Comparison, compare_runs, mean_intervals
     from genpredict.training.grid import Plan, read_plan, spell_out
     from genpredict.training.loop import train
     from genpredict.training.nats_archives import export_archive, export_archives
     from genpredict.training.optimizers import RMSGD, build_optimizer
     from genpredict.training.reading_runs import open_runs
     from genpredict.training.recipes import RECIPES
+    from genpredict.training.run_curves import curve_averages, curve_bands
     from genpredict.training.run_folder import Run
     from genpredict.training.settings import Settings, complete
     from genpredict.training.sweeps import Outcome, sweep
@@ -46,9 +41,8 @@ _MODULES = {
     "grid": ("Plan", "read_plan", "spell_out"),
     "sweeps": ("sweep", "Outcome"),
     "reading_runs": ("open_runs",),
-    "comparison": (
-        *("Comparison", "compare_runs", "curve_bands", "curve_averages", "mean_intervals"),
-    ),
+    "comparison": ("Comparison", "compare_runs", "mean_intervals"),
+    "run_curves": ("curve_bands", "curve_averages"),
     "choosing": ("Choice", "best_runs", "runs_of_best_settings"),
     "nats_archives": ("export_archives", "export_archive"),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,8 +17,6 @@ Match = Literal["epochs", "seconds"]
 BEST, CLOSE = "best", "close"
 #: Targets of which less is better.
 _LESS_IS_BETTER = ("loss", "perplexity", "gap", "distance")
-#: Points of a curve over seconds.
-_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -188,90 +185,3 @@ def mean_intervals(table: Comparison, *, level: float = 0.95) -> pd.DataFrame:
     freedom = (cells["n"] - 1).clip(lower=1)
     half = stdtrit(freedom, (1 + level) / 2) * cells["sd"] / np.sqrt(cells["n"])
     return cells.assign(lower=cells["mean"] - half, upper=cells["mean"] + half)
-
-
-def curve_bands(
-    runs: xr.Dataset, *, y: str, x: Literal["epoch", "elapsed"] = "epoch", by: Sequence[str]
-) -> pd.DataFrame:
-    """Average curves over the runs of each group.
-
-    Parameters
-    ----------
-    runs : Dataset
-        As `open_runs` returns it.
-    y : str
-        A number of the histories.
-    x : {"epoch", "elapsed"}
-        Over epochs, or over seconds of training (linearly between epochs).
-    by : sequence of str
-        Settings that make the groups; what else differs (seeds) is averaged.
-
-    Returns
-    -------
-    DataFrame
-        Columns `group` (its values joined by commas), `x`, `mean`, `low`, `high` (one standard
-        deviation to either side; the mean itself for one run) and `n`.
-
-    Raises
-    ------
-    GenpredictError
-        For names that the runs do not have.
-    """
-    for name in (y, *by):
-        if name not in runs.variables:
-            raise GenpredictError(f"{name}: the runs have no such number or setting")
-    names = [
-        ", ".join(map(str, key)) for key in zip(*(runs[one].values for one in by), strict=True)
-    ]
-    parts = []
-    for group in dict.fromkeys(names):
-        members = runs.isel(run=[index for index, name in enumerate(names) if name == group])
-        points, curves = _curves(members, y, x)
-        kept = np.isfinite(curves).any(axis=0)
-        points, curves = points[kept], curves[:, kept]
-        mean = np.nanmean(curves, axis=0)
-        count = np.isfinite(curves).sum(axis=0)
-        squares = np.nansum((curves - mean) ** 2, axis=0)
-        spread = np.sqrt(squares / np.maximum(count - 1, 1))  # 0 for one run
-        parts.append(
-            pd.DataFrame(
-                {
-                    "group": group,
-                    "x": points,
-                    "mean": mean,
-                    "low": mean - spread,
-                    "high": mean + spread,
-                    "n": count,
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
-
-
-def curve_averages(bands: pd.DataFrame) -> pd.DataFrame:
-    """Average the bands of `curve_bands` over x: one row a group.
-
-    Returns
-    -------
-    DataFrame
-        Columns `group`, `mean`, `low` and `high`.
-    """
-    return bands.groupby("group", sort=False)[["mean", "low", "high"]].mean().reset_index()
-
-
-def _curves(runs: xr.Dataset, y: str, x: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return points and, of each run, the curve at these."""
-    numbers = runs[y].transpose("run", "epoch").values
-    if x == "epoch":
-        return runs["epoch"].values.astype(np.float64), numbers
-    elapsed = runs["elapsed"].transpose("run", "epoch").values
-    points = np.linspace(0.0, np.nanmax(elapsed), _POINTS)
-    curves = []
-    for time, row in zip(elapsed, numbers, strict=True):
-        known = np.isfinite(row) & np.isfinite(time)
-        curves.append(
-            np.interp(points, time[known], row[known], left=np.nan, right=np.nan)
-            if known.any()
-            else np.full(len(points), np.nan)
-        )
-    return points, np.stack(curves)

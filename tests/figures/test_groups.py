@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 import seaborn as sns
 import xarray as xr
 from matplotlib.colors import to_hex
+from placement import check_layout, legends_of
 from synthetic_scores import scores_of
 
 from genpredict.errors import GenpredictWarning
@@ -45,25 +48,54 @@ def test_lines_are_for_groups_of_five_alone() -> None:
     plt.close(ax.figure)
 
 
-@pytest.mark.parametrize("count", [1, 3, 20])
-def test_curves_keep_their_room_however_many(count: int) -> None:
-    """Every group is named once, and the legend of 20 takes nothing from the panel."""
+@pytest.mark.parametrize("bars", [False, True])
+@pytest.mark.parametrize("count", [1, 3, 9, 20, 30])
+def test_curves_and_bars_keep_their_room_however_many(count: int, bars: bool) -> None:
+    """Every group is named once, no text leaves the page, and a legend takes nothing from a panel.
+
+    Of how many runs they are is said once where it is the same of all.
+    """
     bands = pd.concat(
         pd.DataFrame({"group": f"optimizer_{k}", "x": [1.0, 2.0], "mean": [k, k + 1.0]}).assign(
-            low=k, high=k + 1.0
+            low=k, high=k + 1.5, n=3
         )
         for k in range(count)
     )
-    ax = plot_curves(bands)
-    ax.figure.canvas.draw()
-    legends = [*ax.figure.legends, *([ax.get_legend()] if ax.get_legend() else [])]
-    named = [text.get_text() for legend in legends for text in legend.get_texts()]
-    assert named + [ax.get_title("left")] * (count == 1) == [f"optimizer_{k}" for k in range(count)]
-    assert ax.get_window_extent().height / ax.figure.dpi > 1.7
-    if count == 20:
-        [legend] = ax.figure.legends
-        assert not legend.get_window_extent().overlaps(ax.get_window_extent())
-    plt.close(ax.figure)
+    bands.attrs["spread"] = "± 1 standard deviation"
+    ax = plot_curves(bands.drop_duplicates("group") if bars else bands, bars=bars, y_label="y (s)")
+    check_layout(ax.figure)
+    named = [text.get_text() for legend in legends_of(ax.figure) for text in legend.get_texts()]
+    named += [text.get_text() for text in ax.get_yticklabels()] if bars else []
+    if count == 1 and not bars:
+        named = ax.get_title("left").split("\n")[:1]
+    assert named == [f"optimizer_{k}" for k in range(count)]
+    said = " ".join(
+        [ax.get_title("left"), ax.get_xlabel().replace("\n", " ")]
+        + [legend.get_title().get_text() for legend in legends_of(ax.figure)]
+    )
+    assert f"3 runs{' each' * (count > 1)}, mean ± 1 standard deviation" in said
+    if bars:
+        boxes = [text.get_window_extent() for text in ax.get_yticklabels()]
+        assert not any(a.overlaps(b) for a, b in pairwise(boxes))
+    else:
+        assert ax.get_window_extent().height / ax.figure.dpi > 1.7
+        kinds = [(line.get_color(), str(line._dash_pattern)) for line in ax.lines]
+        assert len(set(kinds)) == count
+
+
+def test_curves_say_how_many_runs_each_group_has() -> None:
+    """Where these differ; in axes of the caller's the legend lies above."""
+    bands = pd.DataFrame(
+        {"group": list("aabb"), "x": [0, 1, 0, 1], "mean": 1.0, "low": 1.0, "high": 1.0,
+         "n": [1, 2, 3, 3]}
+    )  # fmt: skip
+    figure, ax = plt.subplots(layout="constrained")
+    assert plot_curves(bands, palette=["red", "blue"], ax=ax) is ax
+    (legend,) = legends_of(figure)
+    names = [text.get_text().replace("\xa0", " ") for text in legend.get_texts()]
+    assert names == ["a (n = 2)", "b (n = 3)"]
+    assert [line.get_color() for line in ax.lines] == [to_hex("red"), to_hex("blue")]
+    check_layout(figure)
 
 
 def test_names_beside_marks_hide_nothing() -> None:

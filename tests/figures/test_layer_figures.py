@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,6 +25,85 @@ def run_of(epochs: int, *, layers: int = 4) -> xr.Dataset:
     order = np.random.default_rng(2).permutation(epochs)
     run = np.full(epochs, "sgd-s0", dtype=object)
     return scores.assign_coords(epoch=("checkpoint", 1 + order), run=("checkpoint", run))
+
+
+def mixed(n: int) -> xr.Dataset:
+    """Make scores of three networks and an optimizer that is not always given."""
+    names = np.array([f"net{2 + i % 10}" for i in range(n)], dtype=object)
+    names[::7] = ""
+    return scores_of(n).assign_coords(network=("checkpoint", names))
+
+
+def test_groups_of_many_columns_are_named_in_the_order_of_people() -> None:
+    """Each at the middle of its own columns, those not given last; lines part them."""
+    scores = mixed(130)
+    ax = plot_heatmap(scores, sort="network")
+    texts = [text.get_text() for text in ax.get_xticklabels()]
+    assert texts == [f"net{i}" for i in range(2, 12)] + ["not given"]
+    counts = [int((scores["network"] == name).sum()) for name in [*texts[:-1], ""]]
+    ends = np.cumsum(counts)
+    np.testing.assert_allclose(ax.get_xticks(), ends - np.array(counts) / 2 - 0.5)
+    np.testing.assert_allclose([line.get_xdata()[0] for line in ax.lines], ends[:-1] - 0.5)
+    first = scores["quality"].sel(CHOICE).isel(checkpoint=(scores["network"] == "net2").values)
+    np.testing.assert_array_equal(
+        ax.images[0].get_array()[:, : counts[0]].filled(np.nan), first.T.values
+    )
+    check_layout(ax.figure)
+    boxes = [text.get_window_extent() for text in ax.get_xticklabels()]
+    assert not any(a.overlaps(b) for a, b in pairwise(boxes))
+
+
+def test_checkpoints_without_a_number_to_order_them_by_are_said() -> None:
+    """They stand last, and the label says so."""
+    scores = scores_of(60)
+    assert "without" not in plot_heatmap(scores, sort="test_accuracy").get_xlabel()
+    scores["test_accuracy"][5] = np.nan
+    ax = plot_heatmap(scores, sort="test_accuracy")
+    assert ax.get_xlabel() == "60 checkpoints in order of test accuracy (those without one last)"
+    np.testing.assert_array_equal(
+        ax.images[0].get_array()[:, -1].filled(np.nan),
+        scores["quality"].sel(CHOICE)[5].values,
+    )
+
+
+@pytest.mark.parametrize("measure", ["quality", "stable"])
+def test_logarithmic_colours(measure: str) -> None:
+    """Colours are those of the logarithm; what has none has a colour that the legend names."""
+    scores = scores_of(6)
+    scores["stable"] = scores["quality"].drop_vars([])
+    scores["rank"][2, 1], scores["quality"][2, 1], scores["stable"][2, 1] = 0, 0, 0
+    ax = plot_heatmap(scores, measure=measure, log=True, palette="cividis")
+    image = ax.images[0]
+    usual = scores[measure].sel(CHOICE).where(lambda numbers: numbers > 0)
+    low, high = float(usual.min()), float(usual.max())
+    np.testing.assert_allclose(image.get_clim(), (low, high))
+    value = float(usual[0, 0])
+    share = np.log(value / low) / np.log(high / low)
+    found, wanted = image.to_rgba(value), plt.get_cmap("cividis")(share)
+    np.testing.assert_allclose(found, wanted, atol=0.02)
+    (legend,) = legends_of(ax.figure)
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names[0] == ("rank 0 (0)" if measure == "quality" else "0 or below")
+    zero = image.to_rgba(image.get_array())[1, 2]
+    assert to_hex(zero) == to_hex(legend.get_patches()[0].get_facecolor())
+    with pytest.raises(ValueError, match="limits must be above 0 for logarithmic colours"):
+        plot_heatmap(scores, log=True, limits=(0, 1))
+
+
+def test_layers_that_coincide_take_turns_on_their_line() -> None:
+    """Three layers at rank 0 in every epoch: each is seen, by dashes and marks of its own."""
+    run = run_of(9, layers=5)
+    run["rank"][:, :3] = 0.0
+    run["rank"][:, 3:] = np.arange(1, 10)[:, None, None] * np.array([1.0, 2.0])[:, None]
+    ax = plot_evolution(run, measure="rank", palette=["red", "green", "blue", "black", "grey"])
+    dashes = [line._dash_pattern for line in ax.lines]
+    assert [pattern for _, pattern in dashes[3:]] == [None, None]
+    starts = [offset for offset, _ in dashes[:3]]
+    shown, hidden = dashes[0][1]
+    assert hidden == pytest.approx(2 * shown)
+    np.testing.assert_allclose(np.diff(starts), shown)
+    assert [line.get_markevery() for line in ax.lines[:3]] == [(0, 3), (1, 3), (2, 3)]
+    assert len({to_hex(line.get_color()) for line in ax.lines}) > 2
 
 
 def luminance(colour: tuple[float, ...]) -> float:

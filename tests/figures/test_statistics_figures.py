@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
 from placement import check_layout
 
 import genpredict
 from genpredict import correlate, cross_validate, multiverse, open_scores
 from genpredict.cli.app import run
-from genpredict.figures import plot_forest, plot_multiverse, plot_predictions
+from genpredict.figures import plot_forest, plot_multiverse, plot_predictions, plot_ranking
 from genpredict.stats.columns import BASELINES
 
 SWEEP = Path(genpredict.__file__).parents[1] / "data" / "results" / "digits-sweep.zarr"
@@ -141,6 +142,73 @@ def test_predictions_against_the_table(sweep: xr.Dataset) -> None:
     plt.close(figure)
 
 
+@pytest.mark.parametrize(("count", "told"), [(1, True), (9, True), (18, True), (19, False)])
+def test_predictions_of_many_groups_and_rows(count: int, told: bool) -> None:
+    """Up to 18 groups are told apart; of more there is no legend. Thousands of marks are pixels."""
+    rows = 3_000
+    rng = np.random.default_rng(3)
+    groups = [f"run={i}" for i in range(count)]
+    judged = xr.Dataset(
+        {
+            "truth": ("checkpoint", rng.uniform(90, 99, rows)),
+            "prediction": (("features", "checkpoint"), rng.uniform(80, 120, (2, rows))),
+            "held_out": ("checkpoint", np.array(groups, dtype=object)[np.arange(rows) % count]),
+            **{f"{q}{end}": ("features", [0.1, 0.2]) for q in ("r2", "kendall")
+               for end in ("", "_lower", "_upper")},
+            "n": rows, "n_clusters": count,
+        },
+        coords={"features": ["measures", "baselines"], "group": groups,
+                "checkpoint": np.arange(rows)},
+        attrs={"target_long_name": "test accuracy", "units": "%", "model": "ridge",
+               "leave_out": "run", "cluster": "seed"},
+    )  # fmt: skip
+    figure = plot_predictions(judged, palette="Dark2")
+    assert [len(legend.get_texts()) for legend in figure.legends] == [count] * (told and count > 1)
+    for ax in figure.axes:
+        assert len(marks_of(ax)) == rows
+        assert all(part.get_rasterized() for part in ax.collections)
+        assert ax.get_xlim()[1] < 100  # predictions of 120 % take no room across
+        said = ax.get_title(loc="left")
+        assert said.endswith(
+            f"n = 3,000 in {count} cluster{'s' * (count > 1)}; ridge; run held out"
+        )
+    check_layout(figure)
+
+
+def test_palettes_of_forest_and_ranking(sweep: xr.Dataset) -> None:
+    """Marks of targets, and cells, have its colours; too few for the targets are refused."""
+    targets = ["test_accuracy", "generalization_gap"]
+    table = correlate(sweep, targets=targets, cluster=CLUSTER, permutations=0)
+    ax = plot_forest(table, palette=["red", "blue"])
+    edges = {to_hex(shade) for part in ax.collections if isinstance(part, PathCollection)
+             for shade in part.get_edgecolors()}  # fmt: skip
+    assert edges == {to_hex("red"), to_hex("blue")}
+    with pytest.raises(ValueError, match="palette: has 1 colours for 2 targets; give 2"):
+        plot_forest(table, palette=["red"])
+    assert plot_ranking(table, adjust="none", palette="vlag").images[0].get_cmap().name == "vlag"
+    with pytest.raises(ValueError, match=r"palette: .*take a name such as 'tab10'"):
+        plot_ranking(table, palette="no such")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("multiverse --target a --palette tab10", "curves, heatmap, evolution, scatter, ranking,"),
+        ("scatter --log", "log_ before the name of a measure or target makes its axis"),
+        ("spectrum --labels=checkpoint", "`figure spectrum` does not have it; scatter and"),
+        ("scatter --labelz=checkpoint", "Unknown option: --labelz"),
+    ],
+)
+def test_an_option_of_other_kinds_names_them(
+    typed: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what does the same here, where something does; a typo is a typo."""
+    kind, *options = typed.split()
+    assert run(["figure", kind, "scores.zarr", *options, "-o", "f.png"]) == 2
+    error = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert said in error
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -153,7 +221,7 @@ def test_predictions_against_the_table(sweep: xr.Dataset) -> None:
             "--simultaneous",
         ],
         ["multiverse", "--target", "generalization_gap", "--permutations", "19"],
-        ["predictions", "--leave-out", "optimizer"],
+        ["predictions", "--leave-out", "optimizer", "--palette", "Dark2", "--size", "6,4"],
     ],
 )
 def test_commands_draw(arguments: list[str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import xarray as xr
 from scipy import stats
 
 from genpredict.cli import run as run_command
-from genpredict.errors import GenpredictError
+from genpredict.errors import GenpredictError, GenpredictWarning
 from genpredict.training import (
     compare_runs,
     curve_averages,
@@ -203,9 +203,38 @@ def test_curves_hold_what_they_are_given() -> None:
 
     bands = curve_bands(made_up(), y="test_accuracy", by=["optimizer"])
     ax = plot_curves(bands, y_label="test accuracy (%)")
-    assert [line.get_label() for line in ax.lines] == ["x", "y", "z"]
+    names = [line.get_label().replace("\xa0", " ") for line in ax.lines]
+    assert names == ["x (n = 2)", "y (n = 1)", "z (n = 1)"]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [10, 52, 62])
     assert len(ax.collections) == 1  # one group has two runs
     bars = plot_curves(curve_averages(bands), bars=True)
-    heights = [patch.get_height() for patch in bars.patches]
-    np.testing.assert_allclose(heights, [124 / 3, 35.5, 80 / 3])
+    widths = [patch.get_width() for patch in bars.patches]
+    np.testing.assert_allclose(widths, [124 / 3, 35.5, 80 / 3])
+    assert [text.get_text().split()[0] for text in bars.get_yticklabels()] == ["x", "y", "z"]
+    assert bars.get_ylim()[0] > bars.get_ylim()[1]  # the first on top
+
+
+def test_bands_of_logarithms_against_hand() -> None:
+    """Geometric means, a factor to either side; what is not above 0 counts nowhere."""
+    runs = made_up()
+    bands = curve_bands(runs, y="test_accuracy", by=["optimizer"], log=True)
+    x = bands[bands["group"] == "x"]
+    np.testing.assert_allclose(x["mean"], [10, np.sqrt(50 * 54), np.sqrt(60 * 64)])
+    np.testing.assert_allclose(x["high"] / x["mean"], x["mean"] / x["low"])
+    assert bands.attrs["spread"] == "± 1 standard deviation of logarithms"
+    first = (runs["optimizer"] == "y") & (runs["epoch"] == 0)
+    runs["test_accuracy"] = runs["test_accuracy"].where(~first, 0.0)
+    bands = curve_bands(runs, y="test_accuracy", by=["optimizer"], log=True)
+    assert bands[bands["group"] == "y"]["x"].tolist() == [1]
+
+
+def test_a_group_without_any_number_is_said() -> None:
+    """Runs that diverged at once have no curve, and no run at all is an error."""
+    runs = made_up()
+    runs["test_accuracy"] = runs["test_accuracy"].where(runs["optimizer"] != "y")
+    with pytest.warns(GenpredictWarning, match="test_accuracy: no run of y has a number"):
+        bands = curve_bands(runs, y="test_accuracy", by=["optimizer"])
+    assert set(bands["group"]) == {"x", "z"}
+    runs["test_accuracy"] = runs["test_accuracy"] * np.nan
+    with pytest.raises(GenpredictError, match="test_accuracy: none of the runs has a number"):
+        curve_bands(runs, y="test_accuracy", by=["optimizer"])

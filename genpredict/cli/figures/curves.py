@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from genpredict.cli.figures.drawing import AS_DRAWN, Picture, figure, saved
+from genpredict.cli.figures.drawing import AS_DRAWN, LogNumbers, PaletteName, Picture, figure, saved
 from genpredict.cli.options import Names, Output
 
+SECONDS_LABEL = "seconds of training an epoch, mean over epochs"
 CURVES_EXAMPLES = """
 Examples:
 
@@ -30,7 +31,8 @@ def curves(
     x: Literal["epoch", "seconds"] = "epoch",
     hue: Names = ("optimizer",),
     where: str | None = None,
-    log: bool = False,
+    log: LogNumbers = False,
+    palette: PaletteName = None,
     picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw the course of training: a line a group, a band of one standard deviation over seeds.
@@ -52,27 +54,27 @@ def curves(
         Settings that make the groups, separated by commas.
     where
         Runs that count, as name=value, such as network=resnet20.
-    log
-        Logarithmic y.
     """
 
     def draw() -> Any:
         from genpredict.figures.curves import plot_curves
-        from genpredict.training.comparison import curve_averages, curve_bands
+        from genpredict.figures.labels import composed
         from genpredict.training.reading_runs import open_runs, runs_where
+        from genpredict.training.run_curves import curve_averages, curve_bands
 
         runs = runs_where(open_runs(folder), where)
         along: Literal["epoch", "elapsed"] = "elapsed" if x == "seconds" else "epoch"
-        bands = curve_bands(runs, y=y, x=along, by=list(hue))
-        attrs = runs[y].attrs
+        bands = curve_bands(runs, y=y, x=along, by=list(hue), log=log)
+        bars, attrs = y == "seconds", runs[y].attrs
         return plot_curves(
-            curve_averages(bands) if y == "seconds" else bands,
+            curve_averages(bands) if bars else bands,
             x_label="seconds of training" if x == "seconds" else "epoch",
-            y_label=f"{attrs.get('long_name', y)} ({attrs['units']})"
-            if attrs.get("units", "1") != "1"
-            else str(attrs.get("long_name", y)),
-            bars=y == "seconds",
+            y_label=SECONDS_LABEL
+            if bars
+            else composed(attrs.get("long_name", y), attrs.get("units", "1")),
+            bars=bars,
             log=log,
+            palette=palette,
         )
 
     return saved(folder, output, draw, overwrite=overwrite, picture=picture)

@@ -11,12 +11,16 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from genpredict.cli.exit_codes import ALL_DONE
+from genpredict.cli.figures.refusals import refused
 from genpredict.cli.loading import loading
 from genpredict.cli.options import commas
 from genpredict.errors import GenpredictError
 
-figure = App(
-    name="figure", help="Draw figures from a scores store, or from weights.", help_format="markdown"
+figure: App = App(
+    name="figure",
+    help="Draw figures from a scores store, or from weights.",
+    help_format="markdown",
+    error_formatter=lambda error: refused(error, figure),
 )
 
 
@@ -42,6 +46,13 @@ class PictureFlags:
     dpi: Annotated[int, Parameter(validator=Number(gte=10, lte=2400))] = 300
     describe: bool = False
 
+    @property
+    def placed(self) -> dict[str, Any]:
+        """Return what must be known before names find their places: title, width and height."""
+        width, height = self.size or (None, None)
+        given = {"title": self.title or None, "width": width, "height": height}
+        return {name: value for name, value in given.items() if value is not None}
+
     def check(self) -> None:
         """Raise GenpredictError where the size is none."""
         if self.size is not None and (
@@ -53,6 +64,21 @@ class PictureFlags:
             )
 
 
+#: Options of the kinds of figures that they mean something for; the others say which take them.
+PaletteName = Annotated[
+    str | None,
+    Parameter(
+        help="Colours: a palette of matplotlib or seaborn, such as tab10 or Dark2 of groups, "
+        "cividis of numbers."
+    ),
+]
+LogNumbers = Annotated[bool, Parameter(help="Logarithmic numbers.")]
+LabelNames = Annotated[
+    str | None,
+    Parameter(
+        help="Coordinate whose values are written beside the marks, such as checkpoint or network."
+    ),
+]
 Picture = Annotated[PictureFlags, Parameter(name="*")]
 AS_DRAWN = PictureFlags()
 
@@ -144,6 +170,7 @@ def saved(
         from genpredict.cli.correlate import warnings_noted
         from genpredict.figures.describing import describe
         from genpredict.figures.saving import check_suffix, figure_of, save
+        from genpredict.figures.style import styled
         from genpredict.outputs import check_output, remedy_named
 
     picture.check()
@@ -160,7 +187,8 @@ def saved(
             width, height = picture.size
             figure_of(panels).set_size_inches(width, height)
         if picture.title:
-            figure_of(panels).suptitle(picture.title)
+            with styled():
+                figure_of(panels).suptitle(picture.title)
         words = describe(panels) if picture.describe else ""
         options: dict[str, Any] = {} if picture.dpi == AS_DRAWN.dpi else {"dpi": picture.dpi}
         if words:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from genpredict.cli.figures.drawing import AS_DRAWN, Picture, drawn, figure, saved
+from genpredict.cli.figures.drawing import (
+    AS_DRAWN,
+    LogNumbers,
+    PaletteName,
+    Picture,
+    drawn,
+    figure,
+    saved,
+)
 from genpredict.cli.options import Factorization, Output, Power
 
 HEATMAP_EXAMPLE = (
@@ -39,6 +47,8 @@ def heatmap(
     factorization: Factorization = "low_rank",
     p: Power = 2,
     depth: Literal["layer", "relative"] = "layer",
+    log: LogNumbers = False,
+    palette: PaletteName = None,
     picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw a layer measure over layers and checkpoints, or layers and epochs.
@@ -84,6 +94,8 @@ def heatmap(
             factorization=factorization,
             p=p,
             depth=depth,
+            log=log,
+            palette=palette,
         )
 
     return drawn(path, output, draw, where, overwrite=overwrite, picture=picture)
@@ -102,6 +114,8 @@ def evolution(
     unfolding: Literal["in_channel", "out_channel"] = "out_channel",
     factorization: Factorization = "low_rank",
     p: Power = 2,
+    log: LogNumbers = False,
+    palette: PaletteName = None,
     picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw a layer measure over the epochs of one run; deeper layers are darker.
@@ -133,7 +147,14 @@ def evolution(
         from genpredict.figures import plot_evolution
 
         return plot_evolution(
-            scores, measure=measure, x=x, unfolding=unfolding, factorization=factorization, p=p
+            scores,
+            measure=measure,
+            x=x,
+            unfolding=unfolding,
+            factorization=factorization,
+            p=p,
+            log=log,
+            palette=palette,
         )
 
     return drawn(path, output, draw, where, overwrite=overwrite, picture=picture)
@@ -150,7 +171,7 @@ def spectrum(
     layer: str | None = None,
     unfolding: Literal["in_channel", "out_channel"] | None = None,
     estimator: Literal["global", "reference"] | None = None,
-    log: bool = False,
+    log: LogNumbers = False,
     picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw raw and low-rank singular values of one layer, with noise level and threshold.
@@ -172,8 +193,6 @@ def spectrum(
         Default out_channel, where the layer has it.
     estimator
         Default that of the store, global for weights.
-    log
-        Logarithmic singular values.
     """
 
     def draw() -> Any:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from genpredict.cli.figures.drawing import AS_DRAWN, Picture, drawn, figure
+from genpredict.cli.figures.drawing import (
+    AS_DRAWN,
+    LabelNames,
+    PaletteName,
+    Picture,
+    drawn,
+    figure,
+)
 from genpredict.cli.options import CoefficientName, Factorization, Names, Output, Power
 
 SCATTER_EXAMPLES = """
@@ -33,8 +40,8 @@ def scatter(
     where: str | None = None,
     correlations: bool = False,
     trend: bool = False,
-    labels: str | None = None,
-    palette: str | None = None,
+    labels: LabelNames = None,
+    palette: PaletteName = None,
     factorization: Factorization = "low_rank",
     p: Power = 2,
     picture: Picture = AS_DRAWN,
@@ -66,10 +73,6 @@ def scatter(
         Write PLCC and ROCC with 95 % intervals above each panel.
     trend
         Draw a least-squares line through each group.
-    labels
-        Coordinate whose values are written beside the marks, such as checkpoint or network.
-    palette
-        Colours of --hue: a palette of matplotlib or seaborn, such as tab10, viridis, Dark2.
     factorization
         Which spectrum, for measures that have both.
     p
@@ -98,6 +101,7 @@ def scatter(
             trend=trend,
             labels=labels,
             palette=palette,
+            **picture.placed,
         )
 
     return drawn(path, output, draw, where, overwrite=overwrite, picture=picture)
@@ -115,6 +119,7 @@ def ranking(
     targets: Names | None = None,
     where: str | None = None,
     partial: Names | None = None,
+    palette: PaletteName = None,
     picture: Picture = AS_DRAWN,
 ) -> int:
     """Draw the correlations of measures with targets, those that may be chance in grey.
@@ -145,6 +150,6 @@ def ranking(
         from genpredict.stats import correlate
 
         table = correlate(scores, measures=measures, targets=targets, where=where, partial=partial)
-        return plot_ranking(table, coefficient=coefficient)
+        return plot_ranking(table, coefficient=coefficient, palette=palette)
 
     return drawn(path, output, draw, overwrite=overwrite, picture=picture)

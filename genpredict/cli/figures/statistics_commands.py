@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from genpredict.cli.figures.drawing import AS_DRAWN, Picture, drawn, figure
+from genpredict.cli.figures.drawing import (
+    AS_DRAWN,
+    LabelNames,
+    PaletteName,
+    Picture,
+    drawn,
+    figure,
+)
 from genpredict.cli.options import DEFAULT_FLAGS, CoefficientName, Flags, Names, Output
 
 FOREST_EXAMPLE = "Example: `genpredict figure forest scores.zarr --cluster network -o forest.pdf`"
@@ -30,6 +37,7 @@ def forest(
     where: str | None = None,
     partial: Names | None = None,
     simultaneous: bool = False,
+    palette: PaletteName = None,
     flags: Flags = DEFAULT_FLAGS,
     picture: Picture = AS_DRAWN,
 ) -> int:
@@ -68,7 +76,7 @@ def forest(
                 scores, measures=measures, targets=targets, where=where, partial=partial,
                 simultaneous=simultaneous, inference=flags.inference(),
             )  # fmt: skip
-        return plot_forest(table, coefficient=coefficient)
+        return plot_forest(table, coefficient=coefficient, palette=palette)
 
     return drawn(path, output, draw, overwrite=overwrite, picture=picture)
 
@@ -128,6 +136,8 @@ def predictions(
     model: Literal["ridge", "random_forest", "gradient_boosting", "gaussian_process"] = "ridge",
     leave_out: Names = ("network",),
     where: str | None = None,
+    labels: LabelNames = None,
+    palette: PaletteName = None,
     flags: Flags = DEFAULT_FLAGS,
     picture: Picture = AS_DRAWN,
 ) -> int:
@@ -160,6 +170,6 @@ def predictions(
         judged = cross_validate(
             scores, target, features, model, leave_out, where=where, inference=flags.inference()
         )
-        return plot_predictions(judged)
+        return plot_predictions(judged, labels=labels, palette=palette, **picture.placed)
 
     return drawn(path, output, draw, overwrite=overwrite, picture=picture)
