@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,8 +21,8 @@ from genpredict.spectral.blocks import (
     DEVICE_ELEMENTS,
     STACK_ELEMENTS,
     Block,
-    Inspection,
     Piece,
+    SquaredNorms,
     fill,
     full_eigenvalues,
     integers_on,
@@ -34,6 +33,7 @@ from genpredict.spectral.blocks import (
 )
 from genpredict.spectral.calls import Calls, Spectra, measure_layers, measure_spectra, sizes_of_axes
 from genpredict.spectral.evbmf import factorize
+from genpredict.spectral.inspection import Inspection, fill_left, inspect, note_sides, with_dead
 from genpredict.spectral.layer_measures import LayerMeasures
 from genpredict.spectral.parallel import run_tasks
 from genpredict.spectral.released import solve_released
@@ -156,14 +156,21 @@ def _measure_part(
     """Measure layers that fit in memory together: first all Gram matrices, then the rest."""
     device = found.finite.device
     elements = STACK_ELEMENTS if device.type == "cpu" else DEVICE_ELEMENTS
-    blocks, pieces = plan([tuple(weight.shape) for weight in weights], stack_elements=elements)
+    shapes = [tuple(weight.shape) for weight in weights]
+    blocks, pieces = plan(shapes, stack_elements=elements)
     for block in blocks:
         block.allocate(device, method.dtype)
     zeros = torch.zeros_like(found.finite)
-    dead = (found.get(f"dead_{side}_channels", zeros.clone()).zero_() for side in _SIDES)
-    look = Inspection(found.finite, *dead)
-    options: dict[str, Any] = {"dtype": method.dtype, "dead_tolerance": method.dead_tolerance}
-    run_tasks([partial(fill, weights, piece, look, **options) for piece in pieces], device=device)
+    outputs, inputs = (found.get(f"dead_{s}_channels", zeros.clone()).zero_() for s in _SIDES)
+    look = Inspection(found.finite, outputs, inputs)
+    norms: SquaredNorms = {}
+    filling = partial(fill, weights, norms=norms, device=device, dtype=method.dtype)
+    run_tasks([partial(filling, piece) for piece in pieces], device=device)
+    with torch.no_grad():
+        inspect(look, pieces, norms, method.dead_tolerance)
+        note_sides(look, blocks, shapes)
+    refilling = partial(fill_left, weights, look=look, dtype=method.dtype)
+    run_tasks([partial(refilling, *of) for of in with_dead(look, pieces)], device=device)
     run_tasks(
         [
             partial(_measure_rows, weights, block, rows, method, look, found)
@@ -193,16 +200,13 @@ def _measure_rows(
         left = left_eigenvalues(weights, block, rows, full, method.dead_tolerance)
         sides = block.rows_left[rows], block.columns_left[rows]
         low_rank = factorize(left, *sides, null_tolerance=method.null_tolerance)
-    at = (
-        integers_on(full.device, block.layer[rows]),
-        integers_on(full.device, block.unfolding[rows]),
-    )
+    layer, unfolding = block.at[:, rows]
     factorized: dict[str, tuple[Tensor, tuple[str, ...]]] = {
         "rank": (low_rank.rank, ()),
         "noise_variance": (low_rank.noise_variance, ()),
         "null_directions": (block.rows_left[rows] - low_rank.rows, ()),
-        "dead_output_channels": (look.dead_outputs[at[0]], ()),
-        "dead_input_channels": (look.dead_inputs[at[0]], ()),
+        "dead_output_channels": (look.dead_outputs[layer], ()),
+        "dead_input_channels": (look.dead_inputs[layer], ()),
     }
     full_rank = torch.full_like(low_rank.rank, block.n)
     spectra = Spectra(
@@ -214,7 +218,7 @@ def _measure_rows(
     results = {name: factorized[name][0] for name in ("rank", "noise_variance", "null_directions")}
     results |= measure_spectra(method.calls.spectra, spectra, factorized)
     for name in results.keys() & found.keys():
-        found[name][at] = results[name].double()
+        found[name][layer, unfolding] = results[name].double()
 
 
 def _measure_piece(

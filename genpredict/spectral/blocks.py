@@ -17,13 +17,9 @@ import torch
 from torch import Tensor
 
 from genpredict.schema import UNFOLDINGS
-from genpredict.spectral.left_grams import left_grams
 from genpredict.spectral.spectrum import gram, gram_eigenvalues, unresolved
 from genpredict.spectral.unfold import (
     dead_channels,
-    dead_slices,
-    may_be_dead,
-    sides_left,
     unfold,
     unfolded_shape,
     unfoldings,
@@ -38,6 +34,9 @@ SLICE_ELEMENTS = 1 << 19
 #: float64, of which EVBMF holds about ten at a time.
 DEVICE_ELEMENTS = 1 << 24
 
+#: Squared norms of the output and input channels of a piece, by its first layer.
+SquaredNorms = dict[int, tuple[Tensor, Tensor]]
+
 
 class Block:
     """The unfoldings whose smaller side is n, one row each: the full ones and what is left.
@@ -51,6 +50,8 @@ class Block:
     ----------
     layer, unfolding, columns : list of int
         Of each row: index of the layer, index in `schema.UNFOLDINGS`, M of the full unfolding.
+    at : Tensor, shape (2, N), int64
+        The first two of these.
     full, left : Tensor, shape (N, n, n)
         Gram matrices of the full unfoldings, and of those with dead channels set to zero, which
         is filled in only where `has_dead`.
@@ -65,6 +66,7 @@ class Block:
         self.layer: list[int] = []
         self.unfolding: list[int] = []
         self.columns: list[int] = []
+        self.at: Tensor
         self.full: Tensor
         self.left: Tensor
         self.has_dead: Tensor
@@ -89,6 +91,7 @@ class Block:
         self.left = torch.empty_like(self.full)
         self.has_dead = torch.zeros(count, dtype=torch.bool, device=device)
         self.rows_left = torch.full((count,), self.n, device=device)
+        self.at = integers_on(device, self.layer + self.unfolding).reshape(2, count)
         self.columns_left = integers_on(device, self.columns)
 
     def slices(self) -> Iterator[slice]:
@@ -119,21 +122,6 @@ class Piece:
     def cost(self) -> int:
         """Multiplications of all Gram matrices."""
         return len(self.layers) * prod(self.shape) * sum(block.n for _, block, _ in self.targets)
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What a look at every weight finds, one entry a layer.
-
-    Attributes
-    ----------
-    finite, dead_outputs, dead_inputs : Tensor, shape (W,), float64
-        1 where no weight is NaN or infinite, else 0; numbers of dead channels.
-    """
-
-    finite: Tensor
-    dead_outputs: Tensor
-    dead_inputs: Tensor
 
 
 def plan(
@@ -175,38 +163,31 @@ def plan(
 def fill(
     weights: Sequence[Tensor],
     piece: Piece,
-    found: Inspection,
+    norms: SquaredNorms,
     *,
+    device: torch.device,
     dtype: torch.dtype,
-    dead_tolerance: float | None,
 ) -> None:
-    """Stack the weights of a piece, look at them, and put their Gram matrices in place.
+    """Stack the weights of a piece, and put their Gram matrices and squared norms in place.
 
     Parameters
     ----------
     weights : sequence of Tensor
         All layers; the piece says which.
     piece : Piece
-    found : Inspection
-        Where to write down what is found; a layer that is not finite gets Gram matrices of zero.
+    norms : dict of int to tuple of Tensor
+        Gets those of output and input channels, by the first layer of the piece.
+    device : torch.device
     dtype : torch.dtype
         Of the arithmetic.
-    dead_tolerance : float, optional
-        As of `dead_channels`; None sets nothing aside.
     """
-    stack = stacked([weights[layer] for layer in piece.layers], found.finite.device, dtype)
+    stack = stacked([weights[layer] for layer in piece.layers], device, dtype)
     for unfolding, block, rows in piece.targets:
         gram(unfold(stack, unfolding, batch_dims=1), out=block.full[rows])
-    outputs, inputs = (_squared_norms(piece, stack, axis) for axis in ("out", "in"))
-    finite = torch.isfinite(outputs.sum(-1))
-    found.finite[integers_on(finite.device, piece.layers)] = finite.double()
-    if perhaps(~finite):
-        _drop(piece, stack, ~finite)
-    if dead_tolerance is not None and any(
-        perhaps(may_be_dead(norms, dead_tolerance)) for norms in (outputs, inputs)
-    ):
-        dead = dead_slices(outputs, dead_tolerance), dead_slices(inputs, dead_tolerance)
-        _set_aside(piece, stack, found, *dead)
+    norms[piece.layers[0]] = (
+        _squared_norms(piece, stack, "out"),
+        _squared_norms(piece, stack, "in"),
+    )
 
 
 def stacked(weights: list[Tensor], device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -226,36 +207,6 @@ def _squared_norms(piece: Piece, stack: Tensor, side: str) -> Tensor:
             return block.full[rows].diagonal(dim1=-2, dim2=-1)
     others = [dim for dim in range(1, stack.ndim) if dim != axis]
     return stack.square().sum(others)
-
-
-def _drop(piece: Piece, stack: Tensor, broken: Tensor) -> None:
-    """Set layers that hold NaN or infinity to zero, and their Gram matrices."""
-    stack.masked_fill_(broken.reshape(-1, *[1] * (stack.ndim - 1)), 0.0)
-    for _, block, rows in piece.targets:
-        block.full[rows].masked_fill_(broken[:, None, None], 0.0)
-
-
-def _set_aside(
-    piece: Piece, stack: Tensor, found: Inspection, outputs: Tensor, inputs: Tensor
-) -> None:
-    """Put the Gram matrices of what is left without dead channels in place."""
-    layers = integers_on(stack.device, piece.layers)
-    found.dead_outputs[layers] = outputs.sum(-1).double()
-    found.dead_inputs[layers] = inputs.sum(-1).double()
-    has_dead = outputs.any(-1) | inputs.any(-1)
-    some = _marked(has_dead)
-    if len(some) == 0:
-        return
-    alike = len(some) == len(has_dead)
-    weights, *dead = ((t if alike else t[some]) for t in (stack, outputs, inputs))
-    for unfolding, block, rows in piece.targets:
-        block.has_dead[rows] = has_dead
-        block.rows_left[rows], block.columns_left[rows] = sides_left(
-            piece.shape, unfolding, outputs, inputs
-        )
-        full = block.full[rows]
-        left = left_grams(full if alike else full[some], weights, unfolding, *dead)
-        block.left[rows].index_copy_(0, some, left)
 
 
 def full_eigenvalues(weights: Sequence[Tensor], block: Block, rows: slice) -> Tensor:
@@ -300,7 +251,7 @@ def left_eigenvalues(
     Tensor, shape (B, n), float64
         In descending order, zeros beyond the number of rows that are left.
     """
-    some = _marked(block.has_dead[rows])
+    some = marked(block.has_dead[rows])
     if len(some) == 0:
         return full
 
@@ -337,7 +288,7 @@ def perhaps(mask: Tensor) -> bool:
     return mask.device.type != "cpu" or bool(mask.any())
 
 
-def _marked(mask: Tensor) -> Tensor:
+def marked(mask: Tensor) -> Tensor:
     """Index the marked rows on the CPU, where asking is free; elsewhere all, without asking."""
     if mask.device.type == "cpu":
         return mask.nonzero().squeeze(-1)

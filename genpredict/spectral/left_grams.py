@@ -7,7 +7,9 @@ a digit of the smallest eigenvalues.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genpredict.spectral.spectrum import gram
@@ -46,48 +48,41 @@ def left_grams(
     positions = slices.shape[-1]
     turned = dead[axis].shape[1] > dead[1 - axis].shape[1] * positions  # W has rows > columns
     kept, dropped = (1 - axis, axis) if turned else (axis, 1 - axis)
-    left = _less_columns(grams, slices.movedim(1 + dropped, 1), dead[dropped], turned=turned)
+    left = grams.clone()
+    _subtract_columns(left, slices.movedim(1 + dropped, 1), dead[dropped].numpy(), turned=turned)
+    if not dead[kept].any():
+        return left
     rows = dead[kept].repeat_interleave(positions, -1) if turned else dead[kept]
     return left.masked_fill_(rows.unsqueeze(-1) | rows.unsqueeze(-2), 0.0)
 
 
-def _less_columns(grams: Tensor, slices: Tensor, dead: Tensor, *, turned: bool) -> Tensor:
+def _subtract_columns(
+    left: Tensor, slices: Tensor, dead: NDArray[np.bool_], *, turned: bool
+) -> None:
     """Subtract D·Dᵀ of the columns D that dead channels make.
 
     Parameters
     ----------
-    grams : Tensor, shape (B, L, L)
+    left : Tensor, shape (B, L, L)
+        Changed in place.
     slices : Tensor, shape (B, C, c, k)
         Of the channels that make columns (k each, or one each where `turned`), and of the others.
-    dead : Tensor, shape (B, C), bool
+    dead : array, shape (B, C), bool
     turned : bool
         Whether kernel positions go with the rows.
-
-    Returns
-    -------
-    Tensor, shape (B, L, L)
-        A copy.
     """
-    left = grams.clone()
-    counts, first = dead.sum(-1), _first_marked(dead)
-    widths = [_width(count) for count in counts.tolist()]
-    for width in sorted({*widths} - {0}):  # so that no result depends on the others of a stack
-        some = torch.tensor([row for row, own in enumerate(widths) if own == width])
-        at = first[some, :width]
-        columns = slices[some.unsqueeze(-1), at]
-        columns.masked_fill_((torch.arange(width) >= counts[some, None])[..., None, None], 0.0)
+    counts = dead.sum(-1)
+    first = np.argsort(~dead, axis=-1, kind="stable")  # the dead ones in front
+    first = np.pad(first, ((0, 0), (0, _width(dead.shape[1]) - dead.shape[1])))
+    widths = np.array([_width(count) for count in counts.tolist()])
+    for width in sorted({*widths.tolist()} - {0}):  # so that no result depends on the others
+        some = np.flatnonzero(widths == width)
+        columns = slices[torch.from_numpy(some[:, None]), torch.from_numpy(first[some, :width])]
+        spare = np.arange(width) >= counts[some, None]
+        columns.masked_fill_(torch.from_numpy(spare[..., None, None]), 0.0)
         factors = columns.flatten(2).mT if turned else columns.transpose(1, 2).flatten(2)
-        left[some] = torch.baddbmm(left[some], factors, factors.mT, alpha=-1)
-    return left
-
-
-def _first_marked(marks: Tensor) -> Tensor:
-    """Return the indices of what is marked in each row, in order, then zeros up to any width."""
-    row, column = marks.nonzero(as_tuple=True)
-    place = (marks.cumsum(-1) - 1)[row, column]
-    first = torch.zeros(len(marks), _width(marks.shape[1]), dtype=torch.int64)
-    first[row, place] = column
-    return first
+        rows = torch.from_numpy(some)
+        left[rows] = torch.baddbmm(left[rows], factors, factors.mT, alpha=-1)
 
 
 def _width(count: int) -> int:

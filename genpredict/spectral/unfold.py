@@ -153,22 +153,6 @@ def dead_slices(squared_norms: Tensor, tolerance: float) -> Tensor:
     return norms <= tolerance * median.unsqueeze(-1)
 
 
-def may_be_dead(squared_norms: Tensor, tolerance: float) -> Tensor:
-    """Mark weights that may have dead slices, cheaply: no median exceeds the largest norm.
-
-    Parameters
-    ----------
-    squared_norms : Tensor, shape (..., channels)
-    tolerance : float
-
-    Returns
-    -------
-    Tensor, shape (...), bool
-        False only where `dead_slices` finds none.
-    """
-    return squared_norms.amin(-1) <= 1.01 * tolerance**2 * squared_norms.amax(-1)
-
-
 def without(weights: Tensor, dead_outputs: Tensor, dead_inputs: Tensor) -> Tensor:
     """Set dead channels to exactly zero.
 
