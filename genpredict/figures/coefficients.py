@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from genpredict.figures.labels import NOT_GIVEN, composed, level_text, name_of, signed, wrapped
-from genpredict.stats.tables import choices_text
+from genpredict.stats.tables import choices_text, what_is_missing
 
 _DIMS = ("measure", "target", "group")
 _CHOICES = ("name", "factorization", "p")
@@ -24,12 +24,8 @@ def check_correlations(correlations: xr.Dataset) -> None:
     ValueError
         When they lack a dimension.
     """
-    missing = [dim for dim in _DIMS if dim not in correlations.dims]
-    if missing:
-        raise ValueError(
-            f"correlations must be a Dataset over {_DIMS}, as genpredict.stats.correlate returns; "
-            f"{', '.join(missing)} is missing"
-        )
+    if missing := what_is_missing(correlations):
+        raise ValueError(missing)
 
 
 def at(correlations: xr.Dataset, *, measure: str, target: str, group: str) -> xr.Dataset:

@@ -74,7 +74,7 @@ def plot_curves(
     Raises
     ------
     ValueError
-        For a palette that there is not.
+        For what are no bands, and a palette that there is not.
 
     Examples
     --------
@@ -83,6 +83,7 @@ def plot_curves(
     >>> bands = curve_bands(runs, y="test_accuracy", by=["optimizer"])  # doctest: +SKIP
     >>> plot_curves(bands, y_label="test accuracy (%)")  # doctest: +SKIP
     """
+    _check(bands)
     count = bands["group"].nunique()
     colours = group_colours(palette, count)
     with styled():
@@ -102,6 +103,16 @@ def plot_curves(
         ax.spines[["top", "right"]].set_visible(False)
         tidy(ax)
     return ax
+
+
+def _check(bands: pd.DataFrame) -> None:
+    needed = ("group", "mean", "low", "high")
+    missing = [name for name in needed if name not in getattr(bands, "columns", ())]
+    if missing:
+        raise ValueError(
+            f"bands must be a table as genpredict.training.curve_bands makes, of what open_runs "
+            f"returned; it has no {', '.join(missing)}"
+        )
 
 
 def _size(bands: pd.DataFrame, width: float | None, *, bars: bool) -> tuple[float, float]:

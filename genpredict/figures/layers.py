@@ -130,6 +130,11 @@ def _column_names(scores: xr.Dataset, columns: str, names: str | None) -> list[s
 def _check_measure(scores: xr.Dataset, measure: str) -> None:
     known = [str(name) for name, v in scores.data_vars.items() if "layer" in v.dims]
     known = [name for name in known if scores[name].dtype.kind in "fiub"]
+    if not known:
+        raise ValueError(
+            "scores must hold measures of layers, as genpredict.score and open_scores give; these "
+            "hold none"
+        )
     if measure not in known:
         raise ValueError(
             f"measure: {measure!r} is no measure of layers here; there are {', '.join(known)}"

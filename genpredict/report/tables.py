@@ -70,7 +70,8 @@ def summary_rows(columns: Iterable[Column]) -> list[dict[str, str]]:
     """
     rows = []
     for column in columns:
-        label = label_of(replace(column, log=False))
+        name = column.name.removeprefix("log_") if column.log else column.name
+        label = label_of(replace(column, log=False, name=name))
         known = column.values[np.isfinite(column.values)]
         if column.name.startswith("Q"):
             unit = "" if column.units in ("", "1") else f" ({column.units})"

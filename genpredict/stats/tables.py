@@ -39,7 +39,14 @@ def to_table(correlations: xr.Dataset) -> pd.DataFrame:
         Q_low_rank_p2, as `plot_scatter` takes it. Then n_clusters, icc_measure, icc_target, the
         choices that hold for every row (where, partial, cluster, level) and note, why a number is
         missing. Rows by group, then target, then measure.
+
+    Raises
+    ------
+    GenpredictError
+        For another Dataset, such as scores.
     """
+    if missing := what_is_missing(correlations):
+        raise GenpredictError(missing)
     statistics = [c + s for c in COEFFICIENTS for s in STATISTICS]
     statistics += [f"{c}_pvalue_{how}" for c in COEFFICIENTS for how in ADJUSTMENTS]
     statistics += [f"{c}_simultaneous_{end}" for c in COEFFICIENTS for end in ("lower", "upper")]
@@ -63,6 +70,27 @@ def to_table(correlations: xr.Dataset) -> pd.DataFrame:
         if name in correlations.attrs:
             columns[name] = [correlations.attrs[name]] * len(measure)
     return pd.DataFrame(columns)
+
+
+def what_is_missing(correlations: xr.Dataset) -> str:
+    """Return what keeps a Dataset from being a table of correlations, for a message; "" for none.
+
+    Examples
+    --------
+    >>> what_is_missing(xr.Dataset(coords={"checkpoint": ["a.pt"]})).rpartition("; ")[2]
+    'these are scores: give what genpredict.correlate(scores) returns'
+    """
+    dims = ("measure", "target", "group")
+    missing = [dim for dim in dims if dim not in getattr(correlations, "dims", ())]
+    if not missing:
+        return ""
+    text = (
+        f"correlations must be a Dataset over {dims}, as genpredict.stats.correlate returns; "
+        f"{', '.join(missing)} is missing"
+    )
+    if "checkpoint" in getattr(correlations, "dims", ()):
+        text += "; these are scores: give what genpredict.correlate(scores) returns"
+    return text
 
 
 def choices_text(correlations: xr.Dataset) -> str:

@@ -15,6 +15,7 @@ from placement import check_layout
 import genpredict
 from genpredict import correlate, cross_validate, multiverse, open_scores
 from genpredict.cli.app import run
+from genpredict.errors import GenpredictError
 from genpredict.figures import plot_forest, plot_multiverse, plot_predictions, plot_ranking
 from genpredict.stats.columns import BASELINES
 
@@ -230,6 +231,22 @@ def test_commands_draw(arguments: list[str], tmp_path: Path) -> None:
     kind, *options = arguments
     assert run(["figure", kind, str(SWEEP), *options, "-o", str(output)]) == 0
     assert output.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_takes_one_table_refuses_another(sweep: xr.Dataset) -> None:
+    """Scores for correlations and the other way round: the message says what to give."""
+    table = correlate(sweep, targets="test_accuracy", cluster=CLUSTER, permutations=0)
+    scores_given = r"these are scores: give what genpredict\.correlate\(scores\) returns"
+    for draw in (plot_forest, plot_ranking):
+        with pytest.raises(ValueError, match=scores_given):
+            draw(sweep)
+    with pytest.raises(GenpredictError, match=scores_given):
+        genpredict.stats.to_table(sweep)
+    with pytest.raises(ValueError, match=r"bands must be a table .* it has no group"):
+        genpredict.plot_curves(sweep)
+    for draw in (genpredict.plot_heatmap, genpredict.plot_evolution):
+        with pytest.raises(ValueError, match="scores must hold measures of layers"):
+            draw(table)
 
 
 def test_what_figures_refuse(sweep: xr.Dataset) -> None:

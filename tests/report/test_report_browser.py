@@ -200,3 +200,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Browser) -> None:
     browser.pause(0.6)
     assert browser.value("document.documentElement.scrollWidth") == 390
     assert len(marks(browser)) == COUNT
+    beyond = """[...document.querySelectorAll('caption span, pre')].filter((text) =>
+        text.checkVisibility() && (text.getBoundingClientRect().right > 390
+            || text.scrollWidth > text.clientWidth)).map((text) => text.textContent)"""
+    assert browser.value(beyond) == []

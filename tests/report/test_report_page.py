@@ -16,8 +16,9 @@ from genpredict.figures.labels import signed
 from genpredict.report import write_report
 from genpredict.report.colours import contrast, correlation_colour, ink_on
 from genpredict.report.layers import MOST_COLUMNS, columns_shown
-from genpredict.report.tables import MOST_NAMES, failures_of
+from genpredict.report.tables import MOST_NAMES, failures_of, summary_rows
 from genpredict.stats import correlate
+from genpredict.stats.columns import columns_of
 
 #: What a report of 1,000 checkpoints may weigh, bytes.
 MOST_BYTES = 1_200_000
@@ -183,6 +184,14 @@ def test_few_checkpoints(tmp_path: Path) -> None:
     """Three checkpoints make no correlation, and a page all the same."""
     text = Texts(page_of(scores_of(3), tmp_path)).text
     assert "0 of 0 with test accuracy" in text
+
+
+def test_numbers_have_their_own_name_and_not_that_of_their_logarithm() -> None:
+    """The summary shows numbers of parameters; the ranking takes their logarithms."""
+    columns = columns_of(scores_of(20), "log_num_parameters", "measures")
+    (row,) = summary_rows(columns)
+    assert row["label"] == "number of parameters"
+    assert row["minimum"] == "100,000"
 
 
 def test_failures_are_grouped_by_reason() -> None:
