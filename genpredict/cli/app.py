@@ -149,6 +149,8 @@ def show(
             console.note("the layers of a run: `genpredict show` and its folder")
         else:
             show_checkpoints(path, **patterns, network=network, output=output, overwrite=overwrite)
+    except BrokenPipeError:  # the reader of a pipe has gone, as `head` does: no error
+        raise
     except OSError as error:
         raise GenpredictError(str(error)) from error
     return ALL_DONE

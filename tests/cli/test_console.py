@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,18 @@ sys.exit(piped(run, []))
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == console.BROKEN_PIPE
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_that_leaves_show_is_no_error(store: Path, options: list[str]) -> None:
+    """Where the pipe is closed before a line is read: its exit code, and no word of it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "genpredict", "show", str(store), *options]
+    with os.fdopen(writer, "wb") as pipe:
+        ended = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, check=False)
+    assert ended.returncode == console.BROKEN_PIPE
+    assert b"pipe" not in ended.stderr.lower()
 
 
 def test_piped_returns_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
