@@ -146,6 +146,11 @@ def folder(path: Path) -> None:
     path.symlink_to(path.parents[1] / "own")
 
 
+def brackets(path: Path) -> None:
+    """Put brackets in brackets, which end in a RecursionError of Python's."""
+    path.write_text("[" * 200_000)
+
+
 ODD_FILES = (pipe, giant, zero)
 
 
@@ -155,6 +160,7 @@ ODD_FILES = (pipe, giant, zero)
         *[(name, put) for name in ("zarr.json", "status/c/0") for put in ODD_FILES],
         *[("checkpoint/c/0", bomb), ("quality/c/0/0/0/0/0", bomb), ("rank/zarr.json", giant)],
         *[("files/id/c/0", pipe), ("files/size/c/0", bomb), ("rank", folder)],
+        *[(name, brackets) for name in ("zarr.json", "rank/zarr.json")],
     ],
 )
 def test_odd_files_in_a_store_are_named(
@@ -193,7 +199,7 @@ def test_claims_of_a_store_are_checked(place: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("name", ["summary.json", "config.toml", "history.nc"])
-@pytest.mark.parametrize("put", ODD_FILES)
+@pytest.mark.parametrize("put", [*ODD_FILES, brackets])
 def test_odd_files_in_a_run_are_named(place: Path, name: str, put: Callable[[Path], None]) -> None:
     """Its last word, its settings and its numbers."""
     run_ = Run(place / "r")
@@ -204,12 +210,17 @@ def test_odd_files_in_a_run_are_named(place: Path, name: str, put: Callable[[Pat
         getattr(run_, read)
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, "{}", "nothing", '{"front": "\\ud800"}'])
-def test_odd_sidecars_of_caches_and_shards_are_passed_over(place: Path, text: str) -> None:
-    """Brackets in brackets end in no traceback."""
+@pytest.mark.parametrize("put", ["{}", "nothing", '{"front": "\\ud800"}', *ODD_FILES, brackets])
+def test_odd_sidecars_of_caches_and_shards_are_passed_over(
+    place: Path, put: str | Callable[[Path], None]
+) -> None:
+    """At once, also pipes, devices and giants."""
     from genpredict.checkpoints.nats.cache_files import read_front
 
-    (place / "cache.json").write_text(text)
+    if isinstance(put, str):
+        (place / "cache.json").write_text(put)
+    else:
+        put(place / "cache.json")
     assert read_front(place) is None
 
 
