@@ -80,7 +80,7 @@ def test_a_file_of_two_directories_hides_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["net/DATA.PKL", "NET/data.pkl", "net/Data.pkl"])
 def test_a_pickle_of_other_letters_is_not_loaded(tmp_path: Path, name: str) -> None:
-    """torch takes the last entry of a name whatever its case."""
+    """What torch loads is the last entry of a name, whatever its case."""
     path = torch_zip(tmp_path / "n.pt", GOOD, {"0": SIXTEEN}, extra={name: DEEP})
     (outcome,) = read_guarded([Case("n", "checkpoints", str(path))], patience=8).values()
     assert outcome.end == "refused"
