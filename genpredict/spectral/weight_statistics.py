@@ -33,10 +33,12 @@ def weight_statistics(weights: Tensor, biases: Tensor) -> Tensor:
         Of the weight and of the bias, as `tensor_statistics`; NaN for a bias that is not there or
         not finite.
     """
-    there = torch.isfinite(biases).all(-1)
-    of_biases = tensor_statistics(biases.where(there.unsqueeze(-1), 0.0))
-    of_biases.masked_fill_(~there.unsqueeze(-1), torch.nan)
-    return torch.stack([tensor_statistics(weights), of_biases], dim=1)
+    of_weights = tensor_statistics(weights)
+    there = torch.isfinite(biases).all(-1, keepdim=True)
+    if _is_known_false(there):
+        return torch.stack([of_weights, torch.full_like(of_weights, torch.nan)], dim=1)
+    of_biases = tensor_statistics(biases.where(there, 0.0)).masked_fill_(~there, torch.nan)
+    return torch.stack([of_weights, of_biases], dim=1)
 
 
 def tensor_statistics(tensors: Tensor) -> Tensor:
@@ -85,5 +87,9 @@ def _narrowest(entries: Tensor) -> Tensor:
     single = entries.float()  # exact for 16-bit floats, which numpy cannot sort
     if entries.dtype != torch.float64:
         return single
-    on_cpu = entries.device.type == "cpu"  # elsewhere the question would wait for the device
-    return single if on_cpu and torch.equal(single.double(), entries) else entries
+    return single if _is_known_false(single != entries) else entries
+
+
+def _is_known_false(mask: Tensor) -> bool:
+    """Return whether nothing is marked; False where asking would wait for a device."""
+    return mask.device.type == "cpu" and not mask.any()
