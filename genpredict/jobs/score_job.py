@@ -109,7 +109,9 @@ def score_into(
         spool.check_idle()
     if not overwrite:
         spool.check()
-    with open_writer(path, everything, overwrite=overwrite, chunk_size=chunk_size) as writer:
+    new: dict[str, Any] = {"overwrite": overwrite, "chunk_size": chunk_size}
+    new["ids"] = [item.id for item in sources.items if item.rows_known]
+    with open_writer(path, everything, **new) as writer:
         units = list(cut(sources.items, one_by_one=options.needs_data))
         if overwrite:
             spool.discard(units)

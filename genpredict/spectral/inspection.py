@@ -179,6 +179,8 @@ def fill_left(
     if perhaps(broken):
         stack.masked_fill_(broken.reshape(-1, *[1] * (stack.ndim - 1)), 0.0)
     outputs, inputs = (mask[at] for mask in look.masks[piece.layers[0]])
+    alike = len(some) == len(piece.layers)
     for unfolding, block, rows in piece.targets:
-        left = left_grams(block.full[rows][at], stack, unfolding, outputs, inputs)
+        full = block.full[rows]
+        left = left_grams(full if alike else full[at], stack, unfolding, outputs, inputs)
         block.left[rows].index_copy_(0, at, left)

@@ -102,13 +102,16 @@ class Ledger:
     """
 
     def __init__(self, store: zarr.Group) -> None:
-        self._group = store.require_group(LEDGER)
+        group = store.require_group(LEDGER)
+        self._arrays: dict[str, zarr.Array[Any]] = {}  # looked up once: each time reads a file
         for name, kind in _ARRAYS.items():
-            if name not in self._group:
-                self._group.create_array(
+            array: Any = group.get(name)
+            if array is None:
+                array = group.create_array(
                     name, shape=(0,), chunks=(CHUNK,), dtype=kind, dimension_names=("file",)
                 )
-        self.stamps = _read(self._group)
+            self._arrays[name] = array
+        self.stamps = _read(self._arrays)
         self._resize(len(self.stamps))
 
     def add(self, stamps: Mapping[str, Stamp]) -> None:
@@ -121,24 +124,21 @@ class Ledger:
             first = len(self.stamps)
             self._resize(first + len(new))
             self._write(first, list(new.values()))
-            self._array("id")[first:] = np.array(list(new), dtype=object)
+            self._arrays["id"][first:] = np.array(list(new), dtype=object)
             self.stamps |= new
 
     def _write(self, first: int, stamps: list[Stamp]) -> None:
         for name in Stamp._fields:
             column = np.array([getattr(stamp, name) for stamp in stamps], dtype=np.int64)
-            self._array(name)[first : first + len(stamps)] = column
+            self._arrays[name][first : first + len(stamps)] = column
 
     def _resize(self, count: int) -> None:
-        for name in _ARRAYS:
-            if self._array(name).shape != (count,):
-                self._array(name).resize((count,))
-
-    def _array(self, name: str) -> zarr.Array[Any]:
-        return cast("zarr.Array[Any]", self._group[name])
+        for array in self._arrays.values():
+            if array.shape != (count,):
+                array.resize((count,))
 
 
-def _read(group: zarr.Group) -> dict[str, Stamp]:
+def _read(group: zarr.Group | Mapping[str, zarr.Array[Any]]) -> dict[str, Stamp]:
     """Return the complete entries."""
     ids, sizes = (np.asarray(cast("Any", group[name])[:]).tolist() for name in ("id", "size"))
     checksums = []

@@ -6,7 +6,7 @@ See `genpredict.store.writing` for what holds at any moment, and how a writer is
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,6 +65,8 @@ class Writer:
         The store.
     lock : Path
         Its lock file, touched at every write as a sign of life.
+    ids : sequence of str
+        Rows that a new store begins with: its arrays are made with room for them at once.
 
     Attributes
     ----------
@@ -76,14 +78,16 @@ class Writer:
         Files taken in.
     """
 
-    def __init__(self, path: Path, lock: Path) -> None:
+    def __init__(self, path: Path, lock: Path, ids: Sequence[str] = ()) -> None:
         self.path, self._lock = path, lock
         self._group = zarr.open_group(path, mode="r+")
         self._arrays = dict(arrays(path, self._group))  # one by one: Ctrl-C leaves no task behind
         for name, array in self._arrays.items():  # nothing is written through a link
             check_chunks(array, path / name, 0)
         self.chunk_size = int(self._group.attrs["chunk_size"])  # type: ignore[arg-type]
-        self._row: dict[str, int] = {}
+        first = [] if "checkpoint" in self._arrays else list(dict.fromkeys(ids))
+        check_rows(path, len(first), 0)
+        self._row = {name: row for row, name in enumerate(first)}
         self._depth = 0
         self._require("checkpoint", _ID)
         known = known_measures()  # one of another package that is not here has its array, or gets
@@ -95,13 +99,15 @@ class Writer:
         for table in (LAYER_LABELS, measures, of_networks, STATE, COORDINATES):
             for name, variable in table.items():
                 self._require(name, variable)
-        ids = self._texts("checkpoint")
-        if "" in ids:  # from here on rows were being allotted when the owner died
-            ids = ids[: ids.index("")]
-        self._row = {name: row for row, name in enumerate(ids)}
+        if first:
+            self._arrays["checkpoint"][:] = np.array(first, dtype=object)
+        held = self._texts("checkpoint")
+        if "" in held:  # from here on rows were being allotted when the owner died
+            held = held[: held.index("")]
+        self._row = {name: row for row, name in enumerate(held)}
         depth = max(self._arrays[name].shape[1] for name in LAYER_LABELS)
-        self._resize(len(ids), depth)
-        self.status: dict[str, str] = dict(zip(ids, self._texts("status"), strict=True))
+        self._resize(len(held), depth)
+        self.status: dict[str, str] = dict(zip(held, self._texts("status"), strict=True))
         self.ledger = Ledger(self._group)
 
     def allot(self, ids: Iterable[str]) -> None:
@@ -264,9 +270,9 @@ class Writer:
     def _note_choices(self, name: str, rows: xr.Dataset) -> None:
         """Write down by which choices a network measure was aggregated."""
         if name in rows.data_vars and name in self._arrays:
-            attributes, given = self._arrays[name].attrs, rows[name].attrs
-            if new := {key: value for key, value in given.items() if key not in attributes}:
-                attributes.update(new)
+            array, given = self._arrays[name], rows[name].attrs
+            if new := {key: value for key, value in given.items() if key not in array.attrs}:
+                self._arrays[name] = array.update_attributes(new)  # all of them in one write
 
     def _list_coordinates(self, names: Iterable[str]) -> None:
         """Note which of the arrays are coordinates, before they are made."""

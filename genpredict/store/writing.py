@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import ENOTDIR
 from pathlib import Path
@@ -39,6 +39,7 @@ def open_writer(
     *,
     overwrite: bool = False,
     chunk_size: int = CHUNK_SIZE,
+    ids: Sequence[str] = (),
 ) -> Iterator[Writer]:
     """Create a store, or continue one, and hold its lock.
 
@@ -52,6 +53,8 @@ def open_writer(
         Delete an existing store first.
     chunk_size : int
         Checkpoints to a Zarr chunk, for a new store.
+    ids : sequence of str
+        Rows that a new store begins with, pending.
 
     Yields
     ------
@@ -85,7 +88,7 @@ def open_writer(
             _remove_partial_files(path)
             write_axes(zarr.open_group(path, mode="r+"))
             with damage_named(path):
-                writer = Writer(path, lock)
+                writer = Writer(path, lock, ids)
             yield writer
     except OSError as error:
         raise StoreError(

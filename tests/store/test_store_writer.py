@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import zarr
 
 from genpredict.checkpoints import Checkpoint, CheckpointSources, Item, open_checkpoints
 from genpredict.errors import CheckpointError, StoreError
@@ -259,3 +260,20 @@ def test_a_store_without_a_ledger_gets_one(tmp_path: Path) -> None:
     assert run(store, source).new == 0
     torch.save(network(9, layers=5), source / "n1.pt")
     assert len(run(store, source).warnings) == 1
+
+
+def test_a_new_store_is_made_with_room_for_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No array grows by rows that were known before: layers alone, once they are counted."""
+    grown: set[str] = set()
+    resize = zarr.Array.resize
+
+    def noted(array: zarr.Array[Any], shape: tuple[int, ...]) -> None:
+        if array.shape[0] != shape[0]:
+            grown.add(array.path)
+        resize(array, shape)
+
+    monkeypatch.setattr(zarr.Array, "resize", noted)
+    run(tmp_path / "s.zarr", save_networks(tmp_path / "nets"))
+    assert not {name for name in grown if not name.startswith("files/")}
