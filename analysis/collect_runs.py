@@ -17,13 +17,14 @@ import xarray as xr
 import genpredict
 from genpredict.training.run_folders import find_runs
 
-SETTINGS = ("network", "optimizer", "seed", "lr", "status")
+SETTINGS = ("network", "optimizer", "seed", "lr", "beta", "cutout_holes", "status")
 
 
 def collect(folder: Path) -> xr.Dataset:
     """Open all runs, and count layers with a signal."""
     runs = genpredict.open_runs(folder)
-    signals = [layers_with_signal(run.history) for run in find_runs(folder)]
+    begun = [run for run in find_runs(folder) if run.id in runs["run"]]
+    signals = [layers_with_signal(run.history) for run in begun]
     runs["layers_with_signal"] = xr.concat(signals, "run", join="outer").assign_coords(
         run=runs["run"]
     )

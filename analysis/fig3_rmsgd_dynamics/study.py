@@ -2,7 +2,8 @@
 
     python analysis/fig3_rmsgd_dynamics/study.py
 
-Reads analysis/results/histories.nc; writes results/ beside this file.
+Reads histories.nc (layers of four runs) and runs_10k.nc (β) of analysis/results; writes results/
+beside this file.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import xarray as xr
 
 import genpredict
 from genpredict.figures import save
+from genpredict.figures.style import styled
+from genpredict.training import compare_runs, curve_bands, mean_intervals
 
 HERE = Path(__file__).parent
 DPI = 150
 HISTORIES = HERE.parent / "results" / "histories.nc"
+RUNS = HERE.parent / "results" / "runs_10k.nc"
 NETWORK = "resnet20"
 #: Of every run that there is.
 BETA = 0.98
@@ -39,6 +43,46 @@ def main(output: Path = HERE / "results") -> None:
     pd.DataFrame(rows).to_csv(output / "rates.csv", index=False, float_format="%.4g")
     run = runs.isel(run=int((runs["network"] == NETWORK).values.argmax()))
     save(drawn(run.dropna("layer", subset=["learning_rate"])), output / "layers.png", dpi=DPI)
+    by_beta = plain_rmsgd(xr.load_dataset(RUNS, engine="scipy"))
+    effects(by_beta).to_csv(output / "beta.csv", float_format="%.4g")
+    save(drawn_by_beta(by_beta), output / "beta.png", dpi=DPI)
+
+
+def plain_rmsgd(runs: xr.Dataset) -> xr.Dataset:
+    """Keep RMSGD's runs without cutout, by β."""
+    chosen = (runs["optimizer"] == "rmsgd") & (runs["cutout_holes"] == 0)
+    return runs.isel(run=chosen.values).sortby(["beta", "seed"])
+
+
+def effects(runs: xr.Dataset) -> pd.DataFrame:
+    """Tell, for each β, test accuracy over seeds, and the course of the mean rate."""
+    ends = mean_intervals(compare_runs(runs, rows="network", columns="beta"))
+    ends = ends.set_index("beta")[["n", "mean", "sd", "lower", "upper"]]
+    rate = runs["learning_rate"]  # the mean over layers
+    course = {
+        "highest_test_accuracy": runs["test_accuracy"].max("epoch"),
+        "highest_mean_rate": rate.max("epoch"),
+        "last_mean_rate": rate.isel(epoch=-1),
+        "peak_epoch": rate["epoch"][rate.argmax("epoch")],
+    }
+    means = pd.DataFrame({name: numbers.to_series() for name, numbers in course.items()})
+    return ends.join(means.groupby(runs["beta"].to_series()).mean())
+
+
+def drawn_by_beta(runs: xr.Dataset) -> plt.Figure:
+    """Draw mean rate and test accuracy over the epochs, a curve with a band for each β."""
+    labels = {
+        "learning_rate": "learning rate, mean over layers",
+        "test_accuracy": "test accuracy (%)",
+    }
+    with styled():
+        figure, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
+        for ax, (name, label) in zip(axes, labels.items(), strict=True):
+            bands = curve_bands(runs, y=name, by=["beta"])
+            bands["group"] = "β = " + bands["group"]
+            genpredict.plot_curves(bands, y_label=label, ax=ax)
+        axes[0].get_legend().remove()
+    return figure
 
 
 def rates(run: xr.Dataset) -> dict[str, str | float]:
