@@ -22,7 +22,7 @@ DPI = 150
 STORES = HERE.parent / "results"
 FAMILIES: dict[str, dict[str, str]] = tomllib.loads((STORES / "families.toml").read_text("utf-8"))
 #: Families in which what trains the networks varies; the architectures' are in fig2b_nats.
-BY_OPTIMIZER = ["optimizers", "published", "resnet20_300"]
+BY_OPTIMIZER = ["optimizers", "optimizers_10k", "published", "resnet20_300"]
 #: Checkpoints that share all of these are one draw: seeds of one setting.
 CLUSTER = ["family", "network", "optimizer", "learning_rate", "schedule", "weight_decay", "beta"]
 #: Families of fewer networks are in the table alone.

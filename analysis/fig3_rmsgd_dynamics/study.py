@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 import genpredict
-from genpredict.figures import save
+from genpredict.figures import save, share_legend
 from genpredict.figures.style import styled
 from genpredict.training import compare_runs, curve_bands, mean_intervals
 
@@ -81,7 +81,7 @@ def drawn_by_beta(runs: xr.Dataset) -> plt.Figure:
             bands = curve_bands(runs, y=name, by=["beta"])
             bands["group"] = "β = " + bands["group"]
             genpredict.plot_curves(bands, y_label=label, ax=ax)
-        axes[0].get_legend().remove()
+        share_legend(axes)
     return figure
 
 

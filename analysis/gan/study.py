@@ -15,7 +15,7 @@ import xarray as xr
 
 import genpredict
 from genpredict.datasets import load_dataset
-from genpredict.figures import save
+from genpredict.figures import save, share_legend
 from genpredict.figures.style import styled
 from genpredict.training import (
     compare_runs,
@@ -82,8 +82,7 @@ def drawn(best: xr.Dataset, known: dict[str, float]) -> plt.Figure:
         ):
             bands = curve_bands(best, y=name, by=["optimizer"])
             genpredict.plot_curves(bands, y_label=label, log=name != "test_loss", ax=ax)
-            if ax is not axes[0]:
-                ax.get_legend().remove()
+        share_legend(axes)
         for name, bound in known.items():
             axes[0].axhline(bound, color="0.6", linewidth=0.6, linestyle=":")
             axes[0].annotate(name, (end, bound), ha="right", va="bottom", color="0.4", fontsize=7)

@@ -15,7 +15,7 @@ import xarray as xr
 
 import genpredict
 from genpredict.datasets.text import load_text, made_up_perplexity, unigram_perplexity
-from genpredict.figures import save
+from genpredict.figures import save, share_legend
 from genpredict.figures.style import styled
 from genpredict.training import (
     compare_runs,
@@ -83,7 +83,7 @@ def drawn(best: xr.Dataset, known: dict[str, float]) -> plt.Figure:
         for ax, (name, label) in zip(axes, labels.items(), strict=True):
             bands = curve_bands(best, y=name, by=["optimizer"])
             genpredict.plot_curves(bands, y_label=label, log=True, ax=ax)
-        axes[1].get_legend().remove()
+        share_legend(axes)
         axes[0].axhline(counted - least, xmin=0.7, color="0.6", linewidth=0.6, linestyle=":")
         end = int(best["epoch"][-1])
         axes[0].annotate(

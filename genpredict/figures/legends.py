@@ -7,6 +7,8 @@ from math import ceil
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import QuadMesh
 from matplotlib.lines import Line2D
@@ -16,7 +18,15 @@ from genpredict.figures.groups import Levels, Numbers
 from genpredict.figures.labels import NOT_GIVEN, level_text, shortened
 from genpredict.figures.marks import share_density
 from genpredict.figures.panels import SMALL_CHARACTER, Panels
-from genpredict.figures.style import DASHES, INK, MARKERS, MISSING, colour_bar, legend_above
+from genpredict.figures.style import (
+    DASHES,
+    INK,
+    MARKERS,
+    MISSING,
+    colour_bar,
+    legend_above,
+    root_of,
+)
 
 
 def draw_legends(
@@ -63,6 +73,37 @@ def draw_legends(
         _count_bar(panels)
 
 
+def share_legend(axes: Sequence[Axes]) -> None:
+    """Put the legend that panels have in common over all of them, once.
+
+    Parameters
+    ----------
+    axes : sequence of Axes
+        Panels of one figure whose layout makes room, each with the same groups in the same colours.
+
+    Examples
+    --------
+    >>> figure, axes = plt.subplots(1, 2, layout="constrained")  # doctest: +SKIP
+    >>> for ax, y in zip(axes, ("test_accuracy", "learning_rate")):  # doctest: +SKIP
+    ...     plot_curves(curve_bands(runs, y=y, by=["beta"]), ax=ax)
+    >>> share_legend(axes)  # doctest: +SKIP
+    """
+    drawn = [legend for ax in axes if (legend := ax.get_legend()) is not None]
+    if not drawn:
+        return
+    shared = drawn[0]
+    handles = []
+    for handle, text in zip(shared.legend_handles, shared.get_texts(), strict=True):
+        if handle is not None:
+            handle.set_label(text.get_text())
+            handles.append(handle)
+    title = shared.get_title().get_text()
+    for legend in drawn:
+        legend.remove()
+    columns = _columns(root_of(axes[0]).get_figwidth(), handles)
+    legend_above(axes[0], handles, title=title, ncols=columns, place="outside upper left")
+
+
 def _count_bar(panels: Panels) -> None:
     """Draw the bar of what hexagons and cells count, where there are any."""
     hexagons = share_density(list(panels.axes.flat))
@@ -85,7 +126,7 @@ def _legend(panels: Panels, handles: list[Line2D], title: str, place: Any) -> No
     )
 
 
-def _columns(width: float, handles: Sequence[Line2D]) -> int:
+def _columns(width: float, handles: Sequence[Artist]) -> int:
     """Return how many columns a legend has: as few rows as fit, which are equally long."""
     longest = max((len(str(handle.get_label())) for handle in handles), default=0)
     fit = max(1, int(width / (0.3 + longest * SMALL_CHARACTER)))

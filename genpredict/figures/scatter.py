@@ -30,6 +30,7 @@ from genpredict.stats.column import Column
 from genpredict.stats.groups import group_label
 
 _MOST_LEVELS = 8
+_MOST_NAMED = 2
 #: Groups take every colour up to twice, the second time with another shape.
 TURNS = 2
 
@@ -220,4 +221,8 @@ def _coefficients(cell: xr.Dataset | None, *, pooled: bool) -> list[str]:
     if cell is None:
         return []
     lines = [coefficient_text(cell, name) for name in ("plcc", "rocc")]
-    return [*lines, f"{'pooled: ' * pooled}{sample_text(cell)}"]
+    sample = sample_text(cell)
+    count, _, names = sample.partition(" by ")
+    if names.count(",") >= _MOST_NAMED:  # more coordinates than a panel has room for
+        sample = count
+    return [*lines, f"{'pooled: ' * pooled}{sample}"]

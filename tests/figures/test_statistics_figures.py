@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.collections import PathCollection
@@ -16,7 +17,14 @@ import genpredict
 from genpredict import correlate, cross_validate, multiverse, open_scores
 from genpredict.cli.app import run
 from genpredict.errors import GenpredictError
-from genpredict.figures import plot_forest, plot_multiverse, plot_predictions, plot_ranking
+from genpredict.figures import (
+    plot_curves,
+    plot_forest,
+    plot_multiverse,
+    plot_predictions,
+    plot_ranking,
+    share_legend,
+)
 from genpredict.stats.columns import BASELINES
 
 SWEEP = Path(genpredict.__file__).parents[1] / "data" / "results" / "digits-sweep.zarr"
@@ -262,3 +270,23 @@ def test_what_figures_refuse(sweep: xr.Dataset) -> None:
         plot_multiverse(table)
     with pytest.raises(ValueError, match=r"judged must be a Dataset as genpredict\.cross_validate"):
         plot_predictions(table)
+
+
+def test_panels_share_one_legend() -> None:
+    """It stands over all panels, inside the figure; those of the panels are gone."""
+    bands = pd.DataFrame(
+        {"group": np.repeat(list("ab"), 3), "x": [0, 1, 2] * 2, "mean": np.arange(6.0)}
+    ).assign(low=lambda frame: frame["mean"] - 1, high=lambda frame: frame["mean"] + 1, n=3)
+    figure, axes = plt.subplots(1, 2, figsize=(7, 2.5), layout="constrained")
+    for ax in axes:
+        plot_curves(bands, ax=ax)
+    colours = [line.get_color() for line in axes[0].get_lines()]
+    share_legend(axes)
+    assert [ax.get_legend() for ax in axes] == [None, None]
+    (legend,) = figure.legends
+    assert [text.get_text().split()[0] for text in legend.get_texts()] == ["a", "b"]
+    assert [handle.get_color() for handle in legend.legend_handles] == colours
+    figure.canvas.draw()
+    box = legend.get_window_extent()
+    assert all(box.y0 >= ax.get_window_extent().y1 for ax in axes)
+    assert figure.bbox.y1 >= box.y1

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from genpredict.errors import GenpredictError
-from genpredict.figures import plot_ranking
+from genpredict.figures import plot_ranking, plot_scatter
 from genpredict.stats import correlate, describe_families, families_as_targets
 
 CLUSTER = ["family", "optimizer"]
@@ -78,6 +78,18 @@ def test_families_become_the_targets_of_one_group() -> None:
         "ResNets: 80 to 91 % n = 12 in 6 clusters",
         "wide: 50 to 73 % n = 24 in 12 clusters",
     ]
+
+
+@pytest.mark.parametrize("coordinates", [1, 2, 3])
+def test_panels_name_the_coordinates_of_clusters_where_these_are_few(coordinates: int) -> None:
+    """More than two take more lines than a panel has: the table has them."""
+    scores = families().assign_coords(rate=("checkpoint", np.repeat(np.arange(18) * 0.1, 2)))
+    cluster = ["optimizer", "family", "rate"][:coordinates]
+    table = correlate(scores, measures=["size"], by="family", cluster=cluster)
+    grid = plot_scatter(scores, measures=["size"], columns="family", correlations=table)
+    title = " ".join(grid.axes[0, 0].get_title(loc="left").split())
+    by = f" by {', '.join(cluster)}" if coordinates < 3 else ""
+    assert title.endswith(f"n = 12 in 6 clusters{by}")
 
 
 @pytest.mark.parametrize(
