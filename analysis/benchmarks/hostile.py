@@ -28,13 +28,13 @@ STARTING = 60
 ROOM = 6 * 2**30
 
 
-def size_constructor(folder: Path) -> str:
-    """A tensor of 9,000 x 9,000 without a byte of it."""
+def size_constructor(folder: Path, *, side: int) -> str:
+    """A square tensor without a byte of it."""
     import torch
 
     class Sized:
         def __reduce__(self) -> tuple[Any, ...]:
-            return torch.Tensor, (9_000, 9_000)
+            return torch.Tensor, (side, side)
 
     torch.save({"fc.weight": Sized()}, folder / "n.pt")
     return "score"
@@ -86,6 +86,25 @@ def long_prefix(folder: Path) -> str:
 
     names = {"module." * 150_000 + f"l{n}.weight": torch.ones(3, 3) for n in range(2)}
     torch.save(names, folder / "n.pt")
+    return "score"
+
+
+def long_names(folder: Path) -> str:
+    """600 names of 20,000 characters, which pack into kilobytes."""
+    import zipfile
+
+    import torch
+
+    names = [f"{'layer.' * 3_300}{number}.weight" for number in range(600)]
+    plain, packed = folder / "plain.pt", folder / "n.pt"
+    torch.save(dict.fromkeys(names, torch.ones(2, 2)), plain)
+    with (
+        zipfile.ZipFile(plain) as source,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    plain.unlink()
     return "score"
 
 
@@ -173,6 +192,15 @@ def pipe_for_a_chunk(folder: Path) -> str:
     return "show"
 
 
+def metadata(folder: Path, *, deep: bool) -> str:
+    """A zarr.json that is a sparse file of a terabyte, or lists in lists."""
+    path = store_of(folder) / "zarr.json"
+    path.write_bytes(b"[" * 10**6 if deep else b"{")
+    if not deep:
+        os.truncate(path, 1 << 40)
+    return "show"
+
+
 def giant_sidecar(folder: Path) -> str:
     """A summary.json that is a sparse file of a terabyte."""
     (folder / "r").mkdir()
@@ -182,12 +210,14 @@ def giant_sidecar(folder: Path) -> str:
 
 
 INPUTS: dict[str, Callable[[Path], str]] = {
-    "tensor of a size without data, 0.2 KB": size_constructor,
+    "tensor of 9,000 x 9,000 without data": lambda folder: size_constructor(folder, side=9_000),
+    "tensor of 30,000 x 30,000 without data": lambda folder: size_constructor(folder, side=30_000),
     "set of tuples in tuples, 120 KB": lambda folder: deep_keys(folder, run=False),
     "the same in state.pt": lambda folder: deep_keys(folder, run=True),
     "the same in DATA.PKL after data.pkl": second_pickle,
     "100,001 layers": many_layers,
     "module. 150,000 times in a name": long_prefix,
+    "600 names of 20,000 characters": long_names,
     "safetensors header of 95 MB": long_header,
     "8,000 names in a header": many_names,
     "bz2 of 3.9 GB": bz2_bomb,
@@ -195,6 +225,8 @@ INPUTS: dict[str, Callable[[Path], str]] = {
     "store with fill texts of 10 KB": fill_texts,
     "chunk that unpacks to 2 GB": chunk_bomb,
     "pipe for a chunk": pipe_for_a_chunk,
+    "zarr.json of a terabyte": lambda folder: metadata(folder, deep=False),
+    "zarr.json of lists in lists": lambda folder: metadata(folder, deep=True),
     "summary.json of a terabyte": giant_sidecar,
 }
 

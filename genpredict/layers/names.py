@@ -141,7 +141,7 @@ def name_rule(name: str) -> NameRule:
         is_weight=bool(recurrent or _WEIGHT.fullmatch(leaf)) or _is_called_weight(name, leaf_words),
         is_embedding=_is_embedding(module.lower()) or "embedding" in leaf_words,
         is_encoder=not _ENCODERS.isdisjoint(words(module)),
-        is_transposed=bool(_TRANSPOSED.search(path.lower())),
+        is_transposed=_is_transposed(path.lower()),
         is_average=not _AVERAGES.isdisjoint(path.lower().split(".")),
         is_stack="experts" in words(module) or "experts" in leaf_words,
         is_position=bool(_POSITION.fullmatch(name)),
@@ -171,6 +171,11 @@ def _is_called_weight(name: str, leaf_words: tuple[str, ...]) -> bool:
     in_adapter = "lora" in front and leaf_words == ("default",)
     known = in_adapter or not _WEIGHT_WORDS.isdisjoint(leaf_words)
     return known and _NO_WEIGHT_WORDS.isdisjoint((*leaf_words, *(front if in_adapter else ())))
+
+
+def _is_transposed(path: str) -> bool:
+    """Return whether a path names a transposed convolution; long paths are searched when needed."""
+    return ("conv" in path or "transpos" in path) and bool(_TRANSPOSED.search(path))
 
 
 def _next_path(name: str) -> str | None:
