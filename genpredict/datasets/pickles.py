@@ -107,12 +107,13 @@ class _Reader(_Unpickler):  # type: ignore[misc]
     """Unpickler that knows the stand-ins above and nothing else.
 
     It is the one written in Python, whose steps can be bounded: dicts have plain keys, since
-    hashing tuples in each other may take for ever, and there are no sets and no bytearrays.
+    hashing tuples in each other may take for ever, and there are no sets.
     """
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="bytes")
-        self.room = 2 * len(content)
+        self.size = len(content)
+        self.room = 2 * self.size
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in of a global; refuse all others."""
@@ -148,8 +149,17 @@ class _Reader(_Unpickler):  # type: ignore[misc]
         self.load_dict()
 
     def refuse(self) -> None:
-        """Refuse a set, or a bytearray, for which room is made before it is read."""
-        raise pickle.UnpicklingError("it holds a set or a bytearray")
+        """Refuse a set."""
+        raise pickle.UnpicklingError("it holds a set")
+
+    def read_bytearray(self) -> None:
+        """Read a bytearray, for which room is made before it is read: none beyond the file."""
+        size = int.from_bytes(self.read(8), "little")
+        if size > self.size:
+            raise pickle.UnpicklingError("more bytes than the file has")
+        content = bytearray(size)
+        self.readinto(content)
+        self.append(content)
 
     dispatch = _Unpickler.dispatch | {
         pickle.SETITEM[0]: set_item,
@@ -158,7 +168,7 @@ class _Reader(_Unpickler):  # type: ignore[misc]
         pickle.EMPTY_SET[0]: refuse,
         pickle.ADDITEMS[0]: refuse,
         pickle.FROZENSET[0]: refuse,
-        pickle.BYTEARRAY8[0]: refuse,
+        pickle.BYTEARRAY8[0]: read_bytearray,
     }
 
 
