@@ -96,7 +96,7 @@ if TYPE_CHECKING:
         top_fraction,
         within_groups,
     )
-    from genpredict.store import join_scores, open_scores, write_scores
+    from genpredict.store import join_scores, open_families, open_scores, write_scores
     from genpredict.targets import with_targets
     from genpredict.training import (
         RMSGD,
@@ -133,7 +133,7 @@ _MODULES = {
     "registry": ("register_measure", "register_network_measure"),
     "scoring": ("score",),
     "targets": ("with_targets",),
-    "store": ("open_scores", "write_scores", "join_scores"),
+    "store": ("open_scores", "write_scores", "join_scores", "open_families"),
     "aggregation": ("aggregate",),
     "stats": (
         "correlate",
@@ -220,6 +220,7 @@ __all__ = [
     "with_targets",
     "open_scores",
     "join_scores",
+    "open_families",
     "write_scores",
     "aggregate",
     "correlate",

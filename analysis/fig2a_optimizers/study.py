@@ -8,7 +8,6 @@ families.toml there names; writes results/ beside this file.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -20,11 +19,9 @@ from genpredict.figures import save
 HERE = Path(__file__).parent
 DPI = 150
 STORES = HERE.parent / "results"
-FAMILIES: dict[str, dict[str, str]] = tomllib.loads((STORES / "families.toml").read_text("utf-8"))
+FAMILIES = STORES / "families.toml"
 #: Families in which what trains the networks varies; the architectures' are in fig2b_nats.
 BY_OPTIMIZER = ["optimizers", "optimizers_10k", "published", "resnet20_300"]
-#: Checkpoints that share all of these are one draw: seeds of one setting.
-CLUSTER = ["family", "network", "optimizer", "learning_rate", "schedule", "weight_decay", "beta"]
 #: Families of fewer networks are in the table alone.
 LEAST_DRAWN = 5
 #: Networks that diverged are left out of correlations; none has here.
@@ -56,7 +53,7 @@ DRAWN = ["Q_low_rank_p2", "Q_adjusted_low_rank_p2", "log_prod_spectral_norm", "t
 def main(output: Path = HERE / "results") -> None:
     """Correlate over all networks, with the network held fixed, and within each; draw."""
     output.mkdir(exist_ok=True)
-    scores = genpredict.open_scores(STORES / FAMILIES["optimizers"]["store"])
+    scores = genpredict.open_scores(STORES / "optimizers.zarr")
     chosen = {"measures": MEASURES, "targets": TARGETS, "where": TRAINED, "cluster": "optimizer"}
     within = genpredict.correlate(scores, by="network", family="group", **chosen)
     fixed = genpredict.correlate(scores, partial="network", **chosen)
@@ -90,19 +87,15 @@ def main(output: Path = HERE / "results") -> None:
 
 def over_families(output: Path) -> None:
     """Correlate within each family on CIFAR-10, whoever trained it; draw Q and the ranking."""
-    scores = genpredict.join_scores(
-        {name: genpredict.open_scores(STORES / row["store"]) for name, row in FAMILIES.items()}
-    )
+    scores, names, cluster = genpredict.open_families(FAMILIES)
     scores = scores.isel(checkpoint=(scores["dataset"] == "cifar10").values)
-    scores["beta"] = scores["beta"].fillna(0)  # what only RMSGD has
-    about = genpredict.describe_families(scores, cluster=CLUSTER)
+    about = genpredict.describe_families(scores, cluster=cluster)
     about.to_csv(output / "families.csv", float_format="%.5g")
-    chosen = {"targets": TARGETS, "by": "family", "family": "group", "cluster": CLUSTER}
+    chosen = {"targets": TARGETS, "by": "family", "family": "group", "cluster": cluster}
     table = genpredict.correlate(scores, measures=MEASURES, **chosen)
     table = table.sel(group=[f"family={name}" for name in about.index])
     frame = genpredict.to_table(table)
     frame.to_csv(output / "family_correlations.csv", index=False, float_format="%.5g")
-    names = {name: row["name"] for name, row in FAMILIES.items()}
     large = about[about["networks"] >= LEAST_DRAWN]
     columns = genpredict.families_as_targets(table, large, names=names)
     ax = genpredict.plot_ranking(columns, sort=False)

@@ -7,7 +7,6 @@ Reads the stores that analysis/results/families.toml names; writes results/ besi
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -19,10 +18,7 @@ from genpredict.figures import save
 HERE = Path(__file__).parent
 DPI = 150
 STORES = HERE.parent / "results"
-#: The store of each family, and how a figure names it.
-FAMILIES: dict[str, dict[str, str]] = tomllib.loads((STORES / "families.toml").read_text("utf-8"))
-#: Checkpoints that share all of these are one draw: seeds of one setting.
-CLUSTER = ["family", "network", "optimizer", "learning_rate", "schedule", "weight_decay", "beta"]
+FAMILIES = STORES / "families.toml"
 #: Families of fewer networks are in the tables alone.
 LEAST_DRAWN = 5
 TARGETS = ["test_accuracy", "generalization_gap"]
@@ -91,21 +87,19 @@ GRIDS = {"optimizers": ["network", "optimizer"], "digits": ["network", "optimize
 def main(output: Path = HERE / "results") -> None:
     """Correlate within each family, score by the other yardsticks, and draw."""
     output.mkdir(exist_ok=True)
-    scores = genpredict.join_scores(
-        {name: genpredict.open_scores(STORES / row["store"]) for name, row in FAMILIES.items()}
-    )
-    scores["beta"] = scores["beta"].fillna(0)  # what only RMSGD has
-    about = genpredict.describe_families(scores, cluster=CLUSTER)
+    scores, names, cluster = genpredict.open_families(FAMILIES)
+    about = genpredict.describe_families(scores, cluster=cluster)
     about.to_csv(output / "families.csv", float_format="%.5g")
-    chosen = {"targets": TARGETS, "by": "family", "family": "group", "cluster": CLUSTER}
+    chosen = {"targets": TARGETS, "by": "family", "family": "group", "cluster": cluster}
     table = genpredict.correlate(scores, measures=MEASURES + REST, **chosen)
-    table = table.sel(group=[f"family={name}" for name in FAMILIES])
+    table = table.sel(group=[f"family={name}" for name in about.index])
     genpredict.to_table(table).to_csv(output / "correlations.csv", index=False, float_format="%.5g")
     signs(table).to_csv(output / "signs.csv", float_format="%.5g")
     yardsticks(scores).to_csv(output / "yardsticks.csv", index=False, float_format="%.5g")
-    predictions(scores).to_csv(output / "predictions.csv", index=False, float_format="%.5g")
-    conventions(scores).to_csv(output / "multiverse.csv", index=False, float_format="%.5g")
-    names = {name: row["name"] for name, row in FAMILIES.items()}
+    predictions(scores, cluster).to_csv(
+        output / "predictions.csv", index=False, float_format="%.5g"
+    )
+    conventions(scores, cluster).to_csv(output / "multiverse.csv", index=False, float_format="%.5g")
     large = about[about["networks"] >= LEAST_DRAWN]
     for target in TARGETS:
         columns = genpredict.families_as_targets(table, large, target, names=names)
@@ -155,12 +149,12 @@ def yardsticks(scores: xr.Dataset) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def predictions(scores: xr.Dataset) -> pd.DataFrame:
+def predictions(scores: xr.Dataset, cluster: list[str]) -> pd.DataFrame:
     """Predict test accuracy where it is not known: for another family, for another optimizer."""
     rows = []
     for held_out, where in HELD_OUT.items():
         part = genpredict.cross_validate(
-            scores, "test_accuracy", PREDICTORS, leave_out=held_out, where=where, cluster=CLUSTER
+            scores, "test_accuracy", PREDICTORS, leave_out=held_out, where=where, cluster=cluster
         )
         names = [
             f"{q}{end}" for q in ("r2", "kendall", "error") for end in ("", "_lower", "_upper")
@@ -171,9 +165,9 @@ def predictions(scores: xr.Dataset) -> pd.DataFrame:
     return pd.concat(rows)
 
 
-def conventions(scores: xr.Dataset) -> pd.DataFrame:
+def conventions(scores: xr.Dataset, cluster: list[str]) -> pd.DataFrame:
     """Tell how Q's rank correlation with test accuracy depends on the conventions of measuring."""
-    curve = genpredict.multiverse(scores, "test_accuracy", by="family", cluster=CLUSTER)
+    curve = genpredict.multiverse(scores, "test_accuracy", by="family", cluster=cluster)
     names = ["n", "n_clusters", "median", "share_positive", "share_negative", "median_pvalue",
              "sign_pvalue"]  # fmt: skip
     frame = curve[names].to_dataframe()[names]

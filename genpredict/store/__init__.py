@@ -4,8 +4,8 @@
 one by one, and `ledger` remembers which files were taken in.
 """
 
-from genpredict.store.joining import join_scores
+from genpredict.store.joining import join_scores, open_families
 from genpredict.store.reading import open_scores
 from genpredict.store.saving import write_scores
 
-__all__ = ["open_scores", "write_scores", "join_scores"]
+__all__ = ["open_scores", "write_scores", "join_scores", "open_families"]

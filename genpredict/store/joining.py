@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -10,8 +13,58 @@ import xarray as xr
 from genpredict.errors import GenpredictError
 from genpredict.estimators import ESTIMATION
 from genpredict.rows import join_rows
+from genpredict.store.reading import open_scores
 
 DIM = ("checkpoint",)
+
+
+class Families(NamedTuple):
+    """Scores of several families, what these are called, and which coordinates make clusters."""
+
+    scores: xr.Dataset
+    names: dict[str, str]
+    cluster: list[str]
+
+
+def open_families(path: str | Path) -> Families:
+    """Open the stores that a file lists, and join them.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file: a table ``families`` with `store` (beside the file) and `name` of each, a list
+        `cluster` of coordinates, and a table `absent` of what numbers of coordinates stand for
+        where a network has none, as β of RMSGD alone.
+
+    Returns
+    -------
+    Families
+        Scores as of `join_scores`.
+
+    Raises
+    ------
+    GenpredictError
+        For a file that cannot be read or lacks an entry, and as `join_scores`.
+
+    Examples
+    --------
+    >>> scores, names, cluster = open_families("families.toml")  # doctest: +SKIP
+    >>> describe_families(scores, cluster=cluster)  # doctest: +SKIP
+    """
+    path = Path(path)
+    try:
+        listed: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        rows = dict(listed["families"])
+        stores = {name: path.parent / row["store"] for name, row in rows.items()}
+        names = {name: str(row["name"]) for name, row in rows.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GenpredictError(
+            f"{path}: no list of families ({type(error).__name__}: {error}); it needs a table "
+            f"[families.NAME] with store and name for each"
+        ) from error
+    scores = join_scores({name: open_scores(store) for name, store in stores.items()})
+    absent = {name: scores[name].fillna(value) for name, value in listed.get("absent", {}).items()}
+    return Families(scores.assign_coords(absent), names, list(listed.get("cluster", [])))
 
 
 def join_scores(scores: Mapping[str, xr.Dataset], *, coordinate: str = "family") -> xr.Dataset:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
+import genpredict
 from genpredict.errors import GenpredictError
 from genpredict.figures import plot_ranking, plot_scatter
 from genpredict.stats import correlate, describe_families, families_as_targets
@@ -106,3 +109,24 @@ def test_a_table_without_the_families_is_refused() -> None:
     table = correlate(families(), measures=["size"], cluster=None)
     with pytest.raises(GenpredictError, match="correlate with by='family'"):
         families_as_targets(table, describe_families(families()))
+
+
+def test_families_of_a_file_against_joining(tmp_path: Path) -> None:
+    """The stores that it lists, joined; what it calls them; what an absent number stands for."""
+    stores = {name: tmp_path / f"{name}.zarr" for name in "ab"}
+    for store, coordinates in zip(stores.values(), ({"beta": [0.8, 0.9]}, {}), strict=True):
+        networks = {str(n): torch.nn.Linear(4, 5) for n in range(2)}
+        scores = genpredict.score(networks, progress=False)
+        scores = scores.assign_coords({n: ("checkpoint", v) for n, v in coordinates.items()})
+        genpredict.write_scores(scores, store)
+    rows = "".join(f'[families.{n}]\nstore = "{n}.zarr"\nname = "call {n}"\n' for n in stores)
+    path = tmp_path / "families.toml"
+    path.write_text(f'cluster = ["family", "beta"]\n[absent]\nbeta = 0\n{rows}', encoding="utf-8")
+    joined, names, cluster = genpredict.open_families(path)
+    assert (names, cluster) == ({"a": "call a", "b": "call b"}, ["family", "beta"])
+    assert joined["beta"].values.tolist() == [0.8, 0.9, 0.0, 0.0]
+    expected = genpredict.join_scores({n: genpredict.open_scores(s) for n, s in stores.items()})
+    xr.testing.assert_equal(joined.drop_vars("beta"), expected.drop_vars("beta"))
+    path.write_text('[families.a]\nname = "a"\n', encoding="utf-8")
+    with pytest.raises(GenpredictError, match=r"needs a table \[families.NAME\] with store"):
+        genpredict.open_families(path)
