@@ -86,6 +86,7 @@ def train_settings(settings: Settings, output: Path, *, watcher: Watcher) -> Run
     """Train by settings that are complete; see `train`."""
     run = run_of(settings, output)
     if run.is_over:
+        run.leave_no_lock()
         return run
     with _threads(settings.threads):
         materials = prepare_run(settings)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,8 +143,18 @@ class Run:
         with ExitStack() as stack:
             with _reporting(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self.path.with_name(f"{self.id}.lock")))
+                stack.enter_context(locked(self._lock))
             yield
+
+    @property
+    def _lock(self) -> Path:
+        return self.path.with_name(f"{self.id}.lock")
+
+    def leave_no_lock(self) -> None:
+        """Remove the lock that a process left which was killed once the run was over."""
+        if self._lock.exists():
+            with suppress(GenpredictError, OSError), locked(self._lock):
+                pass
 
     def begin(self, settings: Settings) -> None:
         """Make the folder and write the settings down.

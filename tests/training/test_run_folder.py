@@ -12,6 +12,7 @@ import xarray as xr
 from broken_runs import Interrupter, assert_same_result
 from safetensors.torch import load_file
 
+import genpredict
 from genpredict.checkpoints import open_checkpoints
 from genpredict.checkpoints.finding.runs import HISTORY, RUN_FILE, initial_of
 from genpredict.errors import GenpredictError
@@ -188,3 +189,16 @@ def test_initial_weights_against_the_seed(whole: Run) -> None:
     found = open_checkpoints(whole.path.parent)
     assert [item.path for item in found.items] == whole.checkpoints
     assert not found.warnings
+
+
+def test_the_lock_of_a_run_that_was_killed_once_it_was_over_does_not_stay(tmp_path: Path) -> None:
+    """Asked for again, the run removes it; one that somebody holds stays."""
+    settings = {"network": "digits_cnn", "dataset": "digits", "epochs": 1, "num_train": 20}
+    run = genpredict.train(tmp_path, progress=False, **settings)
+    lock = tmp_path / f"{run.id}.lock"
+    lock.write_text('{"host": "gone", "pid": 1}')
+    genpredict.train(tmp_path, progress=False, **settings)
+    assert not lock.exists()
+    with run.held():
+        genpredict.train(tmp_path, progress=False, **settings)
+        assert lock.exists()
