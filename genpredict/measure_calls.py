@@ -21,6 +21,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from genpredict.errors import GenpredictError
@@ -68,7 +69,7 @@ class Call:
             return cls(row, None, ())
         function = resolve(row.function, f"measure {row.name}")
         known = {*OF_SPECTRA, *OF_LAYERS, *measures, *(("p",) if "p" in row.dims else ())}
-        parameters = inspect.signature(function).parameters.values()
+        parameters = _parameters(function)
         for parameter in parameters:
             if parameter.name not in known and _is_required(parameter):
                 raise GenpredictError(
@@ -90,6 +91,11 @@ class Call:
             return True
         made_of = [earlier[name] for name in self.earlier]
         return any(row.function and "unfolding" not in row.dims for row in made_of)
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(function).parameters.values())
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from genpredict.errors import GenpredictError
@@ -204,9 +205,17 @@ def choose_measures(wanted: Sequence[str] | str = ()) -> tuple[Measure, ...]:
     GenpredictError
         For a name that is neither, or a function that cannot be imported or called.
     """
+    if not wanted:
+        return _of_every_score()
     named = _checked_names(wanted)
     rows = known_measures().values()
     return measures_named([row.name for row in rows if named & {row.name, row.group}])
+
+
+@cache
+def _of_every_score() -> tuple[Measure, ...]:
+    """Return the layer measures of every score, to which no package adds."""
+    return measures_named([row.name for row in LAYER_MEASURES.values() if row.group == "default"])
 
 
 def choose_network_measures(wanted: Sequence[str] | str = ()) -> tuple[NetworkMeasure, ...]:

@@ -43,7 +43,7 @@ import genpredict
 from genpredict.layers import select_layers
 from genpredict.networks import build_network
 from genpredict.spectral.blocks import plan
-from genpredict.spectral.parallel import run_tasks
+from genpredict.spectral.parallel import runner
 from genpredict.spectral.weightwatcher import weightwatcher_measures
 
 THREADS = 2
@@ -94,8 +94,8 @@ def against_weightwatcher(title: str, networks: Sequence[nn.Module], repeats: in
         weightwatcher_measures(torch.stack([weights[layer] for layer in layers]))
 
     def ours() -> None:
-        tasks = [partial(measure, piece.layers) for piece in pieces]
-        run_tasks(tasks, device=torch.device("cpu"))
+        with runner(torch.device("cpu")) as run:
+            run([partial(measure, piece.layers) for piece in pieces])
 
     def rival() -> None:
         with (

@@ -2,7 +2,8 @@
 
     python analysis/benchmarks/score.py [--checkpoints FOLDER] [--repeats 7]
 
-Three sets of networks, all on the same machine in one run, on 2 threads:
+Three sets of networks, all on the same machine in one run, on 2 threads and, against the floor, on
+one as well:
 
 (a) the published CIFAR ResNets in FOLDER (left out where it is absent),
 (b) a CIFAR ResNet-18, 11.2 million weights, freshly initialized,
@@ -22,10 +23,12 @@ import contextlib
 import io
 import logging
 import statistics
+import threading
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,8 @@ THREADS = 2
 SIZE_SPACE_NETWORKS = 256
 #: OpenMP's threads spin for 0.2 s after a call and would take a core from the next (seconds).
 PAUSE = 0.3
+#: A virtual machine's core that slept comes back milliseconds late: all work so long before a call.
+WARM_UP = 0.03
 WIDTHS = range(8, 72, 8)
 
 StateDict = Mapping[str, Tensor]
@@ -91,9 +96,10 @@ def compare(name: str, networks: Networks, repeats: int) -> None:
         report(f"score {dtype} vs rmsgd", ours, lambda: released_loop(weights), repeats)
         if name.startswith("b"):
             report(f"score {dtype} vs WeightWatcher", ours, weightwatcher(networks), repeats=2)
-    for dtype in (torch.float64, torch.float32):
+    for threads, dtype in product((1, THREADS), (torch.float64, torch.float32)):
+        torch.set_num_threads(threads)
         engine = lambda dtype=dtype: measure_weights(weights, dtype=dtype)  # noqa: E731
-        label = str(dtype).removeprefix("torch.")
+        label = f"{str(dtype).removeprefix('torch.')} on {threads} thread(s)"
         full = stacked(weights, dtype)
         both = stacked(weights, dtype, and_left=True)
         report(f"engine {label} vs floor", engine, lambda m=full: floor(m), 3 * repeats)
@@ -123,9 +129,23 @@ def report(
 def timed(call: Callable[[], object]) -> float:
     """Return the wall time of one call in seconds, the threads of the call before at rest."""
     time.sleep(PAUSE)
+    helpers = [threading.Thread(target=_work) for _ in range(THREADS - 1)]
+    for helper in helpers:
+        helper.start()
+    _work()
+    for helper in helpers:
+        helper.join()
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
+
+
+def _work() -> None:
+    """Keep one core busy for a moment, by a call that uses no OpenMP."""
+    matrices = torch.eye(64).expand(32, 64, 64)
+    end = time.perf_counter() + WARM_UP
+    while time.perf_counter() < end:
+        torch.linalg.eigvalsh(matrices)
 
 
 def released_loop(weights: list[Tensor]) -> None:

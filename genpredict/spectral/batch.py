@@ -10,38 +10,51 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from genpredict.estimators import DEAD_TOLERANCE, NULL_TOLERANCE, Estimator, check_method
 from genpredict.registry import choose_measures
 from genpredict.schema import Measure
 from genpredict.spectral.blocks import (
     DEVICE_ELEMENTS,
+    SLICE_ELEMENTS,
+    SMALLEST_WIDTH,
     STACK_ELEMENTS,
     Block,
     Piece,
     SquaredNorms,
     fill,
-    full_eigenvalues,
+    find_eigenvalues,
     integers_on,
-    left_eigenvalues,
     perhaps,
     plan,
     stacked,
 )
 from genpredict.spectral.calls import Calls, Spectra, measure_layers, measure_spectra, sizes_of_axes
-from genpredict.spectral.evbmf import factorize
-from genpredict.spectral.inspection import Inspection, fill_left, inspect, note_sides, with_dead
+from genpredict.spectral.evbmf import LowRank, factorize
+from genpredict.spectral.inspection import (
+    Inspection,
+    ends,
+    fill_left,
+    inspect,
+    note_sides,
+    with_dead,
+)
 from genpredict.spectral.layer_measures import LayerMeasures
-from genpredict.spectral.parallel import run_tasks
+from genpredict.spectral.parallel import runner
 from genpredict.spectral.released import solve_released
 from genpredict.spectral.unfold import unfolded_shape, unfoldings
 
 #: Elements of Gram matrices held at a time, times 8 bytes in float64; a larger layer goes alone.
 BATCH_ELEMENTS = 1 << 26
+#: Of n×n arrays, from which on EVBMF and measures gain from several threads.
+MANY_ELEMENTS = 1 << 23
 _SIDES = ("output", "input")
+_Slice: TypeAlias = tuple[Block, slice]
 
 
 def measure_weights(
@@ -165,41 +178,71 @@ def _measure_part(
     look = Inspection(found.finite, outputs, inputs)
     norms: SquaredNorms = {}
     filling = partial(fill, weights, norms=norms, device=device, dtype=method.dtype)
-    run_tasks([partial(filling, piece) for piece in pieces], device=device)
-    with torch.no_grad():
-        inspect(look, pieces, norms, method.dead_tolerance)
-        note_sides(look, blocks, shapes)
     refilling = partial(fill_left, weights, look=look, dtype=method.dtype)
-    run_tasks([partial(refilling, *of) for of in with_dead(look, pieces)], device=device)
-    run_tasks(
-        [
-            partial(_measure_rows, weights, block, rows, method, look, found)
-            for block in blocks
-            for rows in block.slices()
-        ],
-        device=device,
-    )
-    if method.calls.layers:
-        tasks = [partial(_measure_piece, weights, biases, piece, method, found) for piece in pieces]
-        run_tasks(tasks, device=device)
+    finding = partial(find_eigenvalues, weights, dead_tolerance=method.dead_tolerance)
+    measuring = partial(_measure_rows, method=method, look=look, found=found)
+    large = sum(len(block) * block.n**2 for block in blocks) >= MANY_ELEMENTS
+    with runner(device) as run:
+        run([partial(filling, piece) for piece in pieces])
+        with torch.inference_mode():
+            inspect(look, pieces, norms, method.dead_tolerance)
+            note_sides(look, blocks, shapes)
+        run([partial(refilling, *of) for of in with_dead(look, pieces)], side_by_side=False)
+        run([partial(finding, *of) for of in _slices(blocks, run.threads)])
+        parts = _parts(blocks, run.threads if large else 1)
+        run([partial(measuring, part) for part in parts], side_by_side=large)
+        if method.calls.layers:
+            of_piece = partial(_measure_piece, weights, biases, method=method, found=found)
+            run([partial(of_piece, piece) for piece in pieces])
+
+
+def _slices(blocks: Sequence[Block], threads: int) -> list[_Slice]:
+    return [(block, rows) for block in blocks for rows in block.slices(threads)]
+
+
+def _parts(blocks: Sequence[Block], threads: int) -> list[list[_Slice]]:
+    """Cut blocks into slices, and put those of small matrices together where they are few."""
+    small = [block for block in blocks if block.n <= SMALLEST_WIDTH]
+    large = [block for block in blocks if block.n > SMALLEST_WIDTH]
+    if sum(map(len, small)) * SMALLEST_WIDTH**2 > SLICE_ELEMENTS:
+        return [[of] for of in _slices(blocks, threads)]
+    together = _slices(small, 1)
+    return [[of] for of in _slices(large, threads)] + ([together] if together else [])
 
 
 def _measure_rows(
-    weights: Sequence[Tensor],
+    part: Sequence[_Slice], method: _Method, look: Inspection, found: LayerMeasures
+) -> None:
+    """Factorize the spectra of some rows of some blocks, and write every measure down."""
+    for of, low_rank in zip(part, _factorized(part, method), strict=True):
+        _measure_spectra(*of, low_rank, method, look, found)
+
+
+def _factorized(part: Sequence[_Slice], method: _Method) -> list[LowRank]:
+    """Factorize the spectra of some rows of some blocks of one width."""
+    if method.dead_tolerance is None:
+        return [solve_released(block.eigenvalues[at], block.columns[at]) for block, at in part]
+    left = [pad(block.eigenvalues_left[at], (0, block.width - block.n)) for block, at in part]
+    rows = torch.cat([block.rows_left[at] for block, at in part])
+    columns = torch.cat([block.columns_left[at] for block, at in part])
+    found = factorize(torch.cat(left), rows, columns, null_tolerance=method.null_tolerance)
+    each = zip(*(field.tensor_split(ends(left)) for field in found), strict=True)
+    return [
+        LowRank(rank, noise_variance, values[:, : block.n], *sides)
+        for (block, _), (rank, noise_variance, values, *sides) in zip(part, each, strict=True)
+    ]
+
+
+def _measure_spectra(
     block: Block,
     rows: slice,
+    low_rank: LowRank,
     method: _Method,
     look: Inspection,
     found: LayerMeasures,
 ) -> None:
-    """Find the spectra of some rows of a block, factorize them, and write every measure down."""
-    full = full_eigenvalues(weights, block, rows)
-    if method.dead_tolerance is None:
-        low_rank = solve_released(full, block.columns[rows])
-    else:
-        left = left_eigenvalues(weights, block, rows, full, method.dead_tolerance)
-        sides = block.rows_left[rows], block.columns_left[rows]
-        low_rank = factorize(left, *sides, null_tolerance=method.null_tolerance)
+    """Measure the spectra of some rows of a block, and write everything down."""
+    full = block.eigenvalues[rows]
     layer, unfolding = block.at[:, rows]
     factorized: dict[str, tuple[Tensor, tuple[str, ...]]] = {
         "rank": (low_rank.rank, ()),
@@ -228,7 +271,21 @@ def _measure_piece(
     method: _Method,
     found: LayerMeasures,
 ) -> None:
-    """Measure the weights of layers of one shape; those that are not finite as zeros."""
+    """Measure the weights of layers of one shape; those that are not finite as zeros.
+
+    Outside of inference mode, so that a measure of weights may ask for gradients.
+    """
+    with torch.inference_mode(mode=False), torch.no_grad():
+        _measure_stack(weights, biases, piece, method, found)
+
+
+def _measure_stack(
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None] | None,
+    piece: Piece,
+    method: _Method,
+    found: LayerMeasures,
+) -> None:
     at, device = piece.layers, found.finite.device
     stack = stacked([weights[layer] for layer in at], device, torch.float64)
     index = integers_on(device, at)

@@ -26,6 +26,8 @@ from genpredict.spectral.unfold import (
     without,
 )
 
+#: Spectra of up to as many values are factorized together; a few short ones cost as much as many.
+SMALLEST_WIDTH = 16
 #: Elements of a stack of weights, and of a slice of n×n arrays: large enough to hide the cost of
 #: a call, small enough to stay in a core's cache.
 STACK_ELEMENTS = 1 << 18
@@ -69,12 +71,19 @@ class Block:
         self.at: Tensor
         self.full: Tensor
         self.left: Tensor
+        self.eigenvalues: Tensor
+        self.eigenvalues_left: Tensor
         self.has_dead: Tensor
         self.rows_left: Tensor
         self.columns_left: Tensor
 
     def __len__(self) -> int:
         return len(self.layer)
+
+    @property
+    def width(self) -> int:
+        """The number of eigenvalues EVBMF is given: n, of small spectra padded with zeros."""
+        return max(self.n, SMALLEST_WIDTH)
 
     def add(self, layers: Sequence[int], unfolding: str, columns: int) -> slice:
         """Append a row for each layer; return which rows they are."""
@@ -89,21 +98,22 @@ class Block:
         count = len(self)
         self.full = torch.empty(count, self.n, self.n, dtype=dtype, device=device)
         self.left = torch.empty_like(self.full)
+        self.eigenvalues = torch.empty(count, self.n, dtype=torch.float64, device=device)
+        self.eigenvalues_left = torch.empty_like(self.eigenvalues)
         self.has_dead = torch.zeros(count, dtype=torch.bool, device=device)
         self.rows_left = torch.full((count,), self.n, device=device)
         self.at = integers_on(device, self.layer + self.unfolding).reshape(2, count)
         self.columns_left = integers_on(device, self.columns)
 
-    def slices(self) -> Iterator[slice]:
+    def slices(self, threads: int) -> Iterator[slice]:
         """Cut the rows into equal slices of a bounded number of elements of n×n arrays.
 
-        Unless there is little to do, every thread of the CPU gets as many slices as the others.
+        Unless there is little to do, each of these threads gets as many slices as the others.
         """
         on_cpu = self.full.device.type == "cpu"
-        size = len(self) * self.n**2
+        size = len(self) * self.width**2
         count = ceil(size / (SLICE_ELEMENTS if on_cpu else DEVICE_ELEMENTS))
         if on_cpu and size > SLICE_ELEMENTS // 8:
-            threads = torch.get_num_threads()
             count = threads * ceil(count / threads)
         step = ceil(len(self) / count)
         for first in range(0, len(self), step):
@@ -209,59 +219,39 @@ def _squared_norms(piece: Piece, stack: Tensor, side: str) -> Tensor:
     return stack.square().sum(others)
 
 
-def full_eigenvalues(weights: Sequence[Tensor], block: Block, rows: slice) -> Tensor:
-    """Return σ² of the full unfoldings of some rows of a block.
+def find_eigenvalues(
+    weights: Sequence[Tensor], block: Block, rows: slice, dead_tolerance: float | None
+) -> None:
+    """Find σ² of some rows of a block, in full and once dead channels are set aside.
 
     Parameters
     ----------
     weights : sequence of Tensor
         All layers, for spectra that a Gram matrix cannot resolve.
     block : Block
+        Gets `eigenvalues` and `eigenvalues_left` of these rows.
     rows : slice
-
-    Returns
-    -------
-    Tensor, shape (B, n), float64
-        In descending order.
+    dead_tolerance : float, optional
+        As of `dead_channels`; without it nothing is set aside.
     """
+
+    def weight(row: int) -> tuple[Tensor, str]:
+        return weights[block.layer[row]].to(block.full), UNFOLDINGS[block.unfolding[row]]
 
     def matrix(row: int) -> Tensor:
-        weight = weights[block.layer[rows.start + row]].to(block.full)
-        return unfold(weight, UNFOLDINGS[block.unfolding[rows.start + row]])
+        return unfold(*weight(rows.start + row))
 
-    return _eigenvalues(block.full[rows], matrix)
-
-
-def left_eigenvalues(
-    weights: Sequence[Tensor], block: Block, rows: slice, full: Tensor, dead_tolerance: float
-) -> Tensor:
-    """Return σ² of what is left of some rows of a block once dead channels are set aside.
-
-    Parameters
-    ----------
-    weights, block, rows
-        As of `full_eigenvalues`.
-    full : Tensor, shape (B, n)
-        What that returned; kept where nothing is dead.
-    dead_tolerance : float
-        As of `fill`.
-
-    Returns
-    -------
-    Tensor, shape (B, n), float64
-        In descending order, zeros beyond the number of rows that are left.
-    """
-    some = marked(block.has_dead[rows])
-    if len(some) == 0:
-        return full
+    full = _eigenvalues(block.full[rows], matrix)
+    block.eigenvalues[rows] = full
+    block.eigenvalues_left[rows] = full
+    if dead_tolerance is None or len(some := marked(block.has_dead[rows])) == 0:
+        return
 
     def alive(row: int) -> Tensor:
-        at = rows.start + int(some[row])
-        weight = weights[block.layer[at]].to(full)
-        dead = dead_channels(weight, tolerance=dead_tolerance)
-        return unfold(without(weight, *dead), UNFOLDINGS[block.unfolding[at]])
+        found, unfolding = weight(rows.start + int(some[row]))
+        return unfold(without(found, *dead_channels(found, tolerance=dead_tolerance)), unfolding)
 
-    return full.index_put((some,), _eigenvalues(block.left[rows][some], alive))
+    block.eigenvalues_left[rows.start + some] = _eigenvalues(block.left[rows][some], alive)
 
 
 def _eigenvalues(grams: Tensor, matrix: Callable[[int], Tensor]) -> Tensor:

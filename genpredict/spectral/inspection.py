@@ -72,7 +72,7 @@ def inspect(
     if tolerance is None:
         return
     stacks = outputs + inputs
-    of_each: tuple[Tensor, ...] = finite.repeat(2).tensor_split(_ends(stacks))
+    of_each: tuple[Tensor, ...] = finite.repeat(2).tensor_split(ends(stacks))
     masks = _dead(stacks, of_each, tolerance)
     for number, piece in enumerate(pieces):
         look.masks[piece.layers[0]] = masks[number], masks[len(pieces) + number]
@@ -101,12 +101,12 @@ def _dead(stacks: Sequence[Tensor], finite: Sequence[Tensor], tolerance: float) 
         rows = [pad(stacks[number], (0, width - stacks[number].shape[-1])) for number in numbers]
         dead = dead_slices(torch.cat(rows), tolerance)
         dead &= torch.cat([finite[number] for number in numbers]).unsqueeze(-1)
-        for number, mask in zip(numbers, dead.tensor_split(_ends(rows)), strict=True):
+        for number, mask in zip(numbers, dead.tensor_split(ends(rows)), strict=True):
             masks[number] = mask[:, : stacks[number].shape[-1]]
     return masks
 
 
-def _ends(stacks: Sequence[Tensor]) -> list[int]:
+def ends(stacks: Sequence[Tensor]) -> list[int]:
     """Return where each stack but the last ends, one behind the other."""
     return list(accumulate(map(len, stacks)))[:-1]
 

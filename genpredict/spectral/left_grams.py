@@ -72,17 +72,20 @@ def _subtract_columns(
         Whether kernel positions go with the rows.
     """
     counts = dead.sum(-1)
-    first = np.argsort(~dead, axis=-1, kind="stable")  # the dead ones in front
-    first = np.pad(first, ((0, 0), (0, _width(dead.shape[1]) - dead.shape[1])))
+    order = np.zeros((len(dead), _width(dead.shape[1])), dtype=np.int64)
+    order[:, : dead.shape[1]] = np.argsort(~dead, axis=-1, kind="stable")  # the dead ones in front
     widths = np.array([_width(count) for count in counts.tolist()])
     for width in sorted({*widths.tolist()} - {0}):  # so that no result depends on the others
         some = np.flatnonzero(widths == width)
-        columns = slices[torch.from_numpy(some[:, None]), torch.from_numpy(first[some, :width])]
-        spare = np.arange(width) >= counts[some, None]
-        columns.masked_fill_(torch.from_numpy(spare[..., None, None]), 0.0)
-        factors = columns.flatten(2).mT if turned else columns.transpose(1, 2).flatten(2)
         rows = torch.from_numpy(some)
-        left[rows] = torch.baddbmm(left[rows], factors, factors.mT, alpha=-1)
+        columns = slices[rows.unsqueeze(-1), torch.from_numpy(order[some, :width])]
+        spare = torch.from_numpy(np.arange(width) >= counts[some, None])
+        columns.masked_fill_(spare[..., None, None], 0.0)
+        factors = columns.flatten(2).mT if turned else columns.transpose(1, 2).flatten(2)
+        if len(some) == len(left):
+            left.baddbmm_(factors, factors.mT, alpha=-1)
+        else:
+            left[rows] = left[rows].baddbmm_(factors, factors.mT, alpha=-1)
 
 
 def _width(count: int) -> int:

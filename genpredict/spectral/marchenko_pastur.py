@@ -61,21 +61,17 @@ def marchenko_pastur_median(beta: Tensor) -> Tensor:
     >>> marchenko_pastur_median(torch.tensor([0.5, 1.0], dtype=torch.float64))
     tensor([0.8305, 0.6528], dtype=torch.float64)
     """
+    lower, upper = (1 - beta.sqrt()).square(), (1 + beta.sqrt()).square()
+    minus, plus, circle = 1 - beta, 1 + beta, 2 * pi * beta
+    twice, half = 2 * minus, pi * beta
     median = 1 - 0.347 * beta  # right at 0 and 1
-    lower, upper = (1 - beta.sqrt()).square(), (1 + beta.sqrt()).square()
     for _ in range(STEPS):
-        width = ((upper - median) * (median - lower)).sqrt()
-        density = width / (2 * pi * beta * median)
-        median = median - (_distribution(median, beta) - 0.5) / density
+        above, below = upper - median, median - lower
+        width, ratio = (above * below).sqrt(), above / below
+        root = ratio.sqrt()
+        square = minus * torch.atan((lower * ratio - upper) / (twice * root))
+        other = plus * torch.atan((ratio - 1) / (2 * root))
+        share = (half + width - other + square) / circle  # of the law below, in closed form
+        density = width / (circle * median)
+        median = median - (share - 0.5) / density
     return median
-
-
-def _distribution(x: Tensor, beta: Tensor) -> Tensor:
-    """Return the share of the law below x, inside of its support, in closed form."""
-    lower, upper = (1 - beta.sqrt()).square(), (1 + beta.sqrt()).square()
-    ratio = (upper - x) / (x - lower)
-    root = ratio.sqrt()
-    square = (1 - beta) * torch.atan((lower * ratio - upper) / (2 * (1 - beta) * root))
-    other = (1 + beta) * torch.atan((ratio - 1) / (2 * root))
-    width = ((upper - x) * (x - lower)).sqrt()
-    return (pi * beta + width - other + square) / (2 * pi * beta)

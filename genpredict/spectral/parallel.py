@@ -1,15 +1,17 @@
 """Run slices of batched work side by side on the CPU's cores.
 
 torch's batched eigvalsh walks its batch on one thread, and small batched operations gain little
-from several. Slices on a pool of threads, each computing on one, gain nearly the number of cores;
-torch releases the interpreter during every operation. The result of a slice does not depend on
-how many threads there are.
+from several. Slices on a pool of threads, each computing on one, gain nearly the number of cores
+where they are made of long operations, in which torch releases the interpreter. Short ones spend
+more on handing the interpreter to and fro than on their work, and run faster on one thread. The
+result of a slice does not depend on how many threads there are.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import torch
@@ -17,52 +19,88 @@ import torch
 Task = Callable[[], None]
 
 
-def run_tasks(tasks: Sequence[Task], *, device: torch.device) -> None:
-    """Run tasks that are independent of each other, in the order given where that is serial.
+class Runner:
+    """Runs tasks that are independent of each other; made by `runner`.
 
     Parameters
     ----------
-    tasks : sequence of callables
-        The longest first, so that the cores finish together.
-    device : torch.device
-        On the CPU the tasks run on as many threads as `torch.get_num_threads()` says, each of
-        which computes single-threaded; elsewhere one after the other.
+    helpers : ThreadPoolExecutor, optional
+        Threads beside the calling one; without them tasks run one after the other.
+    count : int
+        How many helpers there are.
 
-    Raises
-    ------
-    Exception
-        The first one that a task raises; tasks not yet begun are dropped.
+    Attributes
+    ----------
+    threads : int
+        The calling one and its helpers.
     """
-    if device.type != "cpu":
-        for task in tasks:
-            _without_grad(task)
-        return
-    with _one_thread_each() as threads:
-        if threads == 1 or len(tasks) == 1:
-            for task in tasks:
-                _without_grad(task)
+
+    def __init__(self, helpers: ThreadPoolExecutor | None = None, count: int = 0) -> None:
+        self._helpers = helpers
+        self.threads = 1 + count
+
+    def __call__(self, tasks: Sequence[Task], *, side_by_side: bool = True) -> None:
+        """Run tasks, in the order given where that is serial.
+
+        Parameters
+        ----------
+        tasks : sequence of callables
+            The longest first, so that the cores finish together.
+        side_by_side : bool
+            False for tasks of short operations, which run one after the other.
+
+        Raises
+        ------
+        Exception
+            The first one that a task raises; tasks not yet begun are dropped.
+        """
+        waiting = deque(tasks)
+        if self._helpers is None or not side_by_side:
+            _work(waiting)
             return
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            futures = [pool.submit(_without_grad, task) for task in tasks]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        count = min(self.threads, len(tasks)) - 1
+        helping = [self._helpers.submit(_work, waiting) for _ in range(count)]
+        try:
+            _work(waiting)
+        finally:
+            wait(helping)
+        for future in helping:
+            future.result()
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[int]:
-    """Set torch to one thread for the time of a pool; yield the number there was."""
+def runner(device: torch.device) -> Iterator[Runner]:
+    """Yield what runs tasks, on the CPU on as many threads as `torch.get_num_threads()` says.
+
+    Each of them computes single-threaded, and so does this one within. Elsewhere tasks run one
+    after the other.
+    """
     threads = torch.get_num_threads()
+    if device.type != "cpu":
+        yield Runner()
+        return
     torch.set_num_threads(1)
     try:
-        yield threads
+        if threads == 1:
+            yield Runner()
+            return
+        count = threads - 1
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as helpers:
+            yield Runner(helpers, count)
     finally:
         torch.set_num_threads(threads)
 
 
-def _without_grad(task: Task) -> None:
-    with torch.no_grad():
-        task()
+def _work(waiting: deque[Task]) -> None:
+    """Run tasks until none waits; after one that raises, none is begun any more."""
+    with torch.inference_mode():
+        while True:
+            try:
+                task = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                task()
+            except BaseException:
+                waiting.clear()
+                raise
