@@ -106,8 +106,9 @@ def pooled_eigenvalues(weights: Tensor) -> tuple[Tensor, Tensor]:
         Number of those whose root exceeds max(n_o, n_i)·ε times the largest root, float64.
     """
     B, n_o, n_i = weights.shape[:3]
-    positions = weights.double().reshape(B, n_o, n_i, -1).movedim(-1, 0)
-    matrices = positions.reshape(-1, n_o, n_i)
+    of_positions = weights.reshape(B * n_o * n_i, -1).mT
+    in_double = torch.empty(of_positions.shape, dtype=torch.float64, device=weights.device)
+    matrices = in_double.copy_(of_positions).reshape(-1, n_o, n_i)  # both in one pass
     squares = _squared_singular_values(matrices if n_o <= n_i else matrices.mT)
     squares = squares.reshape(-1, B, min(n_o, n_i)).transpose(0, 1).reshape(B, -1)
     pooled = ascending(squares * (0.5 if weights.ndim > 3 else 1.0))
