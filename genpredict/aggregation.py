@@ -28,13 +28,6 @@ Weights = Literal["entries", "parameters"]
 Empty = Literal["zero", "skip"]
 RankOne = Literal["limit", "worst", "skip"]
 _ENTRY = ("layer", "unfolding")
-#: What network measures are made of.
-_COUNTED = frozenset(
-    (
-        "quality", "stable_rank", "rank", "spectral_norm", "layer_name", "layer_kind",
-        "factorization",
-    )
-)  # fmt: skip
 
 
 def aggregate(
@@ -90,12 +83,12 @@ def aggregate(
     value = _value(scores, measure, empty, rank_one)
     counted = _entries(scores, kinds, unfolding if "unfolding" in value.dims else None)
     if "unfolding" not in value.dims:
-        counted = counted.any("unfolding").expand_dims(unfolding=1)
-        value = value.expand_dims(unfolding=1)
+        counted = counted.any("unfolding")
+        value = xr.Variable((*value.dims, "unfolding"), value.values[..., np.newaxis])
     order = [dim for dim in ("checkpoint", "factorization", "p") if dim in value.dims]
-    arrays = [value.where(counted).transpose(*order, *_ENTRY)]
+    arrays = [_where(counted, value).transpose(*order, *_ENTRY)]
     arrays += [_parameters(scores)] if weights == "parameters" else []
-    network_numbers: xr.DataArray = xr.apply_ufunc(
+    numbers = xr.apply_ufunc(
         aggregate_entries,
         *arrays,
         input_core_dims=[list(_ENTRY), ["layer"]][: len(arrays)],
@@ -104,36 +97,43 @@ def aggregate(
     choices: dict[str, Any] = {"aggregation": aggregation, "kinds": list(kinds), "empty": empty}
     choices |= {"rank_one": rank_one, "unfolding": unfolding or "both"}
     if measure == "quality" and weights == "entries":
-        return network_numbers.rename("Q").assign_attrs(NETWORK_MEASURES["Q"].attrs | choices)
-    label = f"{aggregation} of {scores[measure].attrs.get('long_name', measure)}"
-    choices |= {"weights": weights, "units": scores[measure].attrs.get("units", "1")}
-    return network_numbers.rename(f"{measure}_{aggregation}").assign_attrs(
-        long_name=label, **choices
-    )
+        name, attrs = "Q", NETWORK_MEASURES["Q"].attrs | choices
+    else:
+        of_measure = scores.variables[measure].attrs
+        name, long_name = f"{measure}_{aggregation}", of_measure.get("long_name", measure)
+        attrs = {"long_name": f"{aggregation} of {long_name}", **choices}
+        attrs |= {"weights": weights, "units": of_measure.get("units", "1")}
+    gone = [dim for dim in scores.dims if dim not in order]
+    kept = scores.coords.to_dataset().drop_dims(gone, errors="ignore").coords
+    return xr.DataArray(numbers, coords=kept, name=name, attrs=attrs)
 
 
-def _value(scores: xr.Dataset, measure: str, empty: str, rank_one: str) -> xr.DataArray:
-    """Return a layer measure, NaN at the entries that leave it by their rank."""
+def _value(scores: xr.Dataset, measure: str, empty: str, rank_one: str) -> xr.Variable:
+    """Return a layer measure, NaN at the entries that leave it by their rank.
+
+    This and what follows is of variables without coordinates: to align and merge those costs more
+    than the arithmetic.
+    """
     dims = {"checkpoint", *_ENTRY, "factorization", "p"}
     held = scores.data_vars.get(measure)
     if held is None or "layer" not in held.dims or set(held.dims) - dims or held.dtype.kind != "f":
         raise ValueError(f"measure must be a number of every layer here, got {measure!r}")
-    value: xr.DataArray = held
+    value: xr.Variable = held.variable
     if "factorization" not in value.dims:
         return value
     rank = _spectrum_rank(scores)
     if rank_one == "worst" and measure == "quality":
-        value = value.where(rank != 1, np.arctan(scores["stable_rank"]))
+        value = _where(rank != 1, value, np.arctan(scores.variables["stable_rank"]))
     if empty == "skip":
-        value = value.where(rank != 0)
-    return value.where(rank != 1) if rank_one == "skip" else value
+        value = _where(rank != 0, value)
+    return _where(rank != 1, value) if rank_one == "skip" else value
 
 
-def _parameters(scores: xr.Dataset) -> xr.DataArray:
+def _parameters(scores: xr.Dataset) -> xr.Variable:
     """Count the weights of every layer."""
     shapes = scores["layer_shape"].values
     counts = [[prod(map(int, text.split("x"))) if text else 0 for text in row] for row in shapes]
-    return xr.DataArray(np.array(counts, dtype=np.float64), dims=("checkpoint", "layer"))
+    return xr.Variable(("checkpoint", "layer"), np.array(counts, dtype=np.float64))
 
 
 def aggregate_entries(
@@ -187,17 +187,17 @@ def _sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def network_quality(scores: xr.Dataset) -> xr.DataArray:
     """Return Q, the paper's Eq. 5 over the convolutions, in radians."""
-    return aggregate(_bare(scores))
+    return aggregate(scores)
 
 
 def adjusted_network_quality(scores: xr.Dataset) -> xr.DataArray:
     """Return Q with entries of rank 1 as worst, in radians."""
-    return aggregate(_bare(scores), rank_one="worst")
+    return aggregate(scores, rank_one="worst")
 
 
 def num_layers(scores: xr.Dataset) -> xr.DataArray:
     """Count the layers of any kind."""
-    return (_bare(scores)["layer_name"] != "").sum("layer")
+    return xr.DataArray((scores.variables["layer_name"] != "").sum("layer"))
 
 
 def num_rank_zero(scores: xr.Dataset) -> xr.DataArray:
@@ -211,31 +211,36 @@ def num_rank_one(scores: xr.Dataset) -> xr.DataArray:
 
 
 def _count_of_rank(scores: xr.Dataset, rank: int) -> xr.DataArray:
-    scores = _bare(scores)
-    return (_entries(scores, ("conv",), None) & (scores["rank"] == rank)).sum(_ENTRY)
+    of_rank = scores.variables["rank"] == rank
+    return xr.DataArray((_entries(scores, ("conv",), None) & of_rank).sum(_ENTRY))
 
 
-def _bare(scores: xr.Dataset) -> xr.Dataset:
-    """Leave out what is known of checkpoints: every operation would merge and copy it anew."""
-    return xr.Dataset({n: v for n, v in scores.variables.items() if n in _COUNTED})
+def _where(condition: xr.Variable, value: xr.Variable, other: Any = np.nan) -> xr.Variable:
+    chosen: xr.Variable = xr.where(condition, value, other)  # type: ignore[no-untyped-call]
+    return chosen
 
 
-def _entries(scores: xr.Dataset, kinds: Sequence[str], unfolding: str | None) -> xr.DataArray:
+def _entries(scores: xr.Dataset, kinds: Sequence[str], unfolding: str | None) -> xr.Variable:
     """Mark the entries that exist and are of these kinds (of all, where a network has none)."""
-    of_kind = scores["layer_kind"].isin(list(kinds))
-    counted = scores["rank"].notnull() & (of_kind | ~of_kind.any("layer"))
+    variables = scores.variables
+    kind = variables["layer_kind"]
+    of_kind = xr.Variable(kind.dims, np.isin(kind.values, list(kinds)))
+    counted: xr.Variable = variables["rank"].notnull() & (of_kind | ~of_kind.any("layer"))
     if unfolding is not None:
-        if unfolding not in scores["unfolding"].values:
-            known = tuple(scores["unfolding"].values.tolist())
+        if unfolding not in variables["unfolding"].values:
+            known = tuple(variables["unfolding"].values.tolist())
             raise ValueError(f"unfolding must be one of {known}, got {unfolding!r}")
-        counted = counted & (scores["unfolding"] == unfolding)
+        counted = counted & (variables["unfolding"].to_base_variable() == unfolding)
     return counted
 
 
-def _spectrum_rank(scores: xr.Dataset) -> xr.DataArray:
+def _spectrum_rank(scores: xr.Dataset) -> xr.Variable:
     """Return the number of singular values of each spectrum: 0, 1 or (raw) at least 2."""
-    raw = 2 * (scores["spectral_norm"].sel(factorization="raw") > 0)
-    return scores["rank"].where(scores["factorization"] == "low_rank", raw)
+    variables = scores.variables
+    factorization = variables["factorization"].to_base_variable()
+    of_raw = factorization.values.tolist().index("raw")
+    raw = 2 * (variables["spectral_norm"].isel(factorization=of_raw) > 0)
+    return _where(factorization == "low_rank", variables["rank"], raw)
 
 
 def _check(aggregation: str, weights: str, empty: str, rank_one: str, kinds: Sequence[str]) -> None:
