@@ -85,6 +85,23 @@ def bias_norm(weights: Tensor, biases: Tensor) -> Tensor:
     return biases.norm(dim=1)
 
 
+def gradient_norm(weights: Tensor) -> Tensor:
+    """Of weights, by automatic differentiation: the gradient of ‖W‖²/2 is W."""
+    return _norm_of_gradient(weights)
+
+
+def spectral_gradient_norm(singular_values: Tensor) -> Tensor:
+    """The same of spectra."""
+    return _norm_of_gradient(singular_values.flatten(0, 1)).unflatten(0, (-1, 2))
+
+
+def _norm_of_gradient(values: Tensor) -> Tensor:
+    with torch.enable_grad():
+        leaf = values.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad((leaf * leaf).sum() / 2, leaf)
+    return gradient.flatten(1).norm(dim=1)
+
+
 def wants_too_much(singular_values: Tensor, flux: Tensor) -> Tensor:
     """Ask for what nobody knows."""
     return singular_values + flux
@@ -325,3 +342,23 @@ def test_a_network_measure_is_a_number_a_checkpoint() -> None:
     register_network_measure("no_measure", f"{__name__}:no_measure", long_name="none")
     with pytest.raises(GenpredictError, match="no_measure must return a DataArray over checkpoint"):
         score("no_measure")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_measure_may_ask_for_gradients(threads: int) -> None:
+    """Of weights and of spectra, of layers that want gradients themselves."""
+    register("gradient_norm")
+    register("spectral_gradient_norm")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        weights = [module.weight for module in network()]
+        found = measure_weights(weights, measures=["gradient_norm", "spectral_gradient_norm"])
+    finally:
+        torch.set_num_threads(before)
+    frobenius = [float(weight.detach().double().norm()) for weight in weights]
+    assert found["gradient_norm"].tolist() == pytest.approx(frobenius)
+    assert found["spectral_gradient_norm"][:, 1, 0].tolist() == pytest.approx(frobenius)
+    for values in found.values():
+        assert not values.requires_grad
+        assert not values.is_inference()

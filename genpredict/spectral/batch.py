@@ -8,6 +8,7 @@ measures. Work is cut into slices that fit a core's cache and runs on all cores.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -214,8 +215,17 @@ def _measure_rows(
     part: Sequence[_Slice], method: _Method, look: Inspection, found: LayerMeasures
 ) -> None:
     """Factorize the spectra of some rows of some blocks, and write every measure down."""
-    for of, low_rank in zip(part, _factorized(part, method), strict=True):
-        _measure_spectra(*of, low_rank, method, look, found)
+    low_ranks = _factorized(part, method)
+    with _gradients_allowed() if method.calls.of_others else nullcontext():
+        for of, low_rank in zip(part, low_ranks, strict=True):
+            _measure_spectra(*of, low_rank, method, look, found)
+
+
+@contextmanager
+def _gradients_allowed() -> Iterator[None]:
+    """Leave inference mode, so that the function of a measure may ask for gradients."""
+    with torch.inference_mode(mode=False), torch.no_grad():
+        yield
 
 
 def _factorized(part: Sequence[_Slice], method: _Method) -> list[LowRank]:
@@ -271,11 +281,8 @@ def _measure_piece(
     method: _Method,
     found: LayerMeasures,
 ) -> None:
-    """Measure the weights of layers of one shape; those that are not finite as zeros.
-
-    Outside of inference mode, so that a measure of weights may ask for gradients.
-    """
-    with torch.inference_mode(mode=False), torch.no_grad():
+    """Measure the weights of layers of one shape; those that are not finite as zeros."""
+    with _gradients_allowed():
         _measure_stack(weights, biases, piece, method, found)
 
 

@@ -51,6 +51,11 @@ class Calls:
             earlier[row.name] = row
         return cls(tuple(rows), tuple(spectra), tuple(layers))
 
+    @property
+    def of_others(self) -> bool:
+        """Whether a function of another package is among those of spectra."""
+        return any(not call.row.function.startswith("genpredict.") for call in self.spectra)
+
 
 @dataclass(frozen=True)
 class Spectra:

@@ -131,4 +131,4 @@ def _title(family: Any, target: str, names: Mapping[str, str]) -> str:
     low, high = (getattr(family, f"{end}_{target}") for end in ("min", "max"))
     units = KNOWN[target].units if target in KNOWN else ""
     called = names.get(family.Index, family.Index)
-    return f"{called}: {low:.0f} to {high:.0f} {units}".strip()
+    return f"{called}: {low:z.0f} to {high:z.0f} {units}".strip()

@@ -83,6 +83,19 @@ def test_families_become_the_targets_of_one_group() -> None:
     ]
 
 
+def test_a_range_from_just_below_zero_begins_at_zero() -> None:
+    """No title says −0."""
+    scores = families()
+    shift = float(scores["generalization_gap"].min()) + 0.3
+    scores = scores.assign_coords(generalization_gap=scores["generalization_gap"] - shift)
+    table = correlate(scores, measures=["size"], targets="generalization_gap", by="family")
+    told = describe_families(scores, cluster=None)
+    columns = families_as_targets(table, told, target="generalization_gap")
+    titles = columns["target"].values.tolist()
+    assert any(": 0 to " in title for title in titles), titles
+    assert not any("-0 " in title for title in titles)
+
+
 @pytest.mark.parametrize("coordinates", [1, 2, 3])
 def test_panels_name_the_coordinates_of_clusters_where_these_are_few(coordinates: int) -> None:
     """More than two take more lines than a panel has: the table has them."""
