@@ -344,18 +344,13 @@ def test_a_network_measure_is_a_number_a_checkpoint() -> None:
         score("no_measure")
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_measure_may_ask_for_gradients(threads: int) -> None:
+@pytest.mark.usefixtures("threads")
+def test_a_measure_may_ask_for_gradients() -> None:
     """Of weights and of spectra, of layers that want gradients themselves."""
     register("gradient_norm")
     register("spectral_gradient_norm")
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        weights = [module.weight for module in network()]
-        found = measure_weights(weights, measures=["gradient_norm", "spectral_gradient_norm"])
-    finally:
-        torch.set_num_threads(before)
+    weights = [module.weight for module in network()]
+    found = measure_weights(weights, measures=["gradient_norm", "spectral_gradient_norm"])
     frobenius = [float(weight.detach().double().norm()) for weight in weights]
     assert found["gradient_norm"].tolist() == pytest.approx(frobenius)
     assert found["spectral_gradient_norm"][:, 1, 0].tolist() == pytest.approx(frobenius)

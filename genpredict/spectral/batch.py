@@ -274,6 +274,7 @@ def _measure_spectra(
         found[name][layer, unfolding] = results[name].double()
 
 
+@_gradients_allowed()
 def _measure_piece(
     weights: Sequence[Tensor],
     biases: Sequence[Tensor | None] | None,
@@ -282,17 +283,6 @@ def _measure_piece(
     found: LayerMeasures,
 ) -> None:
     """Measure the weights of layers of one shape; those that are not finite as zeros."""
-    with _gradients_allowed():
-        _measure_stack(weights, biases, piece, method, found)
-
-
-def _measure_stack(
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor | None] | None,
-    piece: Piece,
-    method: _Method,
-    found: LayerMeasures,
-) -> None:
     at, device = piece.layers, found.finite.device
     stack = stacked([weights[layer] for layer in at], device, torch.float64)
     index = integers_on(device, at)

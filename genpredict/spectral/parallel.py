@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
@@ -24,20 +25,15 @@ class Runner:
 
     Parameters
     ----------
-    helpers : ThreadPoolExecutor, optional
-        Threads beside the calling one; without them tasks run one after the other.
-    count : int
-        How many helpers there are.
-
-    Attributes
-    ----------
     threads : int
         The calling one and its helpers.
+    helpers : ThreadPoolExecutor, optional
+        Threads beside the calling one; without them tasks run one after the other.
     """
 
-    def __init__(self, helpers: ThreadPoolExecutor | None = None, count: int = 0) -> None:
+    def __init__(self, threads: int = 1, helpers: ThreadPoolExecutor | None = None) -> None:
+        self.threads = threads
         self._helpers = helpers
-        self.threads = 1 + count
 
     def __call__(self, tasks: Sequence[Task], *, side_by_side: bool = True) -> None:
         """Run tasks, in the order given where that is serial.
@@ -80,13 +76,10 @@ def runner(device: torch.device) -> Iterator[Runner]:
         yield Runner()
         return
     torch.set_num_threads(1)
+    pool = partial(ThreadPoolExecutor, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        if threads == 1:
-            yield Runner()
-            return
-        count = threads - 1
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as helpers:
-            yield Runner(helpers, count)
+        with pool(max(1, threads - 1)) as helpers:  # threads start when they are given a task
+            yield Runner(threads, helpers)
     finally:
         torch.set_num_threads(threads)
 

@@ -14,15 +14,6 @@ from genpredict.spectral.parallel import runner
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(params=[1, 2, 3])
-def threads(request: pytest.FixtureRequest) -> int:
-    """Set torch to this many threads for the time of a test."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("side_by_side", [True, False])
 def test_every_task_runs_once_on_one_thread_each(threads: int, side_by_side: bool) -> None:
     """Also where there are fewer tasks than threads, or none."""
@@ -42,16 +33,11 @@ def test_every_task_runs_once_on_one_thread_each(threads: int, side_by_side: boo
         assert torch.get_num_threads() == threads
 
 
-def test_tasks_run_at_the_same_time() -> None:
-    """Two that wait for each other get through."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        barrier = threading.Barrier(2, timeout=30)
-        with runner(CPU) as run:
-            run([lambda: barrier.wait() and None] * 2)
-    finally:
-        torch.set_num_threads(before)
+def test_tasks_run_at_the_same_time(threads: int) -> None:
+    """As many as there are threads wait for each other and get through."""
+    barrier = threading.Barrier(threads, timeout=30)
+    with runner(CPU) as run:
+        run([lambda: barrier.wait() and None] * threads)
     assert not barrier.broken
 
 
